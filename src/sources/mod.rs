@@ -1,0 +1,90 @@
+//! Where records come from: files, folders and standard input, as batches of records in normal form.
+//!
+//! A source yields batches in the order of its log. Each batch says how far the source has been read once the
+//! batch is committed, so that a later start goes on from there. What cannot be taken is in the batch too, as
+//! [`Rejected`], and stops nothing.
+
+use std::sync::Arc;
+
+use crate::records::{self, Record};
+
+/// Records of one source, decoded, and what could not be taken between them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The source's name, as it is written with offsets and rejected records.
+    pub source: Arc<str>,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    /// Lines that could not be taken.
+    pub rejected: Vec<Rejected>,
+    /// How far the source is read once this batch is committed; none for what cannot be read again.
+    pub offset: Option<Offset>,
+    /// How many bytes of the source, as stored, this batch took, for a progress bar.
+    pub bytes_read: u64,
+}
+
+impl Batch {
+    /// An empty batch of a source.
+    pub fn new(source: Arc<str>) -> Self {
+        Batch { source, ..Batch::default() }
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: &Record<'_>) {
+        records::encode(record, &mut self.bytes);
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The normal form of record `index`.
+    pub fn bytes(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.bytes[start..self.ends[index] as usize]
+    }
+
+    /// The records, with the bytes of their normal form.
+    pub fn records(&self) -> impl Iterator<Item = (Record<'_>, &[u8])> {
+        (0..self.len()).map(|index| {
+            let bytes = self.bytes(index);
+            (records::decode(bytes).expect("a batch holds what `push` encoded"), bytes)
+        })
+    }
+}
+
+/// How far a source that can be read again has been read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Offset {
+    /// Bytes of the log, after decompression, that need not be read again: the end of its last whole line.
+    pub bytes: u64,
+    /// Lines among them.
+    pub lines: u64,
+    /// The size of the file, as stored, when it was last read to its end; none before.
+    pub size: Option<u64>,
+    /// BLAKE3 of the file's first bytes (at most 4,096 of them), as hexadecimal, and how many those were: tells
+    /// a file that grew from one that was replaced.
+    pub head: (u32, String),
+}
+
+/// A line that could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The line's number in its log, from 1.
+    pub line: u64,
+    /// The offset of the line's first byte in its log, after decompression.
+    pub offset: u64,
+    /// Why, as a word that is counted by.
+    pub reason: Reason,
+    /// Why, as a sentence: which field, what was found, what is wanted.
+    pub detail: String,
+    /// The line as it was, cut at 4 KiB.
+    pub raw: Vec<u8>,
+}
