@@ -1,1 +1,9 @@
-//! x
+//! The dataflow graph of Nearline: one file per view, its vocabulary, and its oracle.
+//!
+//! The graph is pure: it reads no clock, file, socket or random number. Records go in by epoch, changes of the
+//! views come out by epoch, and the same records give the same views in any order and any cut.
+
+pub mod history;
+pub mod kinds;
+pub mod profile;
+pub mod types;

@@ -1,0 +1,138 @@
+//! The vocabulary of the graph: numbers for names, one event packed, and what goes in.
+//!
+//! Members, items, kinds and countries are numbers here; a number stands for an external id as long as the
+//! process lives and is never stored. The one thing that depends on the ids themselves is the order of ties,
+//! which [`ItemIds`] answers.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The one timestamp of the graph, totally ordered: what happens in one epoch becomes visible together.
+pub type Epoch = u64;
+/// The first 128 bits of a keyed BLAKE3 of an event's normal form: what an event is recognised by.
+pub type Digest = [u64; 2];
+/// An hour since 1970, UTC.
+pub type Hour = u32;
+
+/// Milliseconds in an hour.
+pub const HOUR_MS: i64 = 3_600_000;
+/// The hour in which a millisecond lies. `at` is from 1970 to 2200, so the hour fits 32 bits.
+pub fn hour_of(at: i64) -> Hour {
+    (at / HOUR_MS) as Hour
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident, $inner:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub $inner);
+        impl $name {
+            /// The number as an index.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+number!(/** A member's number. */ Member, u32);
+number!(/** An item's number. */ Item, u32);
+number!(/** A kind's number: the configured kinds first, in the order of [`crate::kinds::Kinds`]. */ Kind, u16);
+number!(/** The number of a country, from an event's context; 0 where it names none. */ Country, u32);
+
+/// One event, packed: 48 bytes. The order of the fields is the order of a member's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Event {
+    /// What the member acted on.
+    pub item: Item,
+    /// `at` in milliseconds (at most 43 bits) times 2¹⁶, plus the kind's number.
+    at_kind: u64,
+    /// In millionths.
+    pub value: i64,
+    /// Where the member was.
+    pub country: Country,
+    /// Digest of the event's own id; 0 where it has none.
+    pub id: u64,
+    /// Digest of the whole event.
+    pub digest: Digest,
+}
+
+impl Event {
+    /// Packs an event. `at` must be from 1970 to 2200, as every accepted record's is.
+    pub fn new(item: Item, kind: Kind, at: i64, value: i64) -> Self {
+        debug_assert!((0..1 << 47).contains(&at));
+        let at_kind = ((at as u64) << 16) | u64::from(kind.0);
+        Event { item, at_kind, value, country: Country(0), id: 0, digest: [0, 0] }
+    }
+
+    /// When, in milliseconds since 1970.
+    pub fn at(&self) -> i64 {
+        (self.at_kind >> 16) as i64
+    }
+
+    /// What the member did.
+    pub fn kind(&self) -> Kind {
+        Kind(self.at_kind as u16)
+    }
+}
+
+/// What a record does to a member's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// The member did this.
+    Add(Event),
+    /// The event with this digest never happened; its `at` says which forget makes this superfluous.
+    Retract(Event),
+    /// No event with this id digest ever happened.
+    RetractId(u64),
+    /// A retraction by fields, of which a forget has left the digest and `at`.
+    RetractDigest(Digest, i64),
+    /// Nothing up to and including this millisecond ever happened.
+    Forget(i64),
+    /// A forget for every member of the worker that it is sent to; the member named is ignored.
+    Trim(i64),
+}
+
+/// One record on its way to its member's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Op {
+    /// Whose history.
+    pub member: Member,
+    /// The record's place in its epoch; the answer about it names it by this.
+    pub seq: u32,
+    /// A fixed hash of the member's external id; for a trim, the number of the worker.
+    pub route: u32,
+    /// What it does.
+    pub action: Action,
+}
+
+/// One version of an item of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemVersion {
+    /// Which item.
+    pub item: Item,
+    /// When the version was made, in milliseconds since 1970.
+    pub at: i64,
+    /// The version's normal form: decides between versions of one `at`.
+    pub body: Vec<u8>,
+    /// Whether the item may no longer be listed.
+    pub withdrawn: bool,
+}
+
+/// The external ids of items, by number: what equal scores are ordered by.
+///
+/// An append-only table. Reading it is pure, since a number never changes its id.
+pub trait ItemIds: Send + Sync {
+    /// The id of an item, as bytes.
+    fn id(&self, item: Item) -> &[u8];
+
+    /// The order of two items by id.
+    fn order(&self, a: Item, b: Item) -> Ordering {
+        if a == b { Ordering::Equal } else { self.id(a).cmp(self.id(b)) }
+    }
+}
+
+/// A shared [`ItemIds`].
+pub type Ids = Arc<dyn ItemIds>;
