@@ -1,0 +1,205 @@
+//! The config as written: the keys of the file and their types, and nothing about what they mean.
+//!
+//! Unknown keys are refused. The doc comments here become the descriptions in `schemas/config.schema.json`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::span::Span;
+
+/// The config of Nearline, `nearline.toml`. Every key has a default; `nearline config` prints them all.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Written {
+    /// The highest value of a rating; a `counts_from` in percent is a part of it. Meaning.
+    pub rating_scale: f64,
+    /// What the lists are made by. Meaning.
+    pub lists: Lists,
+    /// What each kind of event means, by its name; laid over the default kinds key by key. Meaning.
+    pub kinds: BTreeMap<String, Kind>,
+    /// How records become epochs.
+    pub run: Run,
+    /// How the store uses memory.
+    pub store: Store,
+    /// What `nearline train` uses where the command line says nothing.
+    pub train: Train,
+    /// How to read other people's logs, by a name of your own for `--map`.
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
+    pub maps: toml::Table,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Written {
+            rating_scale: 5.0,
+            lists: Lists::default(),
+            kinds: BTreeMap::new(),
+            run: Run::default(),
+            store: Store::default(),
+            train: Train::default(),
+            maps: toml::Table::new(),
+        }
+    }
+}
+
+/// What the lists are made by.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lists {
+    /// How many items a list holds at most.
+    pub length: u32,
+    /// After how many hours an event counts half for `trending`.
+    pub half_life_hours: u32,
+    /// What `continue_watching` takes for begun and not finished.
+    pub continue_watching: ContinueWatching,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Lists { length: 100, half_life_hours: 24, continue_watching: ContinueWatching::default() }
+    }
+}
+
+/// What `continue_watching` takes for begun and not finished.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContinueWatching {
+    /// The kind whose value is the part watched, from 0 to 1.
+    pub kind: String,
+    /// The least value that counts as begun.
+    pub from: f64,
+    /// The value from which an item counts as finished.
+    pub below: f64,
+}
+
+impl Default for ContinueWatching {
+    fn default() -> Self {
+        ContinueWatching { kind: "play".to_owned(), from: 0.02, below: 0.95 }
+    }
+}
+
+/// What one kind of event means. A key left out keeps its default; for a kind of your own that is: counted only.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kind {
+    /// Evidence that the member likes the item; negative: dislikes it. From -1000 to 1000.
+    pub weight: Option<f64>,
+    /// Whether the weight is multiplied by the event's value.
+    pub times_value: Option<bool>,
+    /// Values from 0 to below this carry no weight: a number, a percentage of `rating_scale`, or "none".
+    pub counts_from: Option<Threshold>,
+    /// The least that the weights of one member's events for one item add up to: a number or "none".
+    pub floor: Option<Threshold>,
+    /// Whether an event marks its item as seen by the member.
+    pub seen: Option<Seen>,
+    /// Whether an event keeps its item out of every list of the member.
+    pub hides: Option<bool>,
+}
+
+/// A number, a text such as "70%", or "none".
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a number, a percentage such as \"70%\", or \"none\"")]
+pub enum Threshold {
+    /// As it stands.
+    Number(f64),
+    /// A percentage of the rating scale, or "none".
+    Text(String),
+}
+
+/// Whether an event marks its item as seen by the member.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// No.
+    No,
+    /// Yes.
+    Yes,
+    /// As long as the values of the member's events of this kind for the item add up to more than zero.
+    WhilePositive,
+}
+
+/// How records become epochs.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// The longest that a record waits for its epoch to close, in milliseconds.
+    pub epoch_ms: u64,
+    /// How many records close an epoch.
+    pub epoch_records: u64,
+    /// How many threads the graph runs on; 0: as many as there are cores.
+    pub workers: u32,
+    /// How far ahead of the clock an event may be when it arrives.
+    pub max_ahead: Span,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Run { epoch_ms: 10, epoch_records: 65_536, workers: 0, max_ahead: Span::hours(24) }
+    }
+}
+
+/// How the store uses memory.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// Memory for blocks read back from disk, in MB.
+    pub block_cache_mb: u32,
+    /// Memory for entries not yet written to a file of their own, in MB.
+    pub write_buffer_mb: u32,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store { block_cache_mb: 32, write_buffer_mb: 64 }
+    }
+}
+
+/// What `nearline train` uses where the command line says nothing.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// The length of a factor.
+    pub rank: u32,
+    /// How often members and items are solved in turn.
+    pub iterations: u32,
+    /// The weight of every pair of a member and an item, whether there was an event or not.
+    pub alpha0: f64,
+    /// How strongly factors are held small; above zero.
+    pub lambda: f64,
+    /// How much more strongly factors with many pairs are held: 0 not at all, 1 in proportion.
+    pub nu: f64,
+    /// Where the first item factors are drawn from.
+    pub seed: u64,
+    /// How a signal becomes a weight.
+    pub transform: Transform,
+}
+
+// The one place for these. For weights around 1, as the default kinds give: alpha0 as in Rendle et al., "Revisiting
+// the Performance of iALS" (2021), table 3, lambda somewhat above theirs, since smaller catalogues want more of it.
+impl Default for Train {
+    fn default() -> Self {
+        Train {
+            rank: 64,
+            iterations: 16,
+            alpha0: 0.1,
+            lambda: 0.01,
+            nu: 1.0,
+            seed: 1,
+            transform: Transform::Linear,
+        }
+    }
+}
+
+/// How the absolute value of a signal becomes a weight.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// As it is.
+    Linear,
+    /// The natural logarithm of one more than it.
+    Log1p,
+    /// As it is, and at most this.
+    Cap(f64),
+}
