@@ -20,7 +20,7 @@ use timely::dataflow::operators::{Probe, probe};
 use timely::dataflow::{InputHandleVec, Scope, StreamVec};
 
 use crate::catalogue::catalogue;
-use crate::histories::RecordEffect;
+use crate::histories::{Newest, RecordEffect};
 use crate::kinds::Kinds;
 use crate::lists::{MemberLists, lists};
 use crate::members::{Cell, Control, Touched, members};
@@ -50,12 +50,12 @@ pub struct Meaning {
 pub enum Delta {
     /// What became of the epoch's records.
     Records(Vec<RecordEffect>),
-    /// A cell's count (positive: is now; negative: no longer is), as a differential update.
-    Popularity(Vec<((Cell, isize), Epoch, isize)>),
+    /// A cell's count and whether it is now (+1) or no longer (−1), as differential updates.
+    Popularity(Vec<(Cell, isize, isize)>),
     /// The whole list.
     Trending(Vec<Trend>),
-    /// The newest event's time.
-    Now(Option<i64>),
+    /// The newest live event.
+    Now(Option<Newest>),
     /// Versions of items that took over.
     Items(Vec<ItemVersion>),
     /// Members' lists of what they have begun; empty where there is none.
@@ -124,7 +124,7 @@ pub fn build(
 
     let out = Outlet { sink, probe: probe.clone() };
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
-    out.deliver(counts.inner, "popularity out", |data| Delta::Popularity(std::mem::take(data)));
+    out.deliver_counts(counts.inner);
     out.deliver(items, "items out", |data| Delta::Items(std::mem::take(data)));
     out.deliver(now, "now out", |data| Delta::Now(data.pop().flatten()));
     out.deliver(trending, "trending out", |data| Delta::Trending(data.pop().unwrap_or_default()));
@@ -163,13 +163,33 @@ impl Outlet {
         name: &str,
         wrap: impl Fn(&mut Vec<D>) -> Delta + 'static,
     ) {
+        self.hand_out(stream, name, move |sink, epoch, data| sink.take(epoch, wrap(data)));
+    }
+
+    /// A differential update carries its own time, and a message may hold updates of later epochs than its own.
+    fn deliver_counts<'scope>(&self, stream: StreamVec<'scope, Epoch, ((Cell, isize), Epoch, isize)>) {
+        self.hand_out(stream, "popularity out", |sink, _, data| {
+            data.sort_unstable_by_key(|(_, epoch, _)| *epoch);
+            for of_epoch in data.chunk_by(|a, b| a.1 == b.1) {
+                let updates = of_epoch.iter().map(|((cell, count), _, diff)| (*cell, *count, *diff));
+                sink.take(of_epoch[0].1, Delta::Popularity(updates.collect()));
+            }
+        });
+    }
+
+    fn hand_out<'scope, D: Clone + 'static>(
+        &self,
+        stream: StreamVec<'scope, Epoch, D>,
+        name: &str,
+        hand: impl Fn(&dyn Sink, Epoch, &mut Vec<D>) + 'static,
+    ) {
         let sink = self.sink.clone();
         stream
             .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, _| {
                 move |input, _output| {
                     input.for_each(|capability, data| {
                         if let Some(epoch) = capability.least() {
-                            sink.take(*epoch, wrap(data));
+                            hand(&*sink, *epoch, data);
                         }
                     });
                 }

@@ -1,7 +1,7 @@
 //! The histories of all members of one worker, and what applying an epoch's records to them did.
 
 use crate::history::{Effects, Gone, History};
-use crate::types::{Action, Digest, Event, Member, Op};
+use crate::types::{Action, Digest, Event, Item, Kind, Member, Op};
 
 /// What the store must know about an epoch's records besides the records themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,26 @@ pub enum RecordEffect {
     Forgot(Member, Box<Gone>),
 }
 
+/// The newest live event: what sets *now*. Of several at one millisecond, the one of the greatest numbers; only
+/// `at` has meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Newest {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Whose.
+    pub member: Member,
+    /// On what.
+    pub item: Item,
+    /// What.
+    pub kind: Kind,
+}
+
+impl Newest {
+    fn of(member: Member, event: &Event) -> Self {
+        Newest { at: event.at(), member, item: event.item, kind: event.kind() }
+    }
+}
+
 /// One worker's members.
 #[derive(Debug)]
 pub struct Histories {
@@ -21,8 +41,8 @@ pub struct Histories {
     histories: Vec<History>,
     /// Every member's events up to here are forgotten; −1 where none are.
     trimmed: i64,
-    /// The newest `at` among the live events.
-    newest: Option<i64>,
+    /// The newest of the live events.
+    newest: Option<Newest>,
     effects: Effects,
 }
 
@@ -58,8 +78,8 @@ impl Histories {
         live.map(|(number, _)| Member(number as u32))
     }
 
-    /// The newest `at` among the live events.
-    pub fn newest(&self) -> Option<i64> {
+    /// The newest of the live events.
+    pub fn newest(&self) -> Option<Newest> {
         self.newest
     }
 
@@ -131,10 +151,15 @@ impl Histories {
 
     /// Keeps `newest` true. It is searched for anew only where the newest event itself is gone.
     fn move_newest(&mut self, applied: &Applied) {
-        let lost = applied.removed.iter().any(|(_, event)| Some(event.at()) == self.newest);
-        let newest_added = applied.added.iter().map(|(_, event)| event.at()).max();
+        let lost = applied.removed.iter().any(|(_, event)| Some(event.at()) == self.newest.map(|newest| newest.at));
+        let of = |(member, event): &(Member, Event)| Newest::of(*member, event);
+        let newest_added = applied.added.iter().map(of).max();
         self.newest = if lost {
-            self.histories.iter().flat_map(|history| history.events()).map(Event::at).max()
+            let members = self.histories.iter().enumerate();
+            let events = members.flat_map(|(number, history)| {
+                history.events().iter().map(move |event| Newest::of(Member(number as u32), event))
+            });
+            events.max()
         } else {
             self.newest.max(newest_added)
         };

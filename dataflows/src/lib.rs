@@ -12,6 +12,7 @@ pub mod lists;
 pub mod members;
 pub mod model;
 pub mod now;
+pub mod oracle;
 pub mod popularity;
 pub mod profile;
 pub mod progress;

@@ -25,7 +25,7 @@ use timely::container::CapacityContainerBuilder;
 use timely::scheduling::Activator;
 
 use crate::catalogue::Availability;
-use crate::histories::{Applied, Histories, RecordEffect};
+use crate::histories::{Applied, Histories, Newest, RecordEffect};
 use crate::kinds::Kinds;
 use crate::model::Model;
 use crate::profile::{ItemState, profile};
@@ -40,6 +40,9 @@ const BATCH: usize = 1024;
 pub enum Control {
     /// From this epoch on lists are made from this model; without one there are none.
     Model(Option<Arc<Model>>),
+    /// Changed members are refreshed in this epoch, those that were put off included: what an epoch with records
+    /// does anyhow.
+    Now,
     /// Changed members are refreshed in a later epoch, not in this one.
     Later,
     /// Changed members need no refresh: the store has their lists.
@@ -84,7 +87,7 @@ pub struct Streams<'scope> {
     /// For the store.
     pub effects: StreamVec<'scope, Epoch, RecordEffect>,
     /// The worker's number and its newest live event.
-    pub newest: StreamVec<'scope, Epoch, (usize, Option<i64>)>,
+    pub newest: StreamVec<'scope, Epoch, (usize, Option<Newest>)>,
 }
 
 /// What arrived for one epoch that is not over yet.
@@ -172,14 +175,14 @@ struct Outputs {
     changes: OutputBuilder<Epoch, Builder<CellChange>>,
     touched: OutputBuilder<Epoch, Builder<Rc<Touched>>>,
     effects: OutputBuilder<Epoch, Builder<RecordEffect>>,
-    newest: OutputBuilder<Epoch, Builder<(usize, Option<i64>)>>,
+    newest: OutputBuilder<Epoch, Builder<(usize, Option<Newest>)>>,
 }
 
 struct ActiveOutputs<'a> {
     changes: OutputBuilderSession<'a, Epoch, Builder<CellChange>>,
     touched: OutputBuilderSession<'a, Epoch, Builder<Rc<Touched>>>,
     effects: OutputBuilderSession<'a, Epoch, Builder<RecordEffect>>,
-    newest: OutputBuilderSession<'a, Epoch, Builder<(usize, Option<i64>)>>,
+    newest: OutputBuilderSession<'a, Epoch, Builder<(usize, Option<Newest>)>>,
 }
 
 impl Outputs {
@@ -209,7 +212,7 @@ struct State {
     withdrawn: BTreeSet<Item>,
     available: Rc<Bitmap>,
     histories: Histories,
-    newest_sent: Option<i64>,
+    newest_sent: Option<Newest>,
     /// Members that changed and have not been refreshed since.
     dirty: Vec<Member>,
     /// Whether every member is to be refreshed at the next chance.
@@ -244,6 +247,7 @@ impl State {
         for control in pending.controls.drain(..) {
             match control {
                 Control::Model(model) => self.take_model(model),
+                Control::Now => {}
                 Control::Later => later = true,
                 Control::Clean => clean = true,
                 Control::All => self.all_dirty = true,

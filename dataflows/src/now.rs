@@ -1,4 +1,4 @@
-//! `now`: the newest `at` among all live events.
+//! `now`: the newest live event, whose `at` is the present.
 //!
 //! The graph reads no clock; this is what windows and trending count back from. Retracting the newest event
 //! moves it back.
@@ -9,15 +9,16 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
 
+use crate::histories::Newest;
 use crate::types::Epoch;
 
 /// Builds the operator: from every worker's newest event to the newest of all, on the first worker, where it
 /// changed. `None` where there is no live event left.
 pub fn now<'scope>(
-    newest: StreamVec<'scope, Epoch, (usize, Option<i64>)>,
-) -> StreamVec<'scope, Epoch, Option<i64>> {
+    newest: StreamVec<'scope, Epoch, (usize, Option<Newest>)>,
+) -> StreamVec<'scope, Epoch, Option<Newest>> {
     newest.unary_frontier(Exchange::new(|_| 0), "now", |_, _| {
-        let mut by_worker: BTreeMap<usize, Option<i64>> = BTreeMap::new();
+        let mut by_worker: BTreeMap<usize, Option<Newest>> = BTreeMap::new();
         let mut sent = None;
         // Invariant: what workers said of epochs that are not over yet.
         let mut pending = BTreeMap::new();
@@ -31,7 +32,7 @@ pub fn now<'scope>(
                 if frontier.less_equal(entry.key()) {
                     break;
                 }
-                let (capability, said): (_, Vec<(usize, Option<i64>)>) = entry.remove();
+                let (capability, said): (_, Vec<(usize, Option<Newest>)>) = entry.remove();
                 by_worker.extend(said);
                 let newest = by_worker.values().copied().max().flatten();
                 if newest != sent {

@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::operator::Operator;
 
+use crate::histories::Newest;
 use crate::kinds::Kinds;
 use crate::members::Cell;
 use crate::types::{Epoch, Hour, Ids, Item, hour_of};
@@ -47,61 +49,75 @@ pub struct TrendingOptions {
 /// Builds the operator: the whole list, on the first worker, in each epoch that changed it.
 pub fn trending<'scope>(
     counts: StreamVec<'scope, Epoch, ((Cell, isize), Epoch, isize)>,
-    now: StreamVec<'scope, Epoch, Option<i64>>,
+    now: StreamVec<'scope, Epoch, Option<Newest>>,
     options: TrendingOptions,
 ) -> StreamVec<'scope, Epoch, Vec<Trend>> {
     let kinds = options.kinds.clone();
-    let changes = counts.unary::<CapacityContainerBuilder<Vec<(Hour, Item, i64)>>, _, _, _>(
+    let changes = counts.unary::<CapacityContainerBuilder<Vec<(Change, Epoch)>>, _, _, _>(
         Pipeline,
         "trending counts",
         move |_, _| {
             move |input, output| {
                 input.for_each(|capability, data| {
                     let counted = data.drain(..).filter(|((cell, _), _, _)| kinds.trends(cell.kind));
-                    let changes = counted.map(|((cell, count), _, diff)| {
-                        (cell.hour, cell.item, (count * diff) as i64)
+                    let changes = counted.map(|((cell, count), epoch, diff)| {
+                        ((cell.hour, cell.item, (count * diff) as i64), epoch)
                     });
                     output.session(&capability).give_iterator(changes);
                 });
             }
         },
     );
-    let exchange = Exchange::new(|_: &(Hour, Item, i64)| 0);
+    let exchange = Exchange::new(|_: &(Change, Epoch)| 0);
     changes.binary_frontier(now, exchange, Pipeline, "trending", |_, _| {
         let mut board = Board::new(options);
         let mut sent = Vec::new();
         // Invariant: what arrived for epochs that are not over yet.
-        let mut pending = BTreeMap::new();
+        let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
         move |(changes, changes_frontier), (now, now_frontier), output| {
             changes.for_each(|capability, data| {
-                let epoch = *capability.least().expect("a message has a time");
-                let entry = pending
-                    .entry(epoch)
-                    .or_insert_with(|| (capability.retain_least(0), Vec::new(), None));
-                entry.1.append(data);
+                // A message may hold updates of later epochs than its own.
+                let Some(capability) = capability.retain_least(0) else { return };
+                for (change, epoch) in data.drain(..) {
+                    let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability.delayed(&epoch)));
+                    entry.changes.push(change);
+                }
             });
             now.for_each(|capability, data| {
-                let epoch = *capability.least().expect("a message has a time");
-                let entry = pending
-                    .entry(epoch)
-                    .or_insert_with(|| (capability.retain_least(0), Vec::new(), None));
-                entry.2 = data.pop();
+                let Some(capability) = capability.retain_least(0) else { return };
+                let entry = pending.entry(*capability.time()).or_insert_with(|| Pending::new(capability.clone()));
+                entry.now = data.pop();
             });
             while let Some(entry) = pending.first_entry() {
                 if changes_frontier.less_equal(entry.key()) || now_frontier.less_equal(entry.key()) {
                     break;
                 }
-                let (capability, changes, now) = entry.remove();
+                let Pending { changes, now, capability } = entry.remove();
                 board.apply(changes, now);
                 let top = board.top();
                 if top != sent {
                     sent.clone_from(&top);
-                    let capability = capability.expect("the output is connected to both inputs");
                     output.session(&capability).give(top);
                 }
             }
         }
     })
+}
+
+/// By how much the count of an hour and an item changed.
+type Change = (Hour, Item, i64);
+
+/// What arrived for one epoch.
+struct Pending {
+    changes: Vec<Change>,
+    now: Option<Option<Newest>>,
+    capability: Capability<Epoch>,
+}
+
+impl Pending {
+    fn new(capability: Capability<Epoch>) -> Self {
+        Pending { changes: Vec::new(), now: None, capability }
+    }
 }
 
 /// Counts by hour and item, and the scores at the present hour.
@@ -122,7 +138,7 @@ impl Board {
     }
 
     /// Applies an epoch's changes of counts, and of `now` where it changed.
-    fn apply(&mut self, mut changes: Vec<(Hour, Item, i64)>, now: Option<Option<i64>>) {
+    fn apply(&mut self, mut changes: Vec<Change>, now: Option<Option<Newest>>) {
         changes.sort_unstable_by_key(|(hour, item, _)| (*hour, *item));
         for of_hour in changes.chunk_by(|a, b| a.0 == b.0) {
             let hour = of_hour[0].0;
@@ -132,7 +148,7 @@ impl Board {
                 self.counts.remove(&hour);
             }
         }
-        let hour = now.map_or(self.hour, |now| now.map(hour_of));
+        let hour = now.map_or(self.hour, |now| now.map(|newest| hour_of(newest.at)));
         if hour == self.hour {
             for &(hour, item, change) in &changes {
                 self.score(hour, item, change);
@@ -183,7 +199,7 @@ impl Board {
 }
 
 /// Adds sorted changes of one hour, of which several may name one item, to its sorted counts.
-fn merge(counts: &mut Vec<(Item, i64)>, changes: &[(Hour, Item, i64)]) {
+fn merge(counts: &mut Vec<(Item, i64)>, changes: &[Change]) {
     let old = std::mem::take(counts);
     counts.reserve_exact(old.len() + changes.len());
     let mut old = old.into_iter().peekable();

@@ -442,7 +442,7 @@ impl Writer {
         let mut cells: Vec<(Cell, isize, isize)> = Vec::new();
         for delta in deltas {
             if let Delta::Popularity(updates) = delta {
-                cells.extend(updates.iter().map(|((cell, count), _, diff)| (*cell, *diff, *count)));
+                cells.extend(updates.iter().map(|(cell, count, diff)| (*cell, *diff, *count)));
             }
         }
         cells.sort_unstable_by_key(|(cell, diff, _)| (cell.kind, cell.hour, cell.item, cell.country, *diff));
@@ -467,8 +467,19 @@ impl Writer {
     fn write_view(&mut self, delta: &Delta, change: &mut dyn Transaction) {
         match delta {
             Delta::Records(_) | Delta::Popularity(_) => {}
-            Delta::Now(Some(now)) => change.put(Table::Meta, meta::NOW, &now.to_be_bytes()),
-            Delta::Now(None) => change.delete(Table::Meta, meta::NOW),
+            Delta::Now(Some(now)) => {
+                change.put(Table::Meta, meta::NOW, &now.at.to_be_bytes());
+                let event = serde_json::json!({
+                    "member": &*self.names.members[now.member.index()],
+                    "item": &*self.names.items[now.item.index()],
+                    "kind": &*self.names.kinds[now.kind.index()],
+                });
+                change.put(Table::Meta, meta::NOW_EVENT, event.to_string().as_bytes());
+            }
+            Delta::Now(None) => {
+                change.delete(Table::Meta, meta::NOW);
+                change.delete(Table::Meta, meta::NOW_EVENT);
+            }
             Delta::Trending(list) => {
                 formats::begin_list(&mut self.value);
                 for entry in list {

@@ -10,6 +10,8 @@
 pub mod committer;
 pub mod ingest;
 pub mod recover;
+pub mod socket;
+pub mod verify;
 pub mod workers;
 
 use std::path::PathBuf;
@@ -334,7 +336,7 @@ impl Pipeline<'_> {
         }
         self.close_live()?;
         if self.options.bulk {
-            self.close(Mode::EndBulk, Vec::new())?;
+            self.close(Mode::EndBulk, vec![Control::Now])?;
         }
         self.committed.wait_for(self.epoch).map_err(EngineError::Failed)
     }

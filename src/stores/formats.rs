@@ -19,6 +19,8 @@ pub mod meta {
     pub const EPOCH: &[u8] = b"epoch";
     /// The newest `at` among live events, a big-endian i64; absent where there is none.
     pub const NOW: &[u8] = b"now";
+    /// The event that set `now`, as JSON; goes with it.
+    pub const NOW_EVENT: &[u8] = b"now_event";
     /// The trending list.
     pub const TRENDING: &[u8] = b"trending";
     /// The hash of the part of the config that the views were made with.

@@ -1,0 +1,363 @@
+//! The graph against the oracle: every view at every epoch, at 1, 2 and 3 workers, however epochs are cut.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use nearline_dataflows::graph::{self, Delta, Meaning, Sink};
+use nearline_dataflows::histories::RecordEffect;
+use nearline_dataflows::kinds::{KindRule, Kinds, MICROS, Seen};
+use nearline_dataflows::members::Control;
+use nearline_dataflows::model::Model;
+use nearline_dataflows::oracle::{self, Views};
+use nearline_dataflows::transform::Transform;
+use nearline_dataflows::types::{
+    Action, Country, Epoch, Event, HOUR_MS, Item, ItemIds, ItemVersion, Kind, Member, Op,
+};
+use nearline_factors::{Factors, ItemSide, Regularisation};
+use proptest::prelude::*;
+
+const MEMBERS: u32 = 5;
+const ITEMS: u32 = 9;
+
+/// Items whose ids sort the other way round than their numbers, so that ties show.
+struct Ids(Vec<String>);
+
+impl ItemIds for Ids {
+    fn id(&self, item: Item) -> &[u8] {
+        self.0[item.index()].as_bytes()
+    }
+}
+
+fn ids() -> Arc<Ids> {
+    Arc::new(Ids((0..ITEMS).map(|item| format!("item-{}", ITEMS - item)).collect()))
+}
+
+fn meaning() -> Meaning {
+    let rule = |weight, seen| KindRule { weight, seen, ..KindRule::COUNTED };
+    let play = KindRule { times_value: true, counts_from: Some(20_000), ..rule(MICROS, Seen::Yes) };
+    let buy = KindRule { times_value: true, floor: Some(0), ..rule(MICROS, Seen::WhilePositive) };
+    let dislike = rule(-3 * MICROS, Seen::Yes);
+    let hide = KindRule { hides: true, ..KindRule::COUNTED };
+    let kinds = Kinds::new(vec![play, buy, dislike, hide], Some(Kind(0)));
+    Meaning { kinds, length: 4, half_life_hours: 2, begun_from: 20_000, begun_below: 950_000 }
+}
+
+/// A model of all items but two, with two items alike so that scores tie.
+fn model() -> Model {
+    let rank = 3;
+    let mut items: Vec<Item> = (0..ITEMS - 2).map(Item).collect();
+    let ids = ids();
+    items.sort_by(|a, b| ids.order(*a, *b));
+    let mut rows: Vec<f32> = (0..items.len() * rank).map(|place| ((place * 7 % 11) as f32 - 4.0) / 5.0).collect();
+    rows.copy_within(0..rank, rank);
+    let factors = Factors::new(rank, rows).expect("the rows are whole");
+    let regularisation = Regularisation { alpha0: 0.1, lambda: 0.05, nu: 1.0 };
+    let mut weights = meaning().kinds.rules().to_vec();
+    weights[0].weight = 2 * MICROS;
+    Model::new("m".into(), ItemSide::new(factors, regularisation), weights, Transform::Log1p, items)
+}
+
+/// What goes into one epoch.
+#[derive(Clone, Debug, Default)]
+struct Cut {
+    ops: Vec<Op>,
+    versions: Vec<ItemVersion>,
+    controls: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    TakeModel,
+    DropModel,
+    Now,
+    Later,
+    All,
+}
+
+type Taken = Arc<Mutex<Vec<(Epoch, Delta)>>>;
+
+struct Collect(Taken);
+
+impl Sink for Collect {
+    fn take(&self, epoch: Epoch, delta: Delta) {
+        self.0.lock().expect("no test panicked").push((epoch, delta));
+    }
+}
+
+/// Runs the graph over the cuts; what came out, by epoch.
+fn run(workers: usize, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
+    let taken: Taken = Taken::default();
+    let out = taken.clone();
+    let model = Arc::new(model());
+    timely::execute(timely::Config::process(workers), move |worker| {
+        let index = worker.index();
+        let sink = Rc::new(Collect(out.clone()));
+        let (mut inputs, probe) =
+            worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning(), ids(), sink));
+        for (epoch, cut) in cuts.iter().enumerate() {
+            for op in &cut.ops {
+                if matches!(op.action, Action::Trim(_)) {
+                    inputs.ops.send(Op { route: index as u32, ..*op });
+                } else if op.member.index() % workers == index {
+                    inputs.ops.send(*op);
+                }
+            }
+            if index == 0 {
+                cut.versions.iter().for_each(|version| inputs.items.send(version.clone()));
+            }
+            for step in &cut.controls {
+                inputs.controls.send(match step {
+                    Step::TakeModel => Control::Model(Some(model.clone())),
+                    Step::DropModel => Control::Model(None),
+                    Step::Now => Control::Now,
+                    Step::Later => Control::Later,
+                    Step::All => Control::All,
+                });
+            }
+            inputs.advance_to(epoch as Epoch + 1);
+            // Every other epoch is left open while the next is fed, as the engine does.
+            while epoch % 2 == 1 && probe.less_than(&(epoch as Epoch + 1)) {
+                worker.step();
+            }
+        }
+    })
+    .expect("workers start");
+    let mut by_epoch: BTreeMap<Epoch, Vec<Delta>> = BTreeMap::new();
+    for (epoch, delta) in std::mem::take(&mut *taken.lock().expect("no test panicked")) {
+        by_epoch.entry(epoch).or_default().push(delta);
+    }
+    by_epoch
+}
+
+/// Applies an epoch's changes as a store does.
+fn apply(views: &mut Views, deltas: &[Delta]) {
+    let mut cells: BTreeMap<_, (isize, isize)> = BTreeMap::new();
+    for delta in deltas {
+        match delta {
+            Delta::Records(_) => {}
+            Delta::Popularity(updates) => {
+                for (cell, count, diff) in updates {
+                    let entry = cells.entry(*cell).or_insert((*diff, *count));
+                    *entry = (*entry).max((*diff, *count));
+                }
+            }
+            Delta::Trending(list) => views.trending.clone_from(list),
+            Delta::Now(now) => views.now = now.map(|newest| newest.at),
+            Delta::Items(versions) => {
+                for version in versions {
+                    views.items.insert(version.item, (version.at, version.body.clone()));
+                }
+            }
+            Delta::Progress(lists) => {
+                for (member, list) in lists {
+                    if list.is_empty() {
+                        views.progress.remove(member);
+                    } else {
+                        views.progress.insert(*member, list.clone());
+                    }
+                }
+            }
+            Delta::Lists(lists) => {
+                for made in lists {
+                    let Some(factor) = &made.factor else {
+                        views.lists.remove(&made.member);
+                        continue;
+                    };
+                    let bits = factor.iter().map(|number| number.to_bits()).collect();
+                    let picks = made.top_picks.iter().map(|(item, score)| (*item, score.to_bits())).collect();
+                    views.lists.insert(made.member, (bits, picks));
+                }
+            }
+        }
+    }
+    for (cell, (diff, count)) in cells {
+        if diff > 0 {
+            views.popularity.insert(cell, count as i64);
+        } else {
+            views.popularity.remove(&cell);
+        }
+    }
+}
+
+/// Holds every epoch of the graph against the oracle.
+fn check(workers: usize, cuts: &[Cut]) {
+    let made = run(workers, cuts.to_vec());
+    let (ids, meaning, model) = (ids(), meaning(), model());
+    let mut views = Views::default();
+    let (mut ops, mut versions, mut with_model) = (Vec::new(), Vec::new(), false);
+    let mut lag = false;
+    for (epoch, cut) in cuts.iter().enumerate() {
+        apply(&mut views, made.get(&(epoch as Epoch)).map_or(&[], Vec::as_slice));
+        ops.extend_from_slice(&cut.ops);
+        versions.extend_from_slice(&cut.versions);
+        for step in &cut.controls {
+            match step {
+                Step::TakeModel => with_model = true,
+                Step::DropModel => with_model = false,
+                Step::Now | Step::Later | Step::All => {}
+            }
+        }
+        lag = cut.controls.iter().any(|step| matches!(step, Step::Later));
+        let mut wanted = oracle::views(&ops, &versions, &meaning, with_model.then_some(&model), &*ids);
+        if lag {
+            // Lists may lag behind the records; the next epoch that is not put off makes it good.
+            wanted.lists.clone_from(&views.lists);
+            wanted.progress.clone_from(&views.progress);
+        }
+        assert_eq!(views, wanted, "at epoch {epoch} with {workers} workers");
+    }
+    assert!(!lag, "the last epoch must not be put off");
+}
+
+fn event(member: u32, item: u32, kind: u16, hour: i64, value: i64, id: u64) -> Op {
+    let mut event = Event::new(Item(item), Kind(kind), hour * HOUR_MS + 17 * i64::from(item), value);
+    event.country = Country(item % 2);
+    event.id = id;
+    let fields = [member.into(), item.into(), kind.into(), hour, value, id as i64];
+    event.digest = fields.iter().fold([7, 13], |digest: [u64; 2], field| {
+        [digest[0].wrapping_mul(31).wrapping_add(*field as u64), digest[1].wrapping_mul(37) ^ *field as u64]
+    });
+    op(member, Action::Add(event))
+}
+
+fn op(member: u32, action: Action) -> Op {
+    Op { member: Member(member), seq: 0, route: member, action }
+}
+
+fn any_event() -> impl Strategy<Value = Op> {
+    let values = prop::sample::select(vec![0, 10_000, 20_000, 500_000, 949_999, 950_000, MICROS, -MICROS]);
+    (0..MEMBERS, 0..ITEMS, 0..5_u16, 0..8_i64, values, 0..3_u64)
+        .prop_map(|(member, item, kind, hour, value, id)| event(member, item, kind, hour, value, id))
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    let retract = any_event().prop_map(|added| match added.action {
+        Action::Add(event) => Op { action: Action::Retract(event), ..added },
+        other => Op { action: other, ..added },
+    });
+    prop_oneof![
+        20 => any_event(),
+        6 => retract,
+        1 => (0..MEMBERS, 1..3_u64).prop_map(|(member, id)| op(member, Action::RetractId(id))),
+        1 => (0..MEMBERS, 0..8_i64).prop_map(|(member, hour)| op(member, Action::Forget(hour * HOUR_MS + 50))),
+        1 => (0..3_i64).prop_map(|hour| op(0, Action::Trim(hour * HOUR_MS + 20))),
+    ]
+}
+
+fn any_cut() -> impl Strategy<Value = Cut> {
+    let version = (0..ITEMS, 0..3_i64, 0..2_u8, any::<bool>()).prop_map(|(item, at, body, withdrawn)| {
+        ItemVersion { item: Item(item), at, body: vec![body, u8::from(withdrawn)], withdrawn }
+    });
+    let step = prop_oneof![
+        4 => Just(Step::TakeModel), 1 => Just(Step::DropModel), 2 => Just(Step::Later), 1 => Just(Step::All)
+    ];
+    (
+        prop::collection::vec(any_op(), 0..12),
+        prop::collection::vec(version, 0..2),
+        prop::collection::vec(step, 0..2),
+    )
+        .prop_map(|(mut ops, versions, controls)| {
+            ops.iter_mut().enumerate().for_each(|(seq, op)| op.seq = seq as u32);
+            let mut controls: Vec<Step> = controls;
+            controls.push(Step::Now);
+            Cut { ops, versions, controls }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_view_equals_the_oracle_at_every_epoch(
+        mut cuts in prop::collection::vec(any_cut(), 1..10),
+        workers in 1..4_usize,
+    ) {
+        cuts.push(Cut::default());
+        cuts.last_mut().expect("one was pushed").controls.push(Step::All);
+        check(workers, &cuts);
+    }
+
+    #[test]
+    fn any_order_duplication_and_cut_ends_in_the_same_views(
+        mut ops in prop::collection::vec(any_op(), 1..60),
+        sizes in prop::collection::vec(1..20_usize, 1..8),
+        workers in 1..4_usize,
+        seed in any::<u64>(),
+    ) {
+        let first = end_of(1, vec![ops.clone()]);
+        let again = ops.len() / 3;
+        ops.extend_from_within(..again);
+        shuffle(&mut ops, seed);
+        let mut cuts = Vec::new();
+        for size in sizes.iter().cycle() {
+            if ops.is_empty() { break }
+            cuts.push(ops.drain(..ops.len().min(*size)).collect::<Vec<_>>());
+        }
+        prop_assert_eq!(first, end_of(workers, cuts));
+    }
+}
+
+fn shuffle<T>(list: &mut [T], mut seed: u64) {
+    for place in (1..list.len()).rev() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        list.swap(place, (seed >> 33) as usize % (place + 1));
+    }
+}
+
+/// The views after all epochs, with the model from the first on.
+fn end_of(workers: usize, epochs: Vec<Vec<Op>>) -> Views {
+    let mut cuts: Vec<Cut> = epochs.into_iter().map(|ops| Cut { ops, ..Cut::default() }).collect();
+    cuts[0].controls.push(Step::TakeModel);
+    for cut in &mut cuts {
+        cut.ops.iter_mut().enumerate().for_each(|(seq, op)| op.seq = seq as u32);
+    }
+    let mut views = Views::default();
+    run(workers, cuts).values().for_each(|deltas| apply(&mut views, deltas));
+    views
+}
+
+/// The effects that the graph reports for the store, over all epochs.
+fn effects(cuts: Vec<Cut>) -> Vec<RecordEffect> {
+    let made = run(1, cuts);
+    made.into_values()
+        .flatten()
+        .filter_map(|delta| match delta {
+            Delta::Records(effects) => Some(effects),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+#[test]
+fn a_record_sent_twice_is_refused_the_second_time_in_one_epoch_and_in_another() {
+    let once = event(1, 2, 0, 3, MICROS, 0);
+    let cut = |seqs: &[u32]| Cut { ops: seqs.iter().map(|seq| Op { seq: *seq, ..once }).collect(), ..Cut::default() };
+    let refused = effects(vec![cut(&[0, 1]), cut(&[0])]);
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused.iter().all(|effect| matches!(effect, RecordEffect::Refused(_))));
+}
+
+#[test]
+fn an_event_that_was_retracted_before_it_came_is_refused() {
+    let added = event(1, 2, 0, 3, MICROS, 9);
+    let retracted = op(1, Action::RetractId(9));
+    let cut = |op: Op| Cut { ops: vec![op], ..Cut::default() };
+    assert_eq!(effects(vec![cut(retracted), cut(added)]), [RecordEffect::Refused(0)]);
+}
+
+#[test]
+fn a_forget_leaves_later_retractions_and_retractions_by_id_and_no_other() {
+    let early = event(1, 2, 0, 1, MICROS, 0);
+    let late = event(1, 3, 0, 5, MICROS, 0);
+    let as_retraction = |added: Op| match added.action {
+        Action::Add(event) => Op { action: Action::Retract(event), ..added },
+        _ => added,
+    };
+    let ops = vec![as_retraction(early), as_retraction(late), op(1, Action::RetractId(9))];
+    let forget = op(1, Action::Forget(3 * HOUR_MS));
+    let cuts = vec![Cut { ops, ..Cut::default() }, Cut { ops: vec![forget], ..Cut::default() }];
+    let [RecordEffect::Forgot(_, gone)] = &effects(cuts)[..] else { panic!("one forget") };
+    assert_eq!((gone.forgotten, gone.ids.as_slice(), gone.events.len()), (3 * HOUR_MS, &[9][..], 1));
+}

@@ -1,0 +1,274 @@
+//! What can be typed: commands, their flags and their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Span;
+use crate::serving::list::ListName;
+
+/// Fresh recommendation lists from a log of member events, within milliseconds of each event.
+#[derive(Debug, Parser)]
+#[command(name = "nearline", version, max_term_width = 110, disable_help_subcommand = true)]
+#[command(after_help = "Start here:\n  nearline demo                       see lists change as events are piped in\n  \
+    nearline replay events.jsonl        load a log\n  nearline get MEMBER                 read a list\n\n\
+    Exit codes: 0 done; 1 the answer is no; 2 bad use or a bad input file; 3 the store or a source failed.")]
+pub struct Cli {
+    /// The folder that holds records, views and models.
+    #[arg(long, global = true, value_name = "DIR", default_value = "nearline-data", env = "NEARLINE_DATA")]
+    pub data: PathBuf,
+    /// The config; `nearline.toml` where it exists. `nearline config` prints every key.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print answers as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Pipe events in and keep every list current.
+    #[command(after_help = "Example:\n  tail -f events.jsonl | nearline run --model model -\n\n\
+        Ends when finite sources are committed, unless --follow. A folder that has a model keeps it; without a\n\
+        model there are aggregates only.")]
+    Run(RunArgs),
+    /// Backfill: pipe logs in, in bulk, with a progress bar; lists are made at the end.
+    #[command(after_help = "Example:\n  nearline replay logs/2026-*.jsonl.gz")]
+    Replay(ReplayArgs),
+    /// A member's list. An unknown member gets trending, with the reason.
+    #[command(after_help = "Example:\n  nearline get m1 --list continue_watching --limit 5")]
+    Get {
+        /// The member's id.
+        member: String,
+        /// Which list.
+        #[arg(long, value_enum, default_value = "top_picks")]
+        list: ListName,
+        /// How many items at most.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// How many items to leave out at the head.
+        #[arg(long, default_value_t = 0)]
+        offset: usize,
+    },
+    /// The items with the most events in a window back from now, the newest event's time.
+    #[command(after_help = "Example:\n  nearline popular --kind play --window 24h --country US")]
+    Popular {
+        /// Events of this kind.
+        #[arg(long, default_value = "play")]
+        kind: String,
+        /// How far back, in whole hours or days: 24h, 7d; or `all`.
+        #[arg(long, default_value = "7d")]
+        window: String,
+        /// Only events of this country.
+        #[arg(long)]
+        country: Option<String>,
+        /// How many items at most.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// A member's live events, newest first.
+    #[command(after_help = "Example:\n  nearline history m1 --limit 10")]
+    History {
+        /// The member's id.
+        member: String,
+        /// How many events at most; all unless given.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// What each past event adds to the score of an item, or which rule keeps it out.
+    #[command(after_help = "Example:\n  nearline why m1 i9")]
+    Why {
+        /// The member's id.
+        member: String,
+        /// The item's id.
+        item: String,
+    },
+    /// Train a model, from logs or from the records already in the data folder.
+    #[command(after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model")]
+    Train(TrainArgs),
+    /// Measure lists on a log: nearline against lists frozen at the split against popularity.
+    #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time")]
+    Evaluate(EvaluateArgs),
+    /// What would be rejected and why; writes nothing.
+    #[command(after_help = "Example:\n  nearline check ratings.csv --map 'member=userId,item=movieId,at=timestamp,time=seconds,kind=\"rate\",value=rating'")]
+    Check {
+        #[command(flatten)]
+        sources: SourceArgs,
+    },
+    /// Recompute all views from the records and compare; prints the digest.
+    #[command(after_help = "Example:\n  nearline verify && echo right\n\nExit code 1 where a view differs.")]
+    Verify {
+        /// How many threads; all cores unless given.
+        #[arg(long)]
+        workers: Option<usize>,
+    },
+    /// Live records, catalogue and tombstones as JSON Lines; piped into an empty folder they give the same digest.
+    #[command(after_help = "Example:\n  nearline export | nearline --data copy run -")]
+    Export {
+        /// Leave out what remembers forgotten members, and the key of their digests.
+        #[arg(long)]
+        without_key: bool,
+    },
+    /// Erase a member, with a receipt.
+    #[command(after_help = "Example:\n  nearline forget m1\n\nForgets up to the later of the clock and the member's newest event.")]
+    Forget {
+        /// The member's id.
+        member: String,
+    },
+    /// Epoch, lag, now and the event that set it, counts, model, sizes, sources.
+    #[command(after_help = "Example:\n  nearline status --json")]
+    Status,
+    /// Every key of the config with its default and what it does.
+    #[command(after_help = "Example:\n  nearline config > nearline.toml")]
+    Config,
+    /// An invented catalogue and members: trains, pipes events, and shows a list before and after.
+    #[command(after_help = "Example:\n  nearline demo\n  nearline demo --write logs")]
+    Demo {
+        /// Only write the invented logs into this folder.
+        #[arg(long, value_name = "DIR")]
+        write: Option<PathBuf>,
+        /// Another seed invents another world.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Writes the log that the benchmarks run on.
+    #[command(hide = true)]
+    BenchLog {
+        /// Where to.
+        out: PathBuf,
+        /// How many events.
+        #[arg(long, default_value_t = 2_000_000)]
+        events: u64,
+        /// How many members.
+        #[arg(long, default_value_t = 138_000)]
+        members: u32,
+        /// How many items.
+        #[arg(long, default_value_t = 26_000)]
+        items: u32,
+        /// Another seed makes another log.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+/// Where records come from.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// Files, folders, or `-` for standard input; JSON Lines or CSV, plain, gzip or zstd.
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// How the columns of other people's CSV map to records (docs/recipes), or the name of a map in the config.
+    #[arg(long, value_name = "MAP")]
+    pub map: Option<String>,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// The model that lists are made with.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// How many threads run the graph; all cores unless given.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Go on when sources are at their end: wait for more.
+    #[arg(long)]
+    pub follow: bool,
+    /// Close an epoch after this many milliseconds at the latest.
+    #[arg(long, value_name = "MS")]
+    pub epoch_ms: Option<u64>,
+    /// Close an epoch after this many records at the latest.
+    #[arg(long, value_name = "N")]
+    pub epoch_records: Option<usize>,
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// The model that lists are made with.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// How many threads run the graph; all cores unless given.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// How a model is trained; the config says what is not given.
+#[derive(Debug, Clone, Args)]
+pub struct FitArgs {
+    /// The length of a factor.
+    #[arg(long)]
+    pub rank: Option<usize>,
+    /// How often members and items are solved in turn.
+    #[arg(long)]
+    pub iterations: Option<usize>,
+    /// The weight of every pair of a member and an item.
+    #[arg(long)]
+    pub alpha0: Option<f32>,
+    /// How strongly factors are held small; above zero.
+    #[arg(long)]
+    pub lambda: Option<f32>,
+    /// The power of the number of pairs in that.
+    #[arg(long)]
+    pub nu: Option<f32>,
+    /// Where the first item factors are drawn from.
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// Flags of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// The folder that the model is written to.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// How a log is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProtocolName {
+    /// What came first is trained on; the rest is to be found, event by event.
+    Time,
+    /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
+    Members,
+}
+
+/// Flags of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// How the log is split.
+    #[arg(long, value_enum, default_value = "time")]
+    pub protocol: ProtocolName,
+    /// Split by time where this share of the events has come.
+    #[arg(long, default_value_t = 0.8)]
+    pub split: f64,
+    /// Split by time at this moment (RFC 3339) instead.
+    #[arg(long, value_name = "TIME")]
+    pub split_at: Option<String>,
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// A window of whole hours; none for all.
+pub fn window_hours(text: &str) -> Result<Option<u32>, String> {
+    if text == "all" {
+        return Ok(None);
+    }
+    let wrong = || format!("`{text}` is not a window: give whole hours or days, such as 24h or 7d, or `all`");
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    span.whole_hours().filter(|hours| *hours > 0).map(Some).ok_or_else(wrong)
+}

@@ -1,0 +1,135 @@
+//! How commands that change a store reach the process that holds it: a Unix socket in the data folder.
+//!
+//! One request a connection: a line of JSON with records as JSON Lines; one line of JSON as the answer, once the
+//! records are on disk. The socket's mode is 0600, so whoever can write to it could write to the folder.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use super::Handle;
+use crate::sources::Batch;
+use crate::sources::json;
+
+/// The largest request, in bytes.
+const MAX_REQUEST: u64 = 64 << 20;
+
+/// What a command asks of the process that holds the store.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// Records, as JSON Lines.
+    pub records: String,
+}
+
+/// What it is answered.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Response {
+    /// The epoch in which the records were committed.
+    pub epoch: u64,
+    /// How many records were accepted.
+    pub accepted: u64,
+    /// Why others were not.
+    pub rejected: Vec<String>,
+    /// Why nothing was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A socket that is being served; gone with its owner.
+pub struct Listening {
+    path: PathBuf,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Where it cannot be removed the next writer replaces it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Serves the socket on a thread of its own. Only the process that holds the store calls this, so a socket that
+/// is there is what a killed process left.
+pub fn serve(path: &Path, handle: Handle, latest_at: fn() -> i64) -> io::Result<Listening> {
+    let _ = std::fs::remove_file(path);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        UnixListener::bind(path)?
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    std::thread::Builder::new().name("socket".into()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let handle = handle.clone();
+                        tokio::spawn(async move {
+                            if let Err(error) = answer(stream, handle, latest_at).await {
+                                tracing::debug!(%error, "a command went away before its answer");
+                            }
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the socket of the data folder is not served for a moment");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        });
+    })?;
+    Ok(Listening { path: path.to_owned() })
+}
+
+async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: fn() -> i64) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
+    let response = tokio::task::spawn_blocking(move || match serde_json::from_str::<Request>(&line) {
+        Ok(request) => submit(&request.records, &handle, latest_at()),
+        Err(error) => Response { error: Some(format!("not a request: {error}")), ..Response::default() },
+    });
+    let response = response.await.map_err(io::Error::other)?;
+    let mut answer = serde_json::to_vec(&response).map_err(io::Error::other)?;
+    answer.push(b'\n');
+    write.write_all(&answer).await
+}
+
+/// Takes records in, and says when they are on disk.
+pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
+    let mut batch = Batch::new("command".into());
+    let mut response = Response::default();
+    let mut offset = 0;
+    for (number, line) in records.lines().enumerate() {
+        json::decode_line(line.as_bytes(), number as u64 + 1, offset, latest_at, &mut batch);
+        offset += line.len() as u64 + 1;
+    }
+    response.accepted = batch.len() as u64;
+    response.rejected = batch.rejected.iter().map(|line| format!("line {}: {}", line.line, line.detail)).collect();
+    match handle.submit(batch) {
+        Ok(epoch) => response.epoch = epoch,
+        Err(error) => response.error = Some(error.to_string()),
+    }
+    response
+}
+
+/// Sends records to the process that holds the folder; none where there is no such process.
+pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
+    let mut stream = match UnixStream::connect(path) {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut request = serde_json::to_vec(&Request { records: records.to_owned() }).map_err(io::Error::other)?;
+    request.push(b'\n');
+    stream.write_all(&request)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    serde_json::from_str(&line).map(Some).map_err(io::Error::other)
+}

@@ -1,0 +1,183 @@
+//! `nearline get`: a member's list, and what to show where there is none.
+
+use serde::Serialize;
+
+use super::popular::Ranking;
+use super::{Serving, ServingError};
+use crate::stores::{Store, StoreError, Table, formats};
+
+/// The lists that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum ListName {
+    /// The best unseen items by the model.
+    TopPicks,
+    /// What the member has begun and not finished.
+    ContinueWatching,
+    /// What is acted on most of late.
+    Trending,
+}
+
+impl ListName {
+    fn as_str(self) -> &'static str {
+        match self {
+            ListName::TopPicks => "top_picks",
+            ListName::ContinueWatching => "continue_watching",
+            ListName::Trending => "trending",
+        }
+    }
+}
+
+/// One place of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// The item's id.
+    pub item: String,
+    /// What it is ordered by: the model's score; the part watched; events, the newest counting most.
+    pub score: f64,
+    /// Its title, where the catalogue has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// A list, and how fresh it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListAnswer {
+    /// Whose.
+    pub member: String,
+    /// Which list was asked for.
+    pub list: &'static str,
+    /// Its items, best first.
+    pub items: Vec<Entry>,
+    /// Where it is from: `nearline` or `trending`.
+    pub source: &'static str,
+    /// Why another list than the one asked for is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The epoch that it is read from.
+    pub epoch: u64,
+    /// The newest event that it covers, in milliseconds since 1970.
+    pub as_of: Option<i64>,
+    /// How long ago that was, in milliseconds.
+    pub age_ms: Option<i64>,
+    /// The model that it is made with.
+    pub model: Option<String>,
+}
+
+impl Serving {
+    /// A member's list, `limit` items from `offset` on. `now_ms` is the wall clock, for the age.
+    pub fn list(
+        &self,
+        member: &str,
+        list: ListName,
+        offset: usize,
+        limit: usize,
+        now_ms: i64,
+    ) -> Result<ListAnswer, ServingError> {
+        let wanted = offset.saturating_add(limit);
+        let (entries, reason) = match self.stored(member, list, wanted)? {
+            Ok(entries) => (entries, None),
+            Err(reason) => (self.trending(member, wanted)?, reason),
+        };
+        let fell_back = reason.is_some() || list == ListName::Trending;
+        Ok(ListAnswer {
+            member: member.to_owned(),
+            list: list.as_str(),
+            items: entries.into_iter().skip(offset).collect(),
+            source: if fell_back { "trending" } else { "nearline" },
+            reason,
+            epoch: self.standing.epoch,
+            as_of: self.standing.now,
+            age_ms: self.standing.now.map(|now| now_ms - now),
+            model: if fell_back { None } else { self.standing.model.clone() },
+        })
+    }
+
+    /// The stored list, or why there is none; no reason where trending is what was asked for.
+    #[allow(clippy::type_complexity)]
+    fn stored(
+        &self,
+        member: &str,
+        list: ListName,
+        wanted: usize,
+    ) -> Result<Result<Vec<Entry>, Option<&'static str>>, ServingError> {
+        let key = member.as_bytes();
+        let table = match list {
+            ListName::TopPicks => Table::TopPicks,
+            ListName::ContinueWatching => Table::ContinueWatching,
+            ListName::Trending => return Ok(Err(None)),
+        };
+        if self.standing.pending {
+            return Ok(Err(Some("the lists are being made anew")));
+        }
+        let Some(value) = self.store.get(table, key)? else {
+            let past = self.past(member)?;
+            return Ok(match list {
+                _ if past.events.is_empty() => Err(Some("unknown member")),
+                ListName::ContinueWatching => Ok(Vec::new()),
+                _ if self.standing.model.is_none() => Err(Some("no model")),
+                _ if self.store.get(Table::Factors, key)?.is_some() => Err(Some("no item is left to list")),
+                _ => Err(Some("no positive signal for an item of the model")),
+            });
+        };
+        let scored: Vec<(String, f64)> = if table == Table::TopPicks {
+            let entries = formats::decode_scored(key, &value)?;
+            entries.into_iter().map(|(item, score)| (item.to_owned(), f64::from(score))).collect()
+        } else {
+            let entries = formats::decode_begun(key, &value)?;
+            entries.into_iter().map(|(item, _, value)| (item.to_owned(), value as f64 / 1e6)).collect()
+        };
+        Ok(Ok(self.entries(scored, wanted)?))
+    }
+
+    /// Trending items without those that the member has seen, hides or dislikes.
+    fn trending(&self, member: &str, wanted: usize) -> Result<Vec<Entry>, ServingError> {
+        let past = self.past(member)?;
+        let unwanted =
+            |item: &str| past.of_item(item).is_some_and(|state| state.seen || state.never_listed());
+        let stored = match self.store.get(Table::Meta, formats::meta::TRENDING)? {
+            Some(value) if !self.standing.pending => {
+                let entries = formats::decode_trends(&value)?;
+                let length = entries.len();
+                let left: Vec<(String, f64)> = entries
+                    .into_iter()
+                    .filter(|(item, _)| !unwanted(item))
+                    .map(|(item, score)| (item.to_owned(), trend_score(score)))
+                    .collect();
+                let short = length >= self.config.lists.length;
+                (self.entries(left, wanted)?, short)
+            }
+            Some(_) => (Vec::new(), true),
+            None => (Vec::new(), self.standing.pending),
+        };
+        let (entries, more) = stored;
+        if entries.len() >= wanted || !more {
+            return Ok(entries);
+        }
+        // What the member has seen left too little of the stored list: count further down.
+        let Ranking { ranked, .. } = self.trending_counts()?;
+        let left = ranked.into_iter().filter(|(item, _)| !unwanted(item));
+        let scored = left.map(|(item, score)| (item, trend_score(score))).collect();
+        Ok(self.entries(scored, wanted)?)
+    }
+
+    /// The first `wanted` of scored items that are not withdrawn, with their titles.
+    fn entries(&self, scored: Vec<(String, f64)>, wanted: usize) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::with_capacity(wanted.min(scored.len()));
+        for (item, score) in scored {
+            if entries.len() == wanted {
+                break;
+            }
+            let known = self.item(&item)?;
+            if !known.withdrawn {
+                entries.push(Entry { item, score, title: known.title });
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// From units of 2⁻³² events to events.
+fn trend_score(score: u128) -> f64 {
+    score as f64 / 4_294_967_296.0
+}
