@@ -37,6 +37,11 @@ impl Gone {
             || (event.id != 0 && self.ids.binary_search(&event.id).is_ok())
             || self.events.binary_search(&(event.digest, event.at())).is_ok()
     }
+
+    /// Remembers a retraction by fields; says whether that is news.
+    fn retract(&mut self, digest: Digest, at: i64) -> bool {
+        at > self.forgotten && insert_sorted(&mut self.events, (digest, at))
+    }
 }
 
 /// What applying the records of one epoch did to a history.
@@ -63,6 +68,9 @@ impl Effects {
 }
 
 impl History {
+    /// A history of nothing.
+    pub const NONE: History = History { events: Vec::new(), gone: None };
+
     /// The live events, in the order of [`Event`].
     pub fn events(&self) -> &[Event] {
         &self.events
@@ -82,12 +90,27 @@ impl History {
         self.add(actions, effects);
     }
 
+    /// Takes out everything up to `at`, as part of a trim of all members, which is remembered once for all of them.
+    pub fn trim(&mut self, at: i64, effects: &mut Effects) {
+        self.events.retain(|event| {
+            let dead = event.at() <= at;
+            if dead {
+                effects.removed.push(*event);
+            }
+            !dead
+        });
+        if let Some(gone) = &mut self.gone {
+            gone.events.retain(|(_, happened)| *happened > at);
+            effects.forgot = true;
+        }
+    }
+
     /// Takes in what may never come back; says whether that is more than before.
     fn retire(&mut self, actions: &[(u32, Action)], effects: &mut Effects) -> bool {
         let mut changed = false;
         // Forgets first: they decide which retractions are worth keeping.
         for (_, action) in actions {
-            if let Action::Forget(at) | Action::Trim(at) = *action {
+            if let Action::Forget(at) = *action {
                 let gone = self.gone.get_or_insert_default();
                 if at > gone.forgotten {
                     gone.forgotten = at;
@@ -106,10 +129,8 @@ impl History {
             };
             let inserted = match action {
                 Action::RetractId(id) => insert_sorted(&mut gone.ids, id),
-                Action::Retract(Event { .. }) | Action::RetractDigest(..) => {
-                    let (digest, at) = retracted(&action);
-                    at > gone.forgotten && insert_sorted(&mut gone.events, (digest, at))
-                }
+                Action::Retract(event) => gone.retract(event.digest, event.at()),
+                Action::RetractDigest(digest, at) => gone.retract(digest, at),
                 Action::Add(_) | Action::Forget(_) | Action::Trim(_) => false,
             };
             if inserted {
@@ -155,14 +176,6 @@ impl History {
         });
         effects.added.extend(fresh.iter().map(|(event, _)| event));
         merge(&mut self.events, &effects.added[first..]);
-    }
-}
-
-fn retracted(action: &Action) -> (Digest, i64) {
-    match *action {
-        Action::Retract(event) => (event.digest, event.at()),
-        Action::RetractDigest(digest, at) => (digest, at),
-        _ => unreachable!("only retractions by fields are asked"),
     }
 }
 

@@ -3,7 +3,19 @@
 //! The graph is pure: it reads no clock, file, socket or random number. Records go in by epoch, changes of the
 //! views come out by epoch, and the same records give the same views in any order and any cut.
 
+pub mod catalogue;
+pub mod graph;
+pub mod histories;
 pub mod history;
 pub mod kinds;
+pub mod lists;
+pub mod members;
+pub mod model;
+pub mod now;
+pub mod popularity;
 pub mod profile;
+pub mod progress;
+pub mod signals;
+pub mod transform;
+pub mod trending;
 pub mod types;

@@ -1,0 +1,179 @@
+//! The graph: the only place where views meet. It reads as the picture in ARCHITECTURE.md.
+//!
+//! ```text
+//! records ─→ members ─┬─→ popularity ─→ trending
+//!                     ├─→ now ────────────┘
+//!                     └─→ lists: continue_watching, factors, top_picks
+//! catalogue, models ─→ members (inputs like any other)
+//! ```
+//!
+//! What changed comes out of a [`Sink`] by epoch; the probe tells when an epoch has come out whole.
+
+use std::rc::Rc;
+
+use differential_dataflow::AsCollection;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::vec::Input;
+use timely::dataflow::operators::{Probe, probe};
+use timely::dataflow::{InputHandleVec, Scope, StreamVec};
+
+use crate::catalogue::catalogue;
+use crate::histories::RecordEffect;
+use crate::kinds::Kinds;
+use crate::lists::{MemberLists, lists};
+use crate::members::{Cell, Control, Touched, members};
+use crate::now::now;
+use crate::popularity::popularity;
+use crate::progress::{Begun, ProgressOptions, continue_watching};
+use crate::trending::{Trend, TrendingOptions, trending};
+use crate::types::{Epoch, Ids, ItemVersion, Member, Op};
+
+/// The part of the config that has meaning.
+#[derive(Clone)]
+pub struct Meaning {
+    /// What each kind means.
+    pub kinds: Kinds,
+    /// How many entries a list has at most.
+    pub length: usize,
+    /// After how many hours an event counts half in `trending`.
+    pub half_life_hours: u32,
+    /// From which part watched, in millionths, an item is being watched.
+    pub begun_from: i64,
+    /// From which part watched, in millionths, an item is finished.
+    pub begun_below: i64,
+}
+
+/// A change of what the store keeps, in one epoch.
+#[derive(Clone, Debug)]
+pub enum Delta {
+    /// What became of the epoch's records.
+    Records(Vec<RecordEffect>),
+    /// A cell's count (positive: is now; negative: no longer is), as a differential update.
+    Popularity(Vec<((Cell, isize), Epoch, isize)>),
+    /// The whole list.
+    Trending(Vec<Trend>),
+    /// The newest event's time.
+    Now(Option<i64>),
+    /// Versions of items that took over.
+    Items(Vec<ItemVersion>),
+    /// Members' lists of what they have begun; empty where there is none.
+    Progress(Vec<(Member, Vec<Begun>)>),
+    /// Members' factors and lists under the model of the epoch.
+    Lists(Vec<MemberLists>),
+}
+
+/// Where the changes of one worker go.
+pub trait Sink: 'static {
+    /// Takes a change of an epoch. Changes of one epoch come in any order; those of different epochs may mix.
+    fn take(&self, epoch: Epoch, delta: Delta);
+}
+
+/// What goes into one worker's part of the graph.
+pub struct Inputs {
+    /// Records of members.
+    pub ops: InputHandleVec<Epoch, Op>,
+    /// Versions of items.
+    pub items: InputHandleVec<Epoch, ItemVersion>,
+    /// What the engine tells this worker.
+    pub controls: InputHandleVec<Epoch, Control>,
+}
+
+impl Inputs {
+    /// Closes all epochs before `epoch`.
+    pub fn advance_to(&mut self, epoch: Epoch) {
+        self.ops.advance_to(epoch);
+        self.items.advance_to(epoch);
+        self.controls.advance_to(epoch);
+    }
+}
+
+/// Wires one worker's part of the graph.
+pub fn build(
+    scope: Scope<'_, Epoch>,
+    meaning: &Meaning,
+    ids: Ids,
+    sink: Rc<dyn Sink>,
+) -> (Inputs, probe::Handle<Epoch>) {
+    let (ops_in, ops) = scope.new_input();
+    let (items_in, versions) = scope.new_input();
+    let (controls_in, controls) = scope.new_input();
+    let probe = probe::Handle::new();
+    let length = meaning.length;
+    let progress = ProgressOptions {
+        from: meaning.begun_from,
+        below: meaning.begun_below,
+        length,
+        ids: ids.clone(),
+    };
+    let trends =
+        TrendingOptions { kinds: meaning.kinds.clone(), half_life_hours: meaning.half_life_hours, length, ids };
+
+    let (items, availability) = catalogue(versions);
+    let members = members(ops, controls, availability, meaning.kinds.clone());
+    let counts = popularity(members.changes.as_collection());
+    let now = now(members.newest);
+    let trending = trending(counts.inner.clone(), now.clone(), trends);
+
+    let watching = for_touched(members.touched.clone(), "continue_watching", move |touched| {
+        let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
+        Delta::Progress(touched.members.iter().map(list).collect())
+    });
+    let picks = for_touched(members.touched, "top_picks", move |touched| Delta::Lists(lists(touched, length)));
+
+    let out = Outlet { sink, probe: probe.clone() };
+    out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
+    out.deliver(counts.inner, "popularity out", |data| Delta::Popularity(std::mem::take(data)));
+    out.deliver(items, "items out", |data| Delta::Items(std::mem::take(data)));
+    out.deliver(now, "now out", |data| Delta::Now(data.pop().flatten()));
+    out.deliver(trending, "trending out", |data| Delta::Trending(data.pop().unwrap_or_default()));
+    out.deliver(watching, "continue_watching out", |data| data.pop().unwrap_or(Delta::Lists(Vec::new())));
+    out.deliver(picks, "top_picks out", |data| data.pop().unwrap_or(Delta::Lists(Vec::new())));
+    (Inputs { ops: ops_in, items: items_in, controls: controls_in }, probe)
+}
+
+/// One delta for each batch of members, each in a container of its own.
+fn for_touched<'scope>(
+    touched: StreamVec<'scope, Epoch, Rc<Touched>>,
+    name: &str,
+    make: impl Fn(&Touched) -> Delta + 'static,
+) -> StreamVec<'scope, Epoch, Delta> {
+    touched.unary::<CapacityContainerBuilder<Vec<Delta>>, _, _, _>(Pipeline, name, move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, data| {
+                for batch in data.drain(..) {
+                    output.session(&capability).give_container(&mut vec![make(&batch)]);
+                }
+            });
+        }
+    })
+}
+
+/// The way out of one worker's part.
+struct Outlet {
+    sink: Rc<dyn Sink>,
+    probe: probe::Handle<Epoch>,
+}
+
+impl Outlet {
+    fn deliver<'scope, D: Clone + 'static>(
+        &self,
+        stream: StreamVec<'scope, Epoch, D>,
+        name: &str,
+        wrap: impl Fn(&mut Vec<D>) -> Delta + 'static,
+    ) {
+        let sink = self.sink.clone();
+        stream
+            .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, _| {
+                move |input, _output| {
+                    input.for_each(|capability, data| {
+                        if let Some(epoch) = capability.least() {
+                            sink.take(*epoch, wrap(data));
+                        }
+                    });
+                }
+            })
+            .probe_with(&self.probe);
+    }
+}

@@ -1,0 +1,142 @@
+//! The histories of all members of one worker, and what applying an epoch's records to them did.
+
+use crate::history::{Effects, Gone, History};
+use crate::types::{Action, Digest, Event, Member, Op};
+
+/// What the store must know about an epoch's records besides the records themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordEffect {
+    /// The record at this place in the epoch changed nothing and is not kept: sent before, retracted or forgotten.
+    Refused(u32),
+    /// A live event is no more.
+    Removed(Member, Digest),
+    /// A forget or a trim: of the member's retractions only these digests stay.
+    Forgot(Member, Box<Gone>),
+}
+
+/// One worker's members.
+#[derive(Debug)]
+pub struct Histories {
+    /// By member number; empty for members of other workers.
+    histories: Vec<History>,
+    /// Every member's events up to here are forgotten; −1 where none are.
+    trimmed: i64,
+    /// The newest `at` among the live events.
+    newest: Option<i64>,
+    effects: Effects,
+}
+
+impl Default for Histories {
+    fn default() -> Self {
+        Histories { histories: Vec::new(), trimmed: -1, newest: None, effects: Effects::default() }
+    }
+}
+
+/// What one epoch's records did to all members of a worker.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Events that became live, with their members.
+    pub added: Vec<(Member, Event)>,
+    /// Events that ceased to be live.
+    pub removed: Vec<(Member, Event)>,
+    /// Members whose live events changed, each once, in order.
+    pub changed: Vec<Member>,
+    /// For the store.
+    pub effects: Vec<RecordEffect>,
+}
+
+impl Histories {
+    /// The history of a member.
+    pub fn get(&self, member: Member) -> &History {
+        static NONE: History = History::NONE;
+        self.histories.get(member.index()).unwrap_or(&NONE)
+    }
+
+    /// The members that have live events, in order.
+    pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
+        let live = self.histories.iter().enumerate().filter(|(_, history)| !history.events().is_empty());
+        live.map(|(number, _)| Member(number as u32))
+    }
+
+    /// The newest `at` among the live events.
+    pub fn newest(&self) -> Option<i64> {
+        self.newest
+    }
+
+    /// Applies the records of one epoch; the order among them does not matter.
+    pub fn apply(&mut self, ops: &mut Vec<Op>) -> Applied {
+        let mut applied = Applied::default();
+        self.trim(ops, &mut applied);
+        ops.sort_unstable_by_key(|op| (op.member, op.seq));
+        let mut actions: Vec<(u32, Action)> = Vec::new();
+        for of_member in ops.chunk_by(|a, b| a.member == b.member) {
+            actions.clear();
+            actions.extend(of_member.iter().map(|op| (op.seq, op.action)));
+            let member = of_member[0].member;
+            if self.histories.len() <= member.index() {
+                self.histories.resize_with(member.index() + 1, History::default);
+            }
+            self.histories[member.index()].apply(&actions, &mut self.effects);
+            self.note(member, &mut applied);
+        }
+        applied.changed.sort_unstable();
+        applied.changed.dedup();
+        self.move_newest(&applied);
+        applied
+    }
+
+    /// Applies the trims among `ops`, and refuses what they cover.
+    fn trim(&mut self, ops: &mut Vec<Op>, applied: &mut Applied) {
+        let trims = ops.iter().filter_map(|op| match op.action {
+            Action::Trim(at) => Some(at),
+            _ => None,
+        });
+        let trimmed = trims.fold(self.trimmed, i64::max);
+        if trimmed > self.trimmed {
+            self.trimmed = trimmed;
+            for number in 0..self.histories.len() {
+                self.histories[number].trim(trimmed, &mut self.effects);
+                self.note(Member(number as u32), applied);
+            }
+        }
+        ops.retain(|op| match op.action {
+            Action::Trim(_) => false,
+            Action::Add(event) | Action::Retract(event) if event.at() <= trimmed => {
+                applied.effects.push(RecordEffect::Refused(op.seq));
+                false
+            }
+            Action::RetractDigest(_, at) => at > trimmed,
+            _ => true,
+        });
+    }
+
+    /// Moves what happened to one history into what happened to all.
+    fn note(&mut self, member: Member, applied: &mut Applied) {
+        let effects = &mut self.effects;
+        if !effects.added.is_empty() || !effects.removed.is_empty() {
+            applied.changed.push(member);
+        }
+        applied.added.extend(effects.added.iter().map(|event| (member, *event)));
+        applied.removed.extend(effects.removed.iter().map(|event| (member, *event)));
+        applied.effects.extend(effects.refused.iter().map(|seq| RecordEffect::Refused(*seq)));
+        applied.effects.extend(
+            effects.removed.iter().map(|event| RecordEffect::Removed(member, event.digest)),
+        );
+        if effects.forgot {
+            let gone = self.histories[member.index()].gone().cloned().unwrap_or_default();
+            applied.effects.push(RecordEffect::Forgot(member, Box::new(gone)));
+        }
+        effects.clear();
+    }
+
+    /// Keeps `newest` true. It is searched for anew only where the newest event itself is gone.
+    fn move_newest(&mut self, applied: &Applied) {
+        let lost = applied.removed.iter().any(|(_, event)| Some(event.at()) == self.newest);
+        let newest_added = applied.added.iter().map(|(_, event)| event.at()).max();
+        self.newest = if lost {
+            self.histories.iter().flat_map(|history| history.events()).map(Event::at).max()
+        } else {
+            self.newest.max(newest_added)
+        };
+    }
+}

@@ -1,0 +1,70 @@
+//! `factors` and `top_picks`: every member of a batch folded in, scored against all items and given its best.
+//!
+//! A function of the batch: signals of each member, the model, the available items. No member's numbers depend on
+//! another's, so how members are batched does not matter.
+
+use nearline_factors::Scored;
+
+use crate::members::Touched;
+use crate::model::Model;
+use crate::signals::{Signals, signals};
+use crate::types::{Item, Member};
+
+/// What was made for one member of a batch; without a positive signal there is neither factor nor list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberLists {
+    /// Whose.
+    pub member: Member,
+    /// The member's factor, of the model's rank.
+    pub factor: Option<Box<[f32]>>,
+    /// The best items with their scores, best first.
+    pub top_picks: Vec<(Item, f32)>,
+}
+
+/// Solves and scores a batch. Without a model nobody has a factor.
+pub fn lists(touched: &Touched, length: usize) -> Vec<MemberLists> {
+    let none = |member| MemberLists { member, factor: None, top_picks: Vec::new() };
+    let Some(model) = &touched.model else {
+        return touched.members.iter().map(|(member, _)| none(*member)).collect();
+    };
+    let mut made = Vec::with_capacity(touched.members.len());
+    let mut known: Vec<(Member, Signals)> = Vec::with_capacity(touched.members.len());
+    for (member, states) in &touched.members {
+        let signals = signals(states, model);
+        if signals.positive {
+            known.push((*member, signals));
+        } else {
+            made.push(none(*member));
+        }
+    }
+    made.extend(solve_and_score(model, &known, touched, length));
+    made
+}
+
+fn solve_and_score(
+    model: &Model,
+    known: &[(Member, Signals)],
+    touched: &Touched,
+    length: usize,
+) -> impl Iterator<Item = MemberLists> {
+    let mut offsets = vec![0];
+    let mut pairs = Vec::new();
+    for (_, signals) in known {
+        pairs.extend_from_slice(&signals.pairs);
+        offsets.push(pairs.len());
+    }
+    let mut factors = Vec::new();
+    model.side.fold_in_batch(&offsets, &pairs, &mut factors);
+    let excluded: Vec<&[u32]> = known.iter().map(|(_, signals)| signals.excluded.as_slice()).collect();
+    let mut selected: Vec<Vec<Scored>> = Vec::new();
+    model.side.select(&factors, &excluded, &touched.available, length, &mut selected);
+
+    let rank = model.side.rank();
+    let one = |((member, factor), best): ((Member, &[f32]), Vec<Scored>)| MemberLists {
+        member,
+        factor: Some(factor.into()),
+        top_picks: best.iter().map(|entry| (model.items()[entry.item as usize], entry.score)).collect(),
+    };
+    let members = known.iter().map(|(member, _)| *member);
+    members.zip(factors.chunks_exact(rank)).zip(selected).map(one).collect::<Vec<_>>().into_iter()
+}

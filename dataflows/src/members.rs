@@ -1,0 +1,353 @@
+//! `members`: the live events of every member, kept once; what changed, and who is to be refreshed.
+//!
+//! The one stateful operator that holds the events (see `histories.rs`). At the end of each epoch it applies the
+//! epoch's records as a set and sends out
+//! * the events that became live or ceased to be, as a differential collection for the relational views,
+//! * the members that changed, each with the sums of its history, in batches for the lists,
+//! * for the store, which records were refused and which events are gone,
+//! * the newest `at` of this worker's live events.
+//!
+//! Batches carry the model and the catalogue's unavailable items of their epoch, so that what follows is a
+//! function of a batch alone. A large refresh is sent in slices: the operator keeps its capability, gives the
+//! others a turn and goes on.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use nearline_factors::Bitmap;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
+use timely::container::CapacityContainerBuilder;
+use timely::scheduling::Activator;
+
+use crate::catalogue::Availability;
+use crate::histories::{Applied, Histories, RecordEffect};
+use crate::kinds::Kinds;
+use crate::model::Model;
+use crate::profile::{ItemState, profile};
+use crate::types::{Country, Epoch, Hour, Item, Kind, Member, Op, hour_of};
+
+/// How many members a batch holds at most: enough that the item factors are read once for many members, few
+/// enough that their histories' sums stay small.
+const BATCH: usize = 1024;
+
+/// What the engine tells a worker about an epoch.
+#[derive(Clone, Debug)]
+pub enum Control {
+    /// From this epoch on lists are made from this model; without one there are none.
+    Model(Option<Arc<Model>>),
+    /// Changed members are refreshed in a later epoch, not in this one.
+    Later,
+    /// Changed members need no refresh: the store has their lists.
+    Clean,
+    /// Every member is refreshed in this epoch.
+    All,
+}
+
+/// One live event, as the relational views see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Cell {
+    /// What was acted on.
+    pub item: Item,
+    /// The UTC hour of the event.
+    pub hour: Hour,
+    /// Where.
+    pub country: Country,
+    /// What was done.
+    pub kind: Kind,
+}
+
+/// A change of the live events, as a differential update.
+pub type CellChange = (Cell, Epoch, isize);
+
+/// Members to be refreshed, and what they are refreshed with.
+#[derive(Debug)]
+pub struct Touched {
+    /// Each member with the sums of its live events.
+    pub members: Vec<(Member, Vec<ItemState>)>,
+    /// The model of the epoch.
+    pub model: Option<Arc<Model>>,
+    /// By the model's index: items that may be listed.
+    pub available: Rc<Bitmap>,
+}
+
+/// The streams out of `members`.
+pub struct Streams<'scope> {
+    /// Changes of the live events.
+    pub changes: StreamVec<'scope, Epoch, CellChange>,
+    /// Members to refresh.
+    pub touched: StreamVec<'scope, Epoch, Rc<Touched>>,
+    /// For the store.
+    pub effects: StreamVec<'scope, Epoch, RecordEffect>,
+    /// The worker's number and its newest live event.
+    pub newest: StreamVec<'scope, Epoch, (usize, Option<i64>)>,
+}
+
+/// What arrived for one epoch that is not over yet.
+struct Pending {
+    ops: Vec<Op>,
+    controls: Vec<Control>,
+    availability: Vec<Availability>,
+    capabilities: Vec<Capability<Epoch>>,
+}
+
+/// Builds the operator.
+pub fn members<'scope>(
+    ops: StreamVec<'scope, Epoch, Op>,
+    controls: StreamVec<'scope, Epoch, Control>,
+    availability: StreamVec<'scope, Epoch, Availability>,
+    kinds: Kinds,
+) -> Streams<'scope> {
+    let scope = ops.scope();
+    let worker = scope.index();
+    let mut builder = OperatorBuilder::new("members".to_owned(), scope);
+    let activator = scope.activator_for(builder.operator_info().address);
+    let mut ops_in = builder.new_input(ops, Exchange::new(|op: &Op| u64::from(op.route)));
+    let mut controls_in = builder.new_input(controls, Pipeline);
+    let mut availability_in = builder.new_input(availability, Pipeline);
+    let (changes_out, changes) = builder.new_output();
+    let (touched_out, touched) = builder.new_output();
+    let (effects_out, effects) = builder.new_output();
+    let (newest_out, newest) = builder.new_output();
+    let mut outputs = Outputs {
+        changes: OutputBuilder::from(changes_out),
+        touched: OutputBuilder::from(touched_out),
+        effects: OutputBuilder::from(effects_out),
+        newest: OutputBuilder::from(newest_out),
+    };
+
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        // Invariant: holds a capability for each epoch with input that has not been sent out in full.
+        let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
+        let mut state = State::new(worker, kinds, activator);
+        move |frontiers| {
+            macro_rules! stash {
+                ($input:ident, $field:ident) => {
+                    $input.for_each(|capability, data| {
+                        let epoch = *capability.least().expect("a message has a time");
+                        let entry = pending.entry(epoch).or_insert_with(|| Pending {
+                            ops: Vec::new(),
+                            controls: Vec::new(),
+                            availability: Vec::new(),
+                            capabilities: (0..4).filter_map(|port| capability.retain_least(port)).collect(),
+                        });
+                        if entry.$field.is_empty() {
+                            entry.$field = std::mem::take(data);
+                        } else {
+                            entry.$field.append(data);
+                        }
+                    });
+                };
+            }
+            stash!(ops_in, ops);
+            stash!(controls_in, controls);
+            stash!(availability_in, availability);
+
+            let mut outputs = outputs.activate();
+            if state.send_slice(&mut outputs) {
+                return;
+            }
+            while let Some(entry) = pending.first_entry() {
+                if frontiers.iter().any(|frontier| frontier.less_equal(entry.key())) {
+                    break;
+                }
+                state.close_epoch(entry.remove(), &mut outputs);
+                if state.send_slice(&mut outputs) {
+                    break;
+                }
+            }
+        }
+    });
+    Streams { changes, touched, effects, newest }
+}
+
+type Builder<D> = CapacityContainerBuilder<Vec<D>>;
+
+struct Outputs {
+    changes: OutputBuilder<Epoch, Builder<CellChange>>,
+    touched: OutputBuilder<Epoch, Builder<Rc<Touched>>>,
+    effects: OutputBuilder<Epoch, Builder<RecordEffect>>,
+    newest: OutputBuilder<Epoch, Builder<(usize, Option<i64>)>>,
+}
+
+struct ActiveOutputs<'a> {
+    changes: OutputBuilderSession<'a, Epoch, Builder<CellChange>>,
+    touched: OutputBuilderSession<'a, Epoch, Builder<Rc<Touched>>>,
+    effects: OutputBuilderSession<'a, Epoch, Builder<RecordEffect>>,
+    newest: OutputBuilderSession<'a, Epoch, Builder<(usize, Option<i64>)>>,
+}
+
+impl Outputs {
+    fn activate(&mut self) -> ActiveOutputs<'_> {
+        ActiveOutputs {
+            changes: self.changes.activate(),
+            touched: self.touched.activate(),
+            effects: self.effects.activate(),
+            newest: self.newest.activate(),
+        }
+    }
+}
+
+/// The order of the capabilities in [`Pending`].
+const CHANGES: usize = 0;
+const TOUCHED: usize = 1;
+const EFFECTS: usize = 2;
+const NEWEST: usize = 3;
+
+/// All that the operator keeps.
+struct State {
+    worker: usize,
+    configured: Kinds,
+    /// The configured kinds, with the model's weights where there is a model.
+    kinds: Kinds,
+    model: Option<Arc<Model>>,
+    withdrawn: BTreeSet<Item>,
+    available: Rc<Bitmap>,
+    histories: Histories,
+    newest_sent: Option<i64>,
+    /// Members that changed and have not been refreshed since.
+    dirty: Vec<Member>,
+    /// Whether every member is to be refreshed at the next chance.
+    all_dirty: bool,
+    /// Members still to be sent at the epoch of the capability.
+    sending: Option<(Capability<Epoch>, VecDeque<Member>)>,
+    activator: Activator,
+}
+
+impl State {
+    fn new(worker: usize, kinds: Kinds, activator: Activator) -> Self {
+        State {
+            worker,
+            configured: kinds.clone(),
+            kinds,
+            model: None,
+            withdrawn: BTreeSet::new(),
+            available: Rc::new(Bitmap::full(0)),
+            histories: Histories::default(),
+            newest_sent: None,
+            dirty: Vec::new(),
+            all_dirty: false,
+            sending: None,
+            activator,
+        }
+    }
+
+    /// Applies all that arrived for an epoch and sends what changed, but for the lists, which follow in slices.
+    fn close_epoch(&mut self, mut pending: Pending, outputs: &mut ActiveOutputs<'_>) {
+        self.take_availability(&pending.availability);
+        let (mut later, mut clean) = (false, false);
+        for control in pending.controls.drain(..) {
+            match control {
+                Control::Model(model) => self.take_model(model),
+                Control::Later => later = true,
+                Control::Clean => clean = true,
+                Control::All => self.all_dirty = true,
+            }
+        }
+        let applied = self.histories.apply(&mut pending.ops);
+        self.send_changes(&applied, &pending.capabilities, outputs);
+        self.dirty.extend(applied.changed);
+        if clean {
+            self.dirty.clear();
+            self.all_dirty = false;
+        } else if !later {
+            let members = self.take_dirty();
+            self.sending = Some((pending.capabilities.swap_remove(TOUCHED), members));
+        }
+    }
+
+    fn send_changes(
+        &mut self,
+        applied: &Applied,
+        capabilities: &[Capability<Epoch>],
+        outputs: &mut ActiveOutputs<'_>,
+    ) {
+        let epoch = *capabilities[CHANGES].time();
+        let cell = |event: &crate::types::Event| Cell {
+            item: event.item,
+            hour: hour_of(event.at()),
+            country: event.country,
+            kind: event.kind(),
+        };
+        let added = applied.added.iter().map(|(_, event)| (cell(event), epoch, 1));
+        let removed = applied.removed.iter().map(|(_, event)| (cell(event), epoch, -1));
+        outputs.changes.session(&capabilities[CHANGES]).give_iterator(added.chain(removed));
+        outputs.effects.session(&capabilities[EFFECTS]).give_iterator(applied.effects.iter().cloned());
+        if self.histories.newest() != self.newest_sent {
+            self.newest_sent = self.histories.newest();
+            outputs.newest.session(&capabilities[NEWEST]).give((self.worker, self.newest_sent));
+        }
+    }
+
+    /// Sends one batch of the members to refresh; says whether more are left, and asks for another turn then.
+    fn send_slice(&mut self, outputs: &mut ActiveOutputs<'_>) -> bool {
+        let Some((capability, mut members)) = self.sending.take() else { return false };
+        let slice: Vec<Member> = members.drain(..members.len().min(BATCH)).collect();
+        if !slice.is_empty() {
+            let sums = |member: Member| (member, profile(self.histories.get(member).events(), &self.kinds));
+            let touched = Touched {
+                members: slice.into_iter().map(sums).collect(),
+                model: self.model.clone(),
+                available: self.available.clone(),
+            };
+            outputs.touched.session(&capability).give(Rc::new(touched));
+        }
+        if members.is_empty() {
+            return false;
+        }
+        self.sending = Some((capability, members));
+        self.activator.activate();
+        true
+    }
+
+    /// The members to refresh, each once, in order. A member whose last event is gone is among them.
+    fn take_dirty(&mut self) -> VecDeque<Member> {
+        if std::mem::take(&mut self.all_dirty) {
+            self.dirty.extend(self.histories.members());
+        }
+        self.dirty.sort_unstable();
+        self.dirty.dedup();
+        std::mem::take(&mut self.dirty).into()
+    }
+
+    fn take_model(&mut self, model: Option<Arc<Model>>) {
+        self.kinds = match &model {
+            Some(model) => self.configured.weighted_by(&model.weights),
+            None => self.configured.clone(),
+        };
+        self.model = model;
+        self.all_dirty = true;
+        self.mark_available();
+    }
+
+    fn take_availability(&mut self, changes: &[Availability]) {
+        for change in changes {
+            if change.withdrawn {
+                self.withdrawn.insert(change.item);
+            } else {
+                self.withdrawn.remove(&change.item);
+            }
+        }
+        let in_model = |change: &Availability| {
+            self.model.as_ref().is_some_and(|model| model.index_of(change.item).is_some())
+        };
+        if changes.iter().any(in_model) {
+            self.all_dirty = true;
+            self.mark_available();
+        }
+    }
+
+    fn mark_available(&mut self) {
+        let Some(model) = &self.model else { return };
+        let mut available = Bitmap::full(model.items().len());
+        for index in self.withdrawn.iter().filter_map(|item| model.index_of(*item)) {
+            available.clear(index);
+        }
+        self.available = Rc::new(available);
+    }
+}

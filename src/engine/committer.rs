@@ -1,0 +1,526 @@
+//! The committer: one thread that turns what came out of an epoch into one write, and says when it is on disk.
+//!
+//! An epoch is whole or absent: its records, changed view entries and source offsets go into one synced
+//! transaction. Only while the folder is marked as pending, inside a bulk load or a rebuild, may view entries be
+//! written ahead of it, since whoever finds that mark makes the views anew.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::Receiver;
+use nearline_dataflows::graph::Delta;
+use nearline_dataflows::histories::RecordEffect;
+use nearline_dataflows::history::Gone;
+use nearline_dataflows::members::Cell;
+use nearline_dataflows::types::{Epoch, Member};
+
+use super::ingest::{AllNames, EpochRecords};
+use super::recover::Standing;
+use crate::digests::DigestKey;
+use crate::records::Record;
+use crate::sources::rejected::RejectedLog;
+use crate::stores::formats::{self, CellKey, RecordKind, TombstoneValue, meta};
+use crate::stores::{Store, StoreError, Table, Transaction};
+
+/// Above this many bytes, view entries of a pending folder are written ahead of their epoch.
+const AHEAD: usize = 8 << 20;
+
+/// What the committer does with an epoch's changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All in one synced write.
+    Whole,
+    /// The same inside a bulk load: the views lag behind until the epoch that ends it.
+    Bulk,
+    /// Ends a bulk load: view entries may be written ahead, the rest in one synced write that lifts the mark.
+    EndBulk,
+    /// Recovery: the store has all this already.
+    Discard,
+    /// Recovery of a folder whose views are made anew: no records, only views, written ahead.
+    Rebuild,
+    /// Ends a rebuild and lifts the mark.
+    EndRebuild,
+}
+
+impl Mode {
+    /// Whether view entries may be written before the epoch is whole.
+    fn ahead(self) -> bool {
+        matches!(self, Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild)
+    }
+}
+
+/// What the committer is told.
+pub enum ToCommit {
+    /// A worker's change of a view.
+    Delta {
+        /// Which worker.
+        worker: usize,
+        /// In which epoch.
+        epoch: Epoch,
+        /// The change.
+        delta: Delta,
+    },
+    /// A worker has said all about an epoch.
+    Done {
+        /// Which worker.
+        worker: usize,
+        /// Which epoch.
+        epoch: Epoch,
+    },
+    /// The records of an epoch. Comes before the epoch is fed to the workers.
+    Epoch {
+        /// Which epoch.
+        epoch: Epoch,
+        /// Its records.
+        records: Box<EpochRecords>,
+        /// What to do with it.
+        mode: Mode,
+        /// How many members have been met.
+        members: usize,
+    },
+    /// What the views are made with from now on, and the folder's key.
+    Made {
+        /// The hash of the config's meaning.
+        meaning: [u8; 32],
+        /// The version of the model.
+        model: Option<String>,
+    },
+    /// The folder's key has changed, by an import.
+    Key(DigestKey),
+}
+
+/// Counts of records since the folder was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Live events.
+    pub live_events: u64,
+    /// Records that were accepted.
+    pub accepted: u64,
+    /// Accepted records that changed nothing: sent before, retracted or forgotten.
+    pub without_effect: u64,
+    /// Lines that were rejected.
+    pub rejected: u64,
+    /// Members that have been met.
+    pub members: u64,
+}
+
+/// How far the committer is: shared with whoever waits for it.
+#[derive(Debug, Default)]
+pub struct Committed {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default, Clone)]
+struct State {
+    epoch: Epoch,
+    counts: Counts,
+    failure: Option<Arc<StoreError>>,
+}
+
+impl Committed {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest epoch on disk.
+    pub fn epoch(&self) -> Epoch {
+        self.state().epoch
+    }
+
+    /// Counts up to that epoch.
+    pub fn counts(&self) -> Counts {
+        self.state().counts
+    }
+
+    /// Why nothing is committed any more, where that is so.
+    pub fn failure(&self) -> Option<Arc<StoreError>> {
+        self.state().failure.clone()
+    }
+
+    /// Waits until an epoch is on disk, or nothing will be any more.
+    pub fn wait_for(&self, epoch: Epoch) -> Result<(), Arc<StoreError>> {
+        let mut state = self.state();
+        while state.epoch < epoch {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, epoch: Epoch, counts: Counts) {
+        let mut state = self.state();
+        (state.epoch, state.counts) = (epoch, counts);
+        self.changed.notify_all();
+    }
+
+    fn fail(&self, failure: StoreError) {
+        self.state().failure = Some(Arc::new(failure));
+        self.changed.notify_all();
+    }
+}
+
+/// What the committer works with.
+pub struct Committer {
+    /// Where everything goes.
+    pub store: Arc<dyn Store>,
+    /// Ids by number.
+    pub names: AllNames,
+    /// The folder's key.
+    pub key: DigestKey,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Where rejected lines go; nowhere for a store that nobody keeps.
+    pub rejected: Option<RejectedLog>,
+    /// Where to say how far it is.
+    pub committed: Arc<Committed>,
+}
+
+/// An epoch that is not on disk yet.
+#[derive(Default)]
+struct OpenEpoch {
+    records: Option<(Box<EpochRecords>, Mode)>,
+    members: usize,
+    deltas: Vec<Delta>,
+    done: usize,
+}
+
+impl Committer {
+    /// Commits epoch by epoch until nobody tells it anything any more, or the store fails.
+    pub fn run(mut self, told: &Receiver<ToCommit>, start: &Standing) {
+        let mut writer = Writer::new(self.names.clone(), start.counts, start.trimmed);
+        self.committed.publish(start.epoch, start.counts);
+        // Invariant: the epochs after the committed one of which something is known.
+        let mut open: BTreeMap<Epoch, OpenEpoch> = BTreeMap::new();
+        while let Ok(message) = told.recv() {
+            if let Err(failure) = self.take(message, &mut open, &mut writer) {
+                tracing::error!(%failure, "nothing is committed any more");
+                self.committed.fail(failure);
+                return;
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        message: ToCommit,
+        open: &mut BTreeMap<Epoch, OpenEpoch>,
+        writer: &mut Writer,
+    ) -> Result<(), StoreError> {
+        match message {
+            ToCommit::Epoch { epoch, records, mode, members } => {
+                let entry = open.entry(epoch).or_default();
+                entry.records = Some((records, mode));
+                entry.members = members;
+            }
+            ToCommit::Delta { epoch, delta, .. } => {
+                let entry = open.entry(epoch).or_default();
+                let mode = entry.records.as_ref().map(|(_, mode)| *mode);
+                match mode {
+                    Some(Mode::Discard) => {}
+                    Some(mode) if mode.ahead() && matches!(delta, Delta::Lists(_) | Delta::Progress(_)) => {
+                        self.write_ahead(&delta, writer)?;
+                    }
+                    _ => entry.deltas.push(delta),
+                }
+            }
+            ToCommit::Done { epoch, .. } => {
+                open.entry(epoch).or_default().done += 1;
+                while let Some(entry) = open.first_entry()
+                    && entry.get().done == self.workers
+                {
+                    let epoch = *entry.key();
+                    self.commit(epoch, entry.remove(), writer)?;
+                }
+            }
+            ToCommit::Made { meaning, model } => writer.made = Some((meaning, model)),
+            ToCommit::Key(key) => self.key = key,
+        }
+        Ok(())
+    }
+
+    /// Writes view entries of a pending folder before their epoch is whole, a few megabytes at a time.
+    fn write_ahead(&self, delta: &Delta, writer: &mut Writer) -> Result<(), StoreError> {
+        let mut ahead = self.store.begin();
+        writer.write_view(delta, &mut *ahead);
+        debug_assert!(ahead.size() <= 8 * AHEAD, "a batch of members is small");
+        ahead.commit(false)
+    }
+
+    fn commit(&mut self, epoch: Epoch, open: OpenEpoch, writer: &mut Writer) -> Result<(), StoreError> {
+        let (records, mode) = open.records.expect("an epoch's records come before it is fed");
+        if mode == Mode::Discard {
+            self.committed.publish(epoch, writer.counts);
+            return Ok(());
+        }
+        let mut change = self.store.begin();
+        if matches!(mode, Mode::Whole | Mode::Bulk | Mode::EndBulk) {
+            self.reject(&records, writer);
+            writer.counts.members = writer.counts.members.max(open.members as u64);
+            self.write_records(&records, &open.deltas, writer, &mut *change)?;
+        }
+        writer.write_popularity(&open.deltas, &mut *change);
+        for delta in &open.deltas {
+            writer.write_view(delta, &mut *change);
+        }
+        match mode {
+            Mode::Bulk => change.put(Table::Meta, meta::PENDING, formats::NOTHING),
+            Mode::EndBulk | Mode::EndRebuild => {
+                change.delete(Table::Meta, meta::PENDING);
+                writer.write_made(&mut *change);
+            }
+            Mode::Whole => writer.write_made(&mut *change),
+            Mode::Discard | Mode::Rebuild => {}
+        }
+        change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
+        let counts = serde_json::to_vec(&writer.counts).unwrap_or_default();
+        change.put(Table::Meta, meta::COUNTS, &counts);
+        change.commit(mode != Mode::Rebuild)?;
+        self.committed.publish(epoch, writer.counts);
+        Ok(())
+    }
+
+    /// Keeps rejected lines aside. A full disk must not stop the pipeline here; the commit will say so.
+    fn reject(&mut self, records: &EpochRecords, writer: &mut Writer) {
+        writer.counts.rejected += records.rejected.len() as u64;
+        let Some(log) = &mut self.rejected else { return };
+        for (source, line) in &records.rejected {
+            if let Err(error) = log.append(source, line) {
+                tracing::warn!(%error, "a rejected line could not be kept aside");
+            }
+        }
+        if let Err(error) = log.flush() {
+            tracing::warn!(%error, "rejected lines could not be kept aside");
+        }
+    }
+
+    /// Writes an epoch's records, but for those that changed nothing, and what its forgets leave.
+    fn write_records(
+        &self,
+        records: &EpochRecords,
+        deltas: &[Delta],
+        writer: &mut Writer,
+        change: &mut dyn Transaction,
+    ) -> Result<(), StoreError> {
+        let mut refused = HashSet::new();
+        let mut removed: Vec<(Member, [u64; 2])> = Vec::new();
+        let mut forgot: HashMap<Member, Gone> = HashMap::new();
+        for effect in deltas.iter().filter_map(|delta| match delta {
+            Delta::Records(effects) => Some(effects),
+            _ => None,
+        }) {
+            for effect in effect {
+                match effect {
+                    RecordEffect::Refused(seq) => drop(refused.insert(*seq)),
+                    RecordEffect::Removed(member, digest) => removed.push((*member, *digest)),
+                    RecordEffect::Forgot(member, gone) => drop(forgot.insert(*member, (**gone).clone())),
+                }
+            }
+        }
+        writer.counts.accepted += records.slots.len() as u64;
+        writer.write_slots(records, &refused, &forgot, change);
+        for (member, digest) in removed {
+            writer.delete_event(member, digest, change);
+        }
+        for (member, gone) in &forgot {
+            self.write_forgotten(*member, gone, writer, change)?;
+        }
+        for (digest, tombstone) in &records.tombstones {
+            change.put(Table::Tombstones, digest, &formats::encode_tombstone(tombstone));
+        }
+        for (source, offset) in &records.offsets {
+            let offset = serde_json::to_vec(offset).unwrap_or_default();
+            change.put(Table::Offsets, source.as_bytes(), &offset);
+        }
+        Ok(())
+    }
+
+    /// Of a forgotten member's retractions only digests stay, under the digest of the member.
+    fn write_forgotten(
+        &self,
+        member: Member,
+        gone: &Gone,
+        writer: &mut Writer,
+        change: &mut dyn Transaction,
+    ) -> Result<(), StoreError> {
+        let name = &writer.names.members[member.index()];
+        let mut prefix = Vec::new();
+        formats::member_prefix(name, &mut prefix);
+        for kind in [b'i', b'r'] {
+            prefix.push(kind);
+            self.store.scan(Table::Records, &prefix, &prefix, &mut |key, _| {
+                change.delete(Table::Records, key);
+                ControlFlow::Continue(())
+            })?;
+            prefix.pop();
+        }
+        let tombstone = TombstoneValue { forget: gone.forgotten, ids: gone.ids.clone(), events: gone.events.clone() };
+        let digest = self.key.member(name);
+        change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
+        Ok(())
+    }
+}
+
+/// Writes entries into a transaction, with buffers that are used again.
+struct Writer {
+    names: AllNames,
+    counts: Counts,
+    trimmed: i64,
+    made: Option<([u8; 32], Option<String>)>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Writer {
+    fn new(names: AllNames, counts: Counts, trimmed: i64) -> Self {
+        Writer { names, counts, trimmed, made: None, key: Vec::new(), value: Vec::new() }
+    }
+
+    fn write_made(&mut self, change: &mut dyn Transaction) {
+        let Some((meaning, model)) = self.made.take() else { return };
+        change.put(Table::Meta, meta::FORMAT, &formats::FORMAT.to_be_bytes());
+        change.put(Table::Meta, meta::MEANING, &meaning);
+        match model {
+            Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
+            None => change.delete(Table::Meta, meta::MODEL),
+        }
+    }
+
+    fn write_slots(
+        &mut self,
+        records: &EpochRecords,
+        refused: &HashSet<u32>,
+        forgot: &HashMap<Member, Gone>,
+        change: &mut dyn Transaction,
+    ) {
+        for (seq, slot) in records.slots.iter().enumerate() {
+            if !refused.is_empty() && refused.contains(&(seq as u32)) {
+                self.counts.without_effect += 1;
+                continue;
+            }
+            let (record, bytes) = records.record(slot);
+            let digest = formats::digest_bytes(slot.digest);
+            let forgotten = !forgot.is_empty() && forgot.contains_key(&Member(slot.member));
+            match record {
+                Record::Event(event) => {
+                    formats::record_key(event.member, RecordKind::Event, &digest, &mut self.key);
+                    formats::event_value(event.member, bytes, &mut self.value);
+                    change.put(Table::Records, &self.key, &self.value);
+                    self.counts.live_events += 1;
+                }
+                Record::Retract(event) if !forgotten => {
+                    formats::record_key(event.member, RecordKind::Retract, &digest, &mut self.key);
+                    formats::event_value(event.member, bytes, &mut self.value);
+                    change.put(Table::Records, &self.key, &self.value);
+                }
+                Record::RetractId { member, id } if !forgotten => {
+                    formats::record_key(member, RecordKind::RetractId, id.as_bytes(), &mut self.key);
+                    change.put(Table::Records, &self.key, formats::NOTHING);
+                }
+                Record::Trim { at } => {
+                    self.trimmed = self.trimmed.max(at);
+                    change.put(Table::Meta, meta::TRIMMED, &self.trimmed.to_be_bytes());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn delete_event(&mut self, member: Member, digest: [u64; 2], change: &mut dyn Transaction) {
+        let digest = formats::digest_bytes(digest);
+        formats::record_key(&self.names.members[member.index()], RecordKind::Event, &digest, &mut self.key);
+        change.delete(Table::Records, &self.key);
+        self.counts.live_events = self.counts.live_events.saturating_sub(1);
+    }
+
+    /// Writes the counts that changed. A cell's old count comes with it as an update of −1.
+    fn write_popularity(&mut self, deltas: &[Delta], change: &mut dyn Transaction) {
+        let mut cells: Vec<(Cell, isize, isize)> = Vec::new();
+        for delta in deltas {
+            if let Delta::Popularity(updates) = delta {
+                cells.extend(updates.iter().map(|((cell, count), _, diff)| (*cell, *diff, *count)));
+            }
+        }
+        cells.sort_unstable_by_key(|(cell, diff, _)| (cell.kind, cell.hour, cell.item, cell.country, *diff));
+        for of_cell in cells.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(cell, diff, count)) = of_cell.last() else { continue };
+            let key = CellKey {
+                kind: &self.names.kinds[cell.kind.index()],
+                hour: cell.hour,
+                item: &self.names.items[cell.item.index()],
+                country: &self.names.countries[cell.country.index()],
+            };
+            formats::cell_key(&key, &mut self.key);
+            if diff > 0 {
+                formats::encode_count(count as u64, &mut self.value);
+                change.put(Table::Popularity, &self.key, &self.value);
+            } else {
+                change.delete(Table::Popularity, &self.key);
+            }
+        }
+    }
+
+    fn write_view(&mut self, delta: &Delta, change: &mut dyn Transaction) {
+        match delta {
+            Delta::Records(_) | Delta::Popularity(_) => {}
+            Delta::Now(Some(now)) => change.put(Table::Meta, meta::NOW, &now.to_be_bytes()),
+            Delta::Now(None) => change.delete(Table::Meta, meta::NOW),
+            Delta::Trending(list) => {
+                formats::begin_list(&mut self.value);
+                for entry in list {
+                    formats::push_trend(&self.names.items[entry.item.index()], entry.score, &mut self.value);
+                }
+                self.put_list(Table::Meta, meta::TRENDING, list.is_empty(), change);
+            }
+            Delta::Items(versions) => {
+                for version in versions {
+                    let body = std::str::from_utf8(&version.body).unwrap_or_default();
+                    formats::encode_item(version.at, version.withdrawn, body, &mut self.value);
+                    let item = self.names.items[version.item.index()].as_bytes();
+                    change.put(Table::Items, item, &self.value);
+                }
+            }
+            Delta::Progress(lists) => {
+                for (member, list) in lists {
+                    formats::begin_list(&mut self.value);
+                    for entry in list {
+                        let item = &self.names.items[entry.item.index()];
+                        formats::push_begun(item, entry.at, entry.value, &mut self.value);
+                    }
+                    let member = self.names.members[member.index()].clone();
+                    self.put_list(Table::ContinueWatching, member.as_bytes(), list.is_empty(), change);
+                }
+            }
+            Delta::Lists(lists) => {
+                for made in lists {
+                    let member = self.names.members[made.member.index()].clone();
+                    let Some(factor) = &made.factor else {
+                        change.delete(Table::Factors, member.as_bytes());
+                        change.delete(Table::TopPicks, member.as_bytes());
+                        continue;
+                    };
+                    formats::encode_factor(factor, &mut self.value);
+                    change.put(Table::Factors, member.as_bytes(), &self.value);
+                    formats::begin_list(&mut self.value);
+                    for (item, score) in &made.top_picks {
+                        formats::push_scored(&self.names.items[item.index()], *score, &mut self.value);
+                    }
+                    self.put_list(Table::TopPicks, member.as_bytes(), made.top_picks.is_empty(), change);
+                }
+            }
+        }
+    }
+
+    /// Puts the list that `value` holds; an empty one is absent.
+    fn put_list(&self, table: Table, key: &[u8], empty: bool, change: &mut dyn Transaction) {
+        if empty {
+            change.delete(table, key);
+        } else {
+            change.put(table, key, &self.value);
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! From records with external ids to numbered ones, epoch by epoch.
+//!
+//! The one place where ids get numbers. An epoch that is open collects the records of its batches and what each
+//! worker is to be fed; closing it is the engine's business.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use nearline_dataflows::types::{Action, Country, Event, Item, ItemVersion, Kind, Member, Op};
+
+use crate::dictionary::{Dictionary, Names};
+use crate::digests::DigestKey;
+use crate::records::{self, Record};
+use crate::sources::{Batch, Offset, Reason, Rejected};
+use crate::stores::formats::TombstoneValue;
+
+/// Marks an op that stands for no record of the epoch.
+const NO_SEQ: u32 = u32::MAX;
+
+/// What one worker is fed for one epoch.
+#[derive(Debug, Default)]
+pub struct WorkerFeed {
+    /// Records of its members.
+    pub ops: Vec<Op>,
+    /// Versions of items.
+    pub items: Vec<ItemVersion>,
+}
+
+/// Where a record of the epoch lies, and what it is recognised by.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Which of the epoch's batches.
+    pub batch: u32,
+    /// Which of the batch's records.
+    pub index: u32,
+    /// Whose; `u32::MAX` where it is no member's.
+    pub member: u32,
+    /// The event's digest; zeros where it has none.
+    pub digest: [u64; 2],
+}
+
+/// The records of an epoch, for the store.
+#[derive(Debug, Default)]
+pub struct EpochRecords {
+    /// The batches that the slots point into.
+    pub batches: Vec<Arc<Batch>>,
+    /// One for each record, by its `seq`.
+    pub slots: Vec<Slot>,
+    /// How far each source is read with this epoch.
+    pub offsets: Vec<(Arc<str>, Offset)>,
+    /// Lines that could not be taken, by source.
+    pub rejected: Vec<(Arc<str>, Rejected)>,
+    /// Tombstones that were imported, by keyed digest of the member.
+    pub tombstones: Vec<([u8; 16], TombstoneValue)>,
+}
+
+impl EpochRecords {
+    /// The record of a slot, with the bytes of its normal form.
+    pub fn record(&self, slot: &Slot) -> (Record<'_>, &[u8]) {
+        let bytes = self.batches[slot.batch as usize].bytes(slot.index as usize);
+        (records::decode(bytes).expect("a batch holds records in normal form"), bytes)
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+            && self.offsets.is_empty()
+            && self.rejected.is_empty()
+            && self.tombstones.is_empty()
+    }
+}
+
+/// The ids of everything, by number, as the committer needs them.
+#[derive(Clone)]
+pub struct AllNames {
+    /// Members.
+    pub members: Arc<Names>,
+    /// Items.
+    pub items: Arc<Names>,
+    /// Kinds.
+    pub kinds: Arc<Names>,
+    /// Countries.
+    pub countries: Arc<Names>,
+}
+
+/// Numbers ids and sorts records out to workers.
+pub struct Ingest {
+    key: DigestKey,
+    members: Dictionary,
+    /// By member number: the fixed hash of the external id.
+    routes: Vec<u32>,
+    items: Dictionary,
+    kinds: Dictionary,
+    countries: Dictionary,
+    /// Tombstones of members that have not been met by name, by keyed digest.
+    dormant: HashMap<[u8; 16], TombstoneValue>,
+    /// Whether no record was ever taken: only then may a key be imported.
+    pristine: bool,
+    /// What the next epoch brings so far.
+    pub records: EpochRecords,
+    /// What each worker will be fed.
+    pub feeds: Vec<WorkerFeed>,
+}
+
+impl Ingest {
+    /// For a folder with this key. `kinds` are the configured ones, in the order of their numbers.
+    pub fn new(key: DigestKey, kinds: &[String], workers: usize, pristine: bool) -> Self {
+        let mut known = Dictionary::default();
+        kinds.iter().for_each(|kind| drop(known.number(kind)));
+        let mut countries = Dictionary::default();
+        countries.number("");
+        Ingest {
+            key,
+            members: Dictionary::default(),
+            routes: Vec::new(),
+            items: Dictionary::default(),
+            kinds: known,
+            countries,
+            dormant: HashMap::new(),
+            pristine,
+            records: EpochRecords::default(),
+            feeds: (0..workers).map(|_| WorkerFeed::default()).collect(),
+        }
+    }
+
+    /// The ids by number, to share.
+    pub fn names(&self) -> AllNames {
+        AllNames {
+            members: self.members.names(),
+            items: self.items.names(),
+            kinds: self.kinds.names(),
+            countries: self.countries.names(),
+        }
+    }
+
+    /// The number of an item, for a model's items.
+    pub fn item(&mut self, id: &str) -> Item {
+        Item(self.items.number(id))
+    }
+
+    /// How many members have been met.
+    pub fn members_met(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The key of the folder; an import may have changed it.
+    pub fn key(&self) -> &DigestKey {
+        &self.key
+    }
+
+    /// Remembers what keeps a forgotten member's old events out, until the member is met.
+    pub fn remember(&mut self, member: [u8; 16], tombstone: TombstoneValue) {
+        let known = self.dormant.entry(member).or_insert_with(|| TombstoneValue { forget: -1, ..Default::default() });
+        known.forget = known.forget.max(tombstone.forget);
+        known.ids.extend(tombstone.ids);
+        known.events.extend(tombstone.events);
+        known.ids.sort_unstable();
+        known.ids.dedup();
+        known.events.sort_unstable();
+        known.events.dedup();
+    }
+
+    /// Takes records of a batch from `from` on, at most `limit`; says up to which it came. With the batch's last
+    /// record its offset and its rejected lines are taken too.
+    pub fn take(&mut self, batch: &Arc<Batch>, from: usize, limit: usize) -> usize {
+        let end = batch.len().min(from.saturating_add(limit));
+        if end > from {
+            self.records.batches.push(batch.clone());
+        }
+        let place = self.records.batches.len().saturating_sub(1) as u32;
+        for index in from..end {
+            let bytes = batch.bytes(index);
+            let record = records::decode(bytes).expect("a batch holds records in normal form");
+            if let Err((reason, detail)) = self.take_record(&record, bytes, place, index as u32) {
+                let rejected = Rejected { line: 0, offset: 0, reason, detail, raw: Vec::new() };
+                self.records.rejected.push((batch.source.clone(), rejected));
+            }
+        }
+        if end == batch.len() {
+            let rejected = batch.rejected.iter().map(|line| (batch.source.clone(), line.clone()));
+            self.records.rejected.extend(rejected);
+            if let Some(offset) = &batch.offset {
+                self.records.offsets.retain(|(source, _)| *source != batch.source);
+                self.records.offsets.push((batch.source.clone(), offset.clone()));
+            }
+        }
+        end
+    }
+
+    fn take_record(
+        &mut self,
+        record: &Record<'_>,
+        bytes: &[u8],
+        batch: u32,
+        index: u32,
+    ) -> Result<(), (Reason, String)> {
+        let seq = self.records.slots.len() as u32;
+        let mut slot = Slot { batch, index, member: u32::MAX, digest: [0, 0] };
+        match *record {
+            Record::Event(event) | Record::Retract(event) => {
+                let kind = self.kind(event.kind)?;
+                let member = self.member(event.member);
+                let mut packed = Event::new(Item(self.items.number(event.item)), kind, event.at, event.value);
+                packed.country = Country(self.country(event.context));
+                packed.id = event.id.map_or(0, |id| self.key.id(event.member, id));
+                packed.digest = self.key.event(bytes);
+                (slot.member, slot.digest) = (member.0, packed.digest);
+                let retracts = matches!(record, Record::Retract(_));
+                let action = if retracts { Action::Retract(packed) } else { Action::Add(packed) };
+                self.push(member, seq, action);
+            }
+            Record::RetractId { member, id } => {
+                let digest = self.key.id(member, id);
+                let member = self.member(member);
+                slot.member = member.0;
+                self.push(member, seq, Action::RetractId(digest));
+            }
+            Record::Forget { member, at } => {
+                let member = self.member(member);
+                slot.member = member.0;
+                self.push(member, seq, Action::Forget(at));
+            }
+            Record::Trim { at } => {
+                for (worker, feed) in self.feeds.iter_mut().enumerate() {
+                    let op = Op { member: Member(0), seq: NO_SEQ, route: worker as u32, action: Action::Trim(at) };
+                    feed.ops.push(op);
+                }
+            }
+            Record::Item(version) => {
+                let item = Item(self.items.number(version.item));
+                let body = version.body.as_bytes().to_vec();
+                let version = ItemVersion { item, at: version.at, body, withdrawn: version.withdrawn };
+                self.feeds[0].items.push(version);
+            }
+            Record::Tombstone(tombstone) => return self.import_tombstone(tombstone.member, tombstone.body),
+            Record::Key(key) => return self.import_key(key),
+        }
+        self.pristine = false;
+        self.records.slots.push(slot);
+        Ok(())
+    }
+
+    fn push(&mut self, member: Member, seq: u32, action: Action) {
+        let route = self.routes[member.index()];
+        let worker = route as usize % self.feeds.len();
+        self.feeds[worker].ops.push(Op { member, seq, route, action });
+    }
+
+    /// The number of a member. One that is met for the first time may have been forgotten before.
+    fn member(&mut self, id: &str) -> Member {
+        let known = self.members.len();
+        let member = Member(self.members.number(id));
+        if self.members.len() > known {
+            self.routes.push(route(id));
+            if !self.dormant.is_empty()
+                && let Some(tombstone) = self.dormant.remove(&self.key.member(id))
+            {
+                self.wake(member, tombstone);
+            }
+        }
+        member
+    }
+
+    /// Tells a member's worker what may not come back.
+    fn wake(&mut self, member: Member, tombstone: TombstoneValue) {
+        if tombstone.forget >= 0 {
+            self.push(member, NO_SEQ, Action::Forget(tombstone.forget));
+        }
+        for id in tombstone.ids {
+            self.push(member, NO_SEQ, Action::RetractId(id));
+        }
+        for (digest, at) in tombstone.events {
+            self.push(member, NO_SEQ, Action::RetractDigest(digest, at));
+        }
+    }
+
+    fn kind(&mut self, name: &str) -> Result<Kind, (Reason, String)> {
+        let number = match self.kinds.get(name) {
+            Some(number) => number,
+            None if self.kinds.len() > usize::from(u16::MAX) => {
+                let detail = format!("there are 65,536 kinds already, and {name:?} would be one more");
+                return Err((Reason::TooManyKinds, detail));
+            }
+            None => self.kinds.number(name),
+        };
+        Ok(Kind(number as u16))
+    }
+
+    fn country(&mut self, context: &str) -> u32 {
+        if context.is_empty() {
+            return 0;
+        }
+        match country_of(context) {
+            Some(country) => self.countries.number(&country),
+            None => 0,
+        }
+    }
+
+    fn import_tombstone(&mut self, member: &str, body: &str) -> Result<(), (Reason, String)> {
+        let refused = |detail: String| (Reason::Tombstone, detail);
+        let digest = hex::<16>(member).ok_or_else(|| refused("`member` is not 32 hexadecimal digits".into()))?;
+        let body: TombstoneBody = serde_json::from_str(body).map_err(|error| refused(error.to_string()))?;
+        if body.key != self.key.fingerprint() {
+            let detail = "was made under the key of another data folder; put that export's `key` line first, into \
+                          an empty folder";
+            return Err(refused(detail.into()));
+        }
+        let tombstone = body.into_value().ok_or_else(|| refused("a digest is not hexadecimal".into()))?;
+        self.records.tombstones.push((digest, tombstone.clone()));
+        let met = (0..self.members.len() as u32).find(|number| {
+            self.key.member(self.members.name(*number)) == digest
+        });
+        match met {
+            Some(number) => self.wake(Member(number), tombstone),
+            None => self.remember(digest, tombstone),
+        }
+        Ok(())
+    }
+
+    fn import_key(&mut self, key: &str) -> Result<(), (Reason, String)> {
+        let key = hex::<32>(key).ok_or_else(|| (Reason::Key, "`key` is not 64 hexadecimal digits".to_owned()))?;
+        if key == *self.key.bytes() {
+            return Ok(());
+        }
+        if !self.pristine {
+            let detail = "this folder has records under a key of its own; import into an empty folder".to_owned();
+            return Err((Reason::Key, detail));
+        }
+        self.key = DigestKey::new(key);
+        Ok(())
+    }
+}
+
+/// A tombstone as exported.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TombstoneBody {
+    /// Digests of retracted events and when these happened.
+    pub events: Vec<(String, i64)>,
+    /// Everything up to this `at` is forgotten; −1 where nothing is.
+    pub forget: i64,
+    /// Digests of retracted ids.
+    pub ids: Vec<String>,
+    /// The fingerprint of the key that the digests are made with.
+    pub key: String,
+}
+
+impl TombstoneBody {
+    /// From the store's form.
+    pub fn new(value: &TombstoneValue, key: &DigestKey) -> Self {
+        let event = |(digest, at): &([u64; 2], i64)| (format!("{:016x}{:016x}", digest[0], digest[1]), *at);
+        TombstoneBody {
+            events: value.events.iter().map(event).collect(),
+            forget: value.forget,
+            ids: value.ids.iter().map(|id| format!("{id:016x}")).collect(),
+            key: key.fingerprint(),
+        }
+    }
+
+    fn into_value(self) -> Option<TombstoneValue> {
+        let id = |text: &String| Some(u64::from_be_bytes(hex::<8>(text)?));
+        let event = |(text, at): &(String, i64)| {
+            let number = u128::from_be_bytes(hex::<16>(text)?);
+            Some(([(number >> 64) as u64, number as u64], *at))
+        };
+        Some(TombstoneValue {
+            forget: self.forget,
+            ids: self.ids.iter().map(id).collect::<Option<_>>()?,
+            events: self.events.iter().map(event).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// The bytes of hexadecimal digits.
+pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    (text.len() == 2 * N && text.is_ascii()).then_some(())?;
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The fixed hash (32-bit FNV-1a) that says which worker a member belongs to.
+fn route(id: &str) -> u32 {
+    id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// The country that an event's context names.
+///
+/// In canonical JSON the key's text can stand nowhere else: a quotation mark inside a string is escaped.
+fn country_of(context: &str) -> Option<String> {
+    let (_, rest) = context.split_once("\"country\":")?;
+    if let Some(text) = rest.strip_prefix('"')
+        && let Some((country, _)) = text.split_once('"')
+        && !country.contains('\\')
+    {
+        return Some(country.to_owned());
+    }
+    let context: serde_json::Value = serde_json::from_str(context).ok()?;
+    match context.get("country")? {
+        serde_json::Value::String(country) => Some(country.clone()),
+        other => Some(other.to_string()),
+    }
+}

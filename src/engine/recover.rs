@@ -1,0 +1,147 @@
+//! The start: what the store says it holds, and its records read back into the graph.
+
+use std::ops::ControlFlow;
+
+use super::committer::Counts;
+use crate::records::{self, Record};
+use crate::sources::Batch;
+use crate::stores::formats::{self, TombstoneValue, meta};
+use crate::stores::{Store, StoreError, Table};
+
+/// How many records are read back at a time.
+const CHUNK: usize = 65_536;
+
+/// What a store says it holds.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// The epoch that was committed last; 0 where there is none.
+    pub epoch: u64,
+    /// Counts up to it.
+    pub counts: Counts,
+    /// Everything up to this `at` is forgotten; −1 where nothing is.
+    pub trimmed: i64,
+    /// The newest `at` among the live events.
+    pub now: Option<i64>,
+    /// The hash of the config's meaning that the views were made with.
+    pub meaning: Option<[u8; 32]>,
+    /// The model that the lists were made with.
+    pub model: Option<String>,
+    /// Whether the views lag behind the records.
+    pub pending: bool,
+}
+
+impl Standing {
+    /// Asks a store.
+    pub fn of(store: &dyn Store) -> Result<Self, StoreError> {
+        let get = |key: &[u8]| store.get(Table::Meta, key);
+        let integer = |key: &[u8]| -> Result<Option<i64>, StoreError> {
+            get(key)?.map(|value| formats::decode_i64(key, &value)).transpose()
+        };
+        let counts = get(meta::COUNTS)?.map(|value| serde_json::from_slice(&value));
+        let counts = counts.transpose().map_err(|error| {
+            formats::damaged(Table::Meta, meta::COUNTS, &error.to_string())
+        })?;
+        Ok(Standing {
+            epoch: integer(meta::EPOCH)?.map_or(0, |epoch| epoch as u64),
+            counts: counts.unwrap_or_default(),
+            trimmed: integer(meta::TRIMMED)?.unwrap_or(-1),
+            now: integer(meta::NOW)?,
+            meaning: get(meta::MEANING)?.and_then(|value| value.try_into().ok()),
+            model: get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
+            pending: get(meta::PENDING)?.is_some(),
+        })
+    }
+}
+
+/// Shows the tombstones of forgotten members, by keyed digest.
+pub fn tombstones(
+    store: &dyn Store,
+    show: &mut dyn FnMut([u8; 16], TombstoneValue) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    each(store, Table::Tombstones, &mut |key, value| {
+        let digest = key.try_into().map_err(|_| formats::damaged(Table::Tombstones, key, "has a wrong key"))?;
+        show(digest, formats::decode_tombstone(key, value)?)
+    })
+}
+
+/// Shows every record that is kept, but for tombstones: a trim, the catalogue, then live events and retractions,
+/// member by member, in batches.
+pub fn records<E: From<StoreError>>(
+    store: &dyn Store,
+    standing: &Standing,
+    show: &mut dyn FnMut(Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut batch = Batch::new("store".into());
+    if standing.trimmed >= 0 {
+        batch.push(&Record::Trim { at: standing.trimmed });
+    }
+    let mut failed: Option<E> = None;
+    let mut give = |batch: &mut Batch, least: usize| {
+        if batch.len() < least || batch.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        match show(std::mem::replace(batch, Batch::new("store".into()))) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    let mut damage = None;
+    store.scan(Table::Items, &[], &[], &mut |key, value| match item_of(key, value) {
+        Ok(item) => {
+            batch.push(&Record::Item(item));
+            give(&mut batch, CHUNK)
+        }
+        Err(error) => {
+            damage = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    let mut normal = Vec::new();
+    store.scan(Table::Records, &[], &[], &mut |key, value| {
+        let read = formats::record_of(key, value, &mut normal).and_then(|()| {
+            let record = records::decode(&normal);
+            record.map_err(|_| formats::damaged(Table::Records, key, "is not in normal form"))
+        });
+        match read {
+            Ok(record) => {
+                batch.push(&record);
+                give(&mut batch, CHUNK)
+            }
+            Err(error) => {
+                damage = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some(damage) = damage {
+        return Err(damage.into());
+    }
+    let _ = give(&mut batch, 1);
+    failed.map_or(Ok(()), Err)
+}
+
+fn item_of<'a>(key: &'a [u8], value: &'a [u8]) -> Result<records::ItemVersion<'a>, StoreError> {
+    let (at, withdrawn, body) = formats::decode_item(key, value)?;
+    let item = std::str::from_utf8(key).map_err(|_| formats::damaged(Table::Items, key, "is not UTF-8"))?;
+    Ok(records::ItemVersion { item, at, body, withdrawn })
+}
+
+/// Shows every entry of a table, until one cannot be read.
+pub fn each(
+    store: &dyn Store,
+    table: Table,
+    show: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut failed = None;
+    store.scan(table, &[], &[], &mut |key, value| match show(key, value) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}

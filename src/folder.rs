@@ -1,0 +1,87 @@
+//! The data folder: what lies where in it, and its key.
+//!
+//! ```text
+//! store/           RocksDB
+//! digest.key       the key of the digests, 32 bytes as hexadecimal, mode 0600
+//! models/VERSION/  the models that lists were made with
+//! rejected.jsonl   lines that could not be taken
+//! nearline.sock    how commands reach the process that writes, mode 0600
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::digests::DigestKey;
+
+/// A data folder.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder at a path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Folder(path.into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The file of the key.
+    pub fn key_file(&self) -> PathBuf {
+        self.0.join("digest.key")
+    }
+
+    /// The lines that could not be taken.
+    pub fn rejected(&self) -> PathBuf {
+        self.0.join("rejected.jsonl")
+    }
+
+    /// The folder of a model.
+    pub fn model(&self, version: &str) -> PathBuf {
+        self.0.join("models").join(version)
+    }
+
+    /// The socket of the process that writes.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("nearline.sock")
+    }
+
+    /// The key; makes one where there is none.
+    pub fn key(&self) -> io::Result<DigestKey> {
+        let path = self.key_file();
+        match fs::read_to_string(&path) {
+            Ok(text) => crate::engine::ingest::hex::<32>(text.trim()).map(DigestKey::new).ok_or_else(|| {
+                let message = format!("{} does not hold 64 hexadecimal digits; restore it from a backup", path.display());
+                io::Error::new(io::ErrorKind::InvalidData, message)
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.0)?;
+                let mut bytes = [0; 32];
+                File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+                let key = DigestKey::new(bytes);
+                write_key(&path, &key)?;
+                Ok(key)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Writes a key so that it is there whole or not at all.
+pub fn write_key(path: &Path, key: &DigestKey) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let text: String = key.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,373 @@
+//! Keys and values of the store, as docs/formats.md specifies them. A change here bumps [`FORMAT`].
+//!
+//! Ids in the middle of a key are led by their length less one; integers in keys are big-endian, so that they
+//! sort. Every value is led by the version of its format.
+
+use super::StoreError;
+use super::Table;
+
+/// The version of the data folder's format.
+pub const FORMAT: u32 = 1;
+/// The version that leads every value.
+const VALUE: u8 = 1;
+
+/// Keys of the table `meta`.
+pub mod meta {
+    /// The version of the folder's format, a big-endian u32.
+    pub const FORMAT: &[u8] = b"format";
+    /// The epoch that was committed last, a big-endian u64.
+    pub const EPOCH: &[u8] = b"epoch";
+    /// The newest `at` among live events, a big-endian i64; absent where there is none.
+    pub const NOW: &[u8] = b"now";
+    /// The trending list.
+    pub const TRENDING: &[u8] = b"trending";
+    /// The hash of the part of the config that the views were made with.
+    pub const MEANING: &[u8] = b"meaning";
+    /// The version of the model that the lists were made with; absent where there is none.
+    pub const MODEL: &[u8] = b"model";
+    /// Present while the views lag behind the records: inside a bulk replay or a rebuild.
+    pub const PENDING: &[u8] = b"pending";
+    /// Everything up to this `at` is forgotten for every member, a big-endian i64.
+    pub const TRIMMED: &[u8] = b"trimmed";
+    /// Counts of records, as JSON.
+    pub const COUNTS: &[u8] = b"counts";
+}
+
+/// Which of a member's records a key of the table `records` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A live event, by digest.
+    Event,
+    /// A retraction by fields, by the event's digest.
+    Retract,
+    /// A retraction by id, by the id itself.
+    RetractId,
+}
+
+impl RecordKind {
+    fn byte(self) -> u8 {
+        match self {
+            RecordKind::Event => b'e',
+            RecordKind::Retract => b'r',
+            RecordKind::RetractId => b'i',
+        }
+    }
+}
+
+fn put_id(id: &str, out: &mut Vec<u8>) {
+    out.push((id.len().max(1) - 1) as u8);
+    out.extend_from_slice(id.as_bytes());
+}
+
+/// The prefix of a member's keys in `records`.
+pub fn member_prefix(member: &str, out: &mut Vec<u8>) {
+    out.clear();
+    put_id(member, out);
+}
+
+/// A key of `records`; `name` is a digest's sixteen bytes or an id.
+pub fn record_key(member: &str, kind: RecordKind, name: &[u8], out: &mut Vec<u8>) {
+    member_prefix(member, out);
+    out.push(kind.byte());
+    out.extend_from_slice(name);
+}
+
+/// The sixteen bytes of an event's digest.
+pub fn digest_bytes(digest: [u64; 2]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&digest[0].to_be_bytes());
+    bytes[8..].copy_from_slice(&digest[1].to_be_bytes());
+    bytes
+}
+
+/// The value of an event or a retraction by fields: its normal form without the type and the member, which the
+/// key holds.
+pub fn event_value(member: &str, normal: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VALUE);
+    out.extend_from_slice(&normal[2 + member.len()..]);
+}
+
+/// The value of a key that says all by itself.
+pub const NOTHING: &[u8] = &[VALUE];
+
+/// The normal form of the record that an entry of `records` holds.
+pub fn record_of(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), StoreError> {
+    out.clear();
+    let parse = || -> Option<(&[u8], u8, &[u8], &[u8])> {
+        let member_end = 2 + usize::from(*key.first()?);
+        let (version, rest) = value.split_first()?;
+        (*version == VALUE).then_some(())?;
+        Some((key.get(..member_end)?, *key.get(member_end)?, key.get(member_end + 1..)?, rest))
+    };
+    let (member, kind, name, rest) = parse().ok_or_else(|| damaged(Table::Records, key, "cannot be read"))?;
+    match kind {
+        b'e' | b'r' => {
+            out.push(if kind == b'e' { 1 } else { 2 });
+            out.extend_from_slice(member);
+            out.extend_from_slice(rest);
+        }
+        b'i' if !name.is_empty() => {
+            out.push(3);
+            out.extend_from_slice(member);
+            out.push((name.len() - 1) as u8);
+            out.extend_from_slice(name);
+        }
+        _ => return Err(damaged(Table::Records, key, "is of no known kind")),
+    }
+    Ok(())
+}
+
+/// The error for bytes that are not what they should be.
+pub fn damaged(table: Table, key: &[u8], what: &str) -> StoreError {
+    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    StoreError::Damaged { table: table.name(), key, what: what.to_owned() }
+}
+
+/// What is left of a forgotten member.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TombstoneValue {
+    /// Everything up to this `at` is forgotten; −1 where nothing is.
+    pub forget: i64,
+    /// Digests of retracted ids.
+    pub ids: Vec<u64>,
+    /// Digests of retracted events, and when these happened.
+    pub events: Vec<([u64; 2], i64)>,
+}
+
+/// The value of an entry of `tombstones`.
+pub fn encode_tombstone(tombstone: &TombstoneValue) -> Vec<u8> {
+    let mut out = vec![VALUE];
+    out.extend_from_slice(&tombstone.forget.to_be_bytes());
+    out.extend_from_slice(&(tombstone.ids.len() as u32).to_be_bytes());
+    tombstone.ids.iter().for_each(|id| out.extend_from_slice(&id.to_be_bytes()));
+    for (digest, at) in &tombstone.events {
+        out.extend_from_slice(&digest_bytes(*digest));
+        out.extend_from_slice(&at.to_be_bytes());
+    }
+    out
+}
+
+/// Reads an entry of `tombstones`.
+pub fn decode_tombstone(key: &[u8], value: &[u8]) -> Result<TombstoneValue, StoreError> {
+    let mut rest = Reader::new(value);
+    let parse = |rest: &mut Reader<'_>| {
+        let mut tombstone = TombstoneValue { forget: rest.i64()?, ..TombstoneValue::default() };
+        for _ in 0..rest.u32()? {
+            tombstone.ids.push(rest.u64()?);
+        }
+        while !rest.is_empty() {
+            tombstone.events.push(([rest.u64()?, rest.u64()?], rest.i64()?));
+        }
+        Some(tombstone)
+    };
+    rest.versioned(parse).ok_or_else(|| damaged(Table::Tombstones, key, "cannot be read"))
+}
+
+/// The value of an entry of `items`; its key is the item's id.
+pub fn encode_item(at: i64, withdrawn: bool, body: &str, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VALUE);
+    out.extend_from_slice(&at.to_be_bytes());
+    out.push(u8::from(withdrawn));
+    out.extend_from_slice(body.as_bytes());
+}
+
+/// An entry of `items`: `at`, whether withdrawn, and the body.
+pub fn decode_item<'a>(key: &[u8], value: &'a [u8]) -> Result<(i64, bool, &'a str), StoreError> {
+    let parse = |rest: &mut Reader<'a>| Some((rest.i64()?, rest.u8()? != 0, std::str::from_utf8(rest.take_rest()).ok()?));
+    Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::Items, key, "cannot be read"))
+}
+
+/// One cell of `popularity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellKey<'a> {
+    /// The kind.
+    pub kind: &'a str,
+    /// The UTC hour.
+    pub hour: u32,
+    /// The item.
+    pub item: &'a str,
+    /// The country; empty where events named none.
+    pub country: &'a str,
+}
+
+/// The prefix of a kind's keys in `popularity`, from an hour on where one is given.
+pub fn kind_prefix(kind: &str, hour: Option<u32>, out: &mut Vec<u8>) {
+    out.clear();
+    put_id(kind, out);
+    if let Some(hour) = hour {
+        out.extend_from_slice(&hour.to_be_bytes());
+    }
+}
+
+/// A key of `popularity`.
+pub fn cell_key(cell: &CellKey<'_>, out: &mut Vec<u8>) {
+    kind_prefix(cell.kind, Some(cell.hour), out);
+    put_id(cell.item, out);
+    out.extend_from_slice(cell.country.as_bytes());
+}
+
+/// Reads a key of `popularity`.
+pub fn decode_cell_key(key: &[u8]) -> Result<CellKey<'_>, StoreError> {
+    let mut rest = Reader(key);
+    let mut parse = || {
+        let kind = rest.id()?;
+        let hour = rest.u32()?;
+        let item = rest.id()?;
+        Some(CellKey { kind, hour, item, country: std::str::from_utf8(rest.take_rest()).ok()? })
+    };
+    parse().ok_or_else(|| damaged(Table::Popularity, key, "cannot be read"))
+}
+
+/// The value of a count: base 128, least digits first.
+pub fn encode_count(mut count: u64, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VALUE);
+    while count >= 0x80 {
+        out.push(count as u8 | 0x80);
+        count >>= 7;
+    }
+    out.push(count as u8);
+}
+
+/// Reads a count.
+pub fn decode_count(key: &[u8], value: &[u8]) -> Result<u64, StoreError> {
+    let parse = |rest: &mut Reader<'_>| {
+        rest.take_rest().iter().rev().try_fold(0_u64, |count, digit| {
+            count.checked_mul(128)?.checked_add(u64::from(digit & 0x7f))
+        })
+    };
+    Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::Popularity, key, "cannot be read"))
+}
+
+/// The value of a factor: its numbers, little-endian.
+pub fn encode_factor(factor: &[f32], out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VALUE);
+    factor.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+}
+
+/// Reads a factor.
+pub fn decode_factor(key: &[u8], value: &[u8]) -> Result<Vec<f32>, StoreError> {
+    let parse = |rest: &mut Reader<'_>| {
+        let (numbers, left) = rest.take_rest().as_chunks::<4>();
+        left.is_empty().then(|| numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    };
+    Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::Factors, key, "cannot be read"))
+}
+
+/// Begins the value of a list; entries are appended.
+pub fn begin_list(out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VALUE);
+}
+
+/// Appends an entry of `top_picks`.
+pub fn push_scored(item: &str, score: f32, out: &mut Vec<u8>) {
+    put_id(item, out);
+    out.extend_from_slice(&score.to_be_bytes());
+}
+
+/// Appends an entry of `continue_watching`: `at` in milliseconds, the part watched in millionths.
+pub fn push_begun(item: &str, at: i64, value: i64, out: &mut Vec<u8>) {
+    put_id(item, out);
+    out.extend_from_slice(&at.to_be_bytes());
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+/// Appends an entry of `trending`: the score in units of 2⁻³².
+pub fn push_trend(item: &str, score: u128, out: &mut Vec<u8>) {
+    put_id(item, out);
+    out.extend_from_slice(&score.to_be_bytes());
+}
+
+/// Reads the entries of `top_picks`.
+pub fn decode_scored<'a>(key: &[u8], value: &'a [u8]) -> Result<Vec<(&'a str, f32)>, StoreError> {
+    entries(Table::TopPicks, key, value, |rest| Some((rest.id()?, f32::from_bits(rest.u32()?))))
+}
+
+/// Reads the entries of `continue_watching`.
+pub fn decode_begun<'a>(key: &[u8], value: &'a [u8]) -> Result<Vec<(&'a str, i64, i64)>, StoreError> {
+    entries(Table::ContinueWatching, key, value, |rest| Some((rest.id()?, rest.i64()?, rest.i64()?)))
+}
+
+/// Reads the entries of `trending`.
+pub fn decode_trends(value: &[u8]) -> Result<Vec<(&str, u128)>, StoreError> {
+    entries(Table::Meta, meta::TRENDING, value, |rest| {
+        Some((rest.id()?, u128::from(rest.u64()?) << 64 | u128::from(rest.u64()?)))
+    })
+}
+
+fn entries<'a, T>(
+    table: Table,
+    key: &[u8],
+    value: &'a [u8],
+    mut entry: impl FnMut(&mut Reader<'a>) -> Option<T>,
+) -> Result<Vec<T>, StoreError> {
+    let parse = |rest: &mut Reader<'a>| {
+        let mut list = Vec::new();
+        while !rest.is_empty() {
+            list.push(entry(rest)?);
+        }
+        Some(list)
+    };
+    Reader::new(value).versioned(parse).ok_or_else(|| damaged(table, key, "cannot be read"))
+}
+
+/// Reads a big-endian i64 of `meta`.
+pub fn decode_i64(key: &[u8], value: &[u8]) -> Result<i64, StoreError> {
+    let bytes = value.try_into().map_err(|_| damaged(Table::Meta, key, "is not an integer of eight bytes"))?;
+    Ok(i64::from_be_bytes(bytes))
+}
+
+/// What is still to be read of some bytes.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn new(value: &'a [u8]) -> Self {
+        Reader(value)
+    }
+
+    /// Reads a value led by its version, to its end.
+    fn versioned<T>(mut self, parse: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        (self.u8()? == VALUE).then_some(())?;
+        let parsed = parse(&mut self)?;
+        self.is_empty().then_some(parsed)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        Some(self.take(1)?[0])
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn i64(&mut self) -> Option<i64> {
+        Some(i64::from_be_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn id(&mut self) -> Option<&'a str> {
+        let length = usize::from(self.u8()?) + 1;
+        std::str::from_utf8(self.take(length)?).ok()
+    }
+}

@@ -1,0 +1,148 @@
+//! Where records, views and offsets are kept, epoch by epoch.
+//!
+//! The engine knows a store by the trait [`Store`]: ordered tables of bytes, changed by transactions that are
+//! whole or absent. `rocks` is the store on disk, `memory` the one in memory that tests and `verify` use.
+//! What the bytes mean is in `formats`; what the product means by them is not known here.
+
+pub mod canonical;
+pub mod formats;
+pub mod memory;
+pub mod rocks;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// One kind of thing that is kept: a column family on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// The epoch, `now`, the trending list, what the views were made with.
+    Meta,
+    /// How far each source has been read.
+    Offsets,
+    /// Live events and retractions, by member.
+    Records,
+    /// What is left of forgotten members, by keyed digest.
+    Tombstones,
+    /// The catalogue: the winning version of each item.
+    Items,
+    /// Counts by kind, hour, country and item.
+    Popularity,
+    /// Member factors.
+    Factors,
+    /// `top_picks` by member.
+    TopPicks,
+    /// `continue_watching` by member.
+    ContinueWatching,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Table; 9] = [
+        Table::Meta,
+        Table::Offsets,
+        Table::Records,
+        Table::Tombstones,
+        Table::Items,
+        Table::Popularity,
+        Table::Factors,
+        Table::TopPicks,
+        Table::ContinueWatching,
+    ];
+
+    /// The tables that hold nothing but views, and can be made anew from the records.
+    pub const VIEWS: [Table; 4] =
+        [Table::Popularity, Table::Factors, Table::TopPicks, Table::ContinueWatching];
+
+    /// The table's name on disk and in digests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Offsets => "offsets",
+            Table::Records => "records",
+            Table::Tombstones => "tombstones",
+            Table::Items => "items",
+            Table::Popularity => "popularity",
+            Table::Factors => "factors",
+            Table::TopPicks => "top_picks",
+            Table::ContinueWatching => "continue_watching",
+        }
+    }
+}
+
+/// What a store cannot do, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process writes to the folder.
+    #[error(
+        "the data folder {} is held by another nearline process that writes to it; stop that one, or give this \
+         one another folder with --data",
+        .0.display()
+    )]
+    Held(PathBuf),
+    /// There is nothing in the folder.
+    #[error("there is no nearline data in {}; pipe events into it first with `nearline run` or `nearline replay`", .0.display())]
+    Empty(PathBuf),
+    /// The folder was written by a later version.
+    #[error("the data folder {} has format {found}, and this nearline reads up to {known}; use a newer nearline", .path.display())]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known here.
+        known: u32,
+    },
+    /// Bytes that are not what they should be.
+    #[error("{table} in the store is damaged at key {key}: {what}; restore the folder from a backup, or replay the logs into a new one")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// The key, as hexadecimal.
+        key: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The disk or RocksDB said no.
+    #[error("the store could not {doing} in {}: {message}", .path.display())]
+    Failed {
+        /// What was being done.
+        doing: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// What was said.
+        message: String,
+    },
+}
+
+/// Ordered tables of bytes.
+pub trait Store: Send + Sync {
+    /// Begins a transaction; nothing of it is seen before it is committed.
+    fn begin(&self) -> Box<dyn Transaction + '_>;
+
+    /// The value of a key.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Shows the entries whose key starts with `prefix` and is at least `from`, in order, until told to break.
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Removes all entries of a table, at once.
+    fn clear(&self, table: Table) -> Result<(), StoreError>;
+}
+
+/// Changes that are made together or not at all.
+pub trait Transaction {
+    /// Sets the value of a key.
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]);
+    /// Removes a key.
+    fn delete(&mut self, table: Table, key: &[u8]);
+    /// How many bytes of changes there are.
+    fn size(&self) -> usize;
+    /// Makes the changes; where `synced`, they are on disk when this returns.
+    fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError>;
+}

@@ -1,0 +1,189 @@
+//! The store on disk: RocksDB, a column family per table.
+//!
+//! One process writes; any number read while it does, each as a RocksDB secondary that sees whole write batches
+//! only. This is the only file that names `rocksdb`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
+    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::{Store, StoreError, Table, Transaction};
+
+/// How much memory RocksDB may use.
+#[derive(Debug, Clone, Copy)]
+pub struct RocksOptions {
+    /// For blocks read from disk, in bytes.
+    pub block_cache: usize,
+    /// For changes not yet in files, over all tables, in bytes.
+    pub write_buffer: usize,
+}
+
+impl Default for RocksOptions {
+    fn default() -> Self {
+        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20 }
+    }
+}
+
+/// An open data folder.
+pub struct RocksStore {
+    db: DB,
+    path: PathBuf,
+    /// A reader's own folder for RocksDB's log; goes with the reader.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// Where in the data folder RocksDB lives.
+fn db_path(data: &Path) -> PathBuf {
+    data.join("store")
+}
+
+impl RocksStore {
+    /// Opens a data folder for writing, and makes it where there is none.
+    pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
+        let path = db_path(data);
+        std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
+        let (db_options, families) = tuned(options);
+        let db = DB::open_cf_descriptors(&db_options, &path, families).map_err(|error| {
+            let message = error.to_string();
+            if message.contains("LOCK") || message.contains("lock") {
+                StoreError::Held(data.to_owned())
+            } else {
+                failed("open", data, message)
+            }
+        })?;
+        Ok(RocksStore { db, path: data.to_owned(), _scratch: None })
+    }
+
+    /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
+    /// committed last, and stays there.
+    pub fn open_reader(data: &Path) -> Result<Self, StoreError> {
+        let path = db_path(data);
+        if !path.join("CURRENT").exists() {
+            return Err(StoreError::Empty(data.to_owned()));
+        }
+        let scratch = tempfile::tempdir().map_err(|error| failed("make a scratch folder", data, error))?;
+        let (mut db_options, families) = tuned(RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() });
+        db_options.create_if_missing(false);
+        db_options.create_missing_column_families(false);
+        // A secondary must keep every file open: the writer may delete files that it still reads.
+        db_options.set_max_open_files(-1);
+        let db = DB::open_cf_descriptors_as_secondary(&db_options, &path, scratch.path(), families)
+            .map_err(|error| failed("be opened for reading", data, error))?;
+        db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
+        Ok(RocksStore { db, path: data.to_owned(), _scratch: Some(scratch) })
+    }
+
+    /// The size of the files of each table, in bytes.
+    pub fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let size = |table: Table| {
+            let bytes = self.db.property_int_value_cf(self.family(table), "rocksdb.total-sst-files-size");
+            (table.name(), bytes.ok().flatten().unwrap_or(0))
+        };
+        Table::ALL.into_iter().map(size).collect()
+    }
+
+    fn family(&self, table: Table) -> &ColumnFamily {
+        self.db.cf_handle(table.name()).expect("every table was opened")
+    }
+
+    fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
+        failed(doing, &self.path, error)
+    }
+}
+
+fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError {
+    StoreError::Failed { doing, path: path.to_owned(), message: error.to_string() }
+}
+
+fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
+    let mut db = Options::default();
+    db.create_if_missing(true);
+    db.create_missing_column_families(true);
+    db.set_db_write_buffer_size(options.write_buffer);
+    db.set_max_background_jobs(2);
+    db.set_max_open_files(512);
+    db.set_keep_log_file_num(2);
+    db.set_bytes_per_sync(1 << 20);
+    let cache = Cache::new_lru_cache(options.block_cache);
+    let families = Table::ALL.into_iter().map(|table| {
+        let mut family = Options::default();
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(&cache);
+        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_bloom_filter(10.0, false);
+        blocks.set_block_size(16 << 10);
+        family.set_block_based_table_factory(&blocks);
+        family.set_compression_type(DBCompressionType::Lz4);
+        family.set_bottommost_compression_type(DBCompressionType::Zstd);
+        family.set_write_buffer_size(options.write_buffer / 2);
+        ColumnFamilyDescriptor::new(table.name(), family)
+    });
+    (db, families.collect())
+}
+
+impl Store for RocksStore {
+    fn begin(&self) -> Box<dyn Transaction + '_> {
+        Box::new(RocksTransaction { store: self, batch: WriteBatch::default() })
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.db.get_cf(self.family(table), key).map_err(|error| self.failed("be read", error))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let first = if from > prefix { from } else { prefix };
+        let mut options = ReadOptions::default();
+        options.set_readahead_size(1 << 20);
+        options.fill_cache(false);
+        let mode = IteratorMode::From(first, Direction::Forward);
+        for entry in self.db.iterator_cf_opt(self.family(table), options, mode) {
+            let (key, value) = entry.map_err(|error| self.failed("be read", error))?;
+            if !key.starts_with(prefix) || show(&key, &value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&self, table: Table) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        // No key is as long as this: ids are at most 256 bytes.
+        batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
+        self.db.write(&batch).map_err(|error| self.failed("be cleared", error))
+    }
+}
+
+struct RocksTransaction<'a> {
+    store: &'a RocksStore,
+    batch: WriteBatch,
+}
+
+impl Transaction for RocksTransaction<'_> {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.batch.put_cf(self.store.family(table), key, value);
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.batch.delete_cf(self.store.family(table), key);
+    }
+
+    fn size(&self) -> usize {
+        self.batch.size_in_bytes()
+    }
+
+    fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(synced);
+        self.store.db.write_opt(&self.batch, &options).map_err(|error| self.store.failed("be written", error))
+    }
+}
