@@ -5,7 +5,9 @@
 //! lists are made by. That part is hashed into the store ([`Config::meaning_hash`]), since a view made under
 //! another meaning is another view. The rest says how to run, and changes nothing that is stored.
 
+mod kinds;
 mod meant;
+mod number;
 mod place;
 mod schema;
 mod span;
@@ -14,10 +16,9 @@ mod written;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use meant::{
-    Config, ContinueWatching, KeyError, KindTable, Lists, MAX_KINDS, MAX_LIST, MAX_WEIGHT, Run, Store, Train,
-    Transform,
-};
+pub use kinds::{KindTable, MAX_KINDS, MAX_WEIGHT};
+pub use meant::{Config, ContinueWatching, Lists, MAX_LIST, Run, Store, Train, Transform};
+pub use number::KeyError;
 pub use schema::schema;
 pub use span::Span;
 
