@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change is kept: format, lints, docs, tests, dependencies.
+#
+# All of it uses the release profile, so nothing is built twice. NEARLINE_TRIAL_DATA names the folder of the real
+# logs; the tests say what they skip without it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+
+# Says what is being done and how long it took; the first that fails ends the script.
+step() {
+    local name="$1" start=$SECONDS
+    shift
+    echo "==== $name: $*"
+    if ! "$@"; then
+        echo "==== $name failed after $((SECONDS - start)) s" >&2
+        exit 1
+    fi
+    echo "==== $name: done in $((SECONDS - start)) s"
+}
+
+# Rust from elsewhere than rustup may come without its tools.
+tool() {
+    cargo "$1" --version >/dev/null 2>&1 && return 0
+    command -v rustup >/dev/null 2>&1 && rustup component add "$2" >&2 && return 0
+    echo "cargo $1 is missing: install $2 and start again" >&2
+    exit 2
+}
+
+tool fmt rustfmt
+tool clippy clippy
+if [ ! -d "$CARGO_TARGET_DIR/release" ]; then
+    echo "The first build takes up to 20 minutes, most of it for RocksDB."
+fi
+
+# A newer Rust than the code is checked with may warn of more: it says so, and that is no failure.
+deny=(-D warnings)
+if [ "$(number "$(found_rust)")" -gt "$(number "$checked_rust")" ]; then
+    echo "Rust $(found_rust) is newer than $checked_rust, which the code is checked with: warnings do not fail"
+    deny=()
+fi
+
+step format cargo fmt --all --check
+step lints cargo clippy --release --workspace --all-targets --locked -- ${deny[@]+"${deny[@]}"}
+step docs env RUSTDOCFLAGS="${deny[*]-}" cargo doc --release --workspace --no-deps --locked
+step tests cargo test --release --workspace --locked
+if command -v cargo-deny >/dev/null 2>&1; then
+    step dependencies cargo deny --locked check
+else
+    echo "==== dependencies: skipped, as cargo-deny is not installed"
+fi
+echo "==== all passed in $SECONDS s"
