@@ -9,6 +9,8 @@
 //! minimise Σ_S w (x·y − t)² + α₀ Σ_all (x·y)² + Σ_u λ (n_u + α₀ N_items)^ν ‖x_u‖² + the same for items.
 
 mod factors;
+// The one place for `unsafe`: calls of functions compiled for instructions that were found on this processor.
+#[expect(unsafe_code, reason = "a call of a target-feature function is unsafe; `level.rs` holds the proof")]
 mod kernels;
 mod level;
 mod loss;

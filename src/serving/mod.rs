@@ -57,6 +57,11 @@ impl Serving {
         Ok(Serving { store, folder: folder.clone(), standing, config, kinds })
     }
 
+    /// An item's title, where the catalogue has one.
+    pub fn title(&self, item: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.item(item)?.title)
+    }
+
     /// An item's title and whether it is withdrawn, where the catalogue has it.
     fn item(&self, item: &str) -> Result<CatalogueEntry, StoreError> {
         let Some(value) = self.store.get(Table::Items, item.as_bytes())? else {

@@ -1,0 +1,217 @@
+//! `get`, `popular`, `history`, `why`, `status`: answers from the last committed epoch.
+
+use serde::Serialize;
+
+use super::args::window_hours;
+use super::{Context, Failure, now_ms, show};
+use crate::records::format_micros;
+use crate::serving::list::{ListAnswer, ListName};
+use crate::serving::popular::PopularQuery;
+use crate::serving::status::StatusAnswer;
+use crate::serving::why::WhyAnswer;
+
+/// `nearline get`.
+pub fn get(context: &Context, member: &str, list: ListName, offset: usize, limit: usize) -> Result<(), Failure> {
+    let answer = context.serving()?.list(member, list, offset, limit, now_ms())?;
+    if context.json {
+        return show::json(&answer);
+    }
+    show::text(&list_text(&answer, offset))
+}
+
+/// The line above a list: which it is, and how fresh.
+pub fn list_head(answer: &ListAnswer) -> String {
+    let mut text = format!("{} of {}: {}", answer.list, answer.member, answer.source);
+    if let Some(reason) = &answer.reason {
+        text += &format!(" ({reason})");
+    }
+    text += &format!(", epoch {}", answer.epoch);
+    if let (Some(as_of), Some(age)) = (answer.as_of, answer.age_ms) {
+        text += &format!(", as of {} ({} ago)", show::time(as_of), show::age(age));
+    }
+    if let Some(model) = &answer.model {
+        text += &format!(", model {}", short(model));
+    }
+    text + "\n"
+}
+
+/// A list as a table, under its head.
+fn list_text(answer: &ListAnswer, offset: usize) -> String {
+    let text = list_head(answer);
+    if answer.items.is_empty() {
+        return text + "no items\n";
+    }
+    let row = |(place, entry): (usize, &crate::serving::list::Entry)| {
+        let title = entry.title.clone().unwrap_or_default();
+        vec![(offset + place + 1).to_string(), format!("{:.4}", entry.score), entry.item.clone(), title]
+    };
+    text + &show::table(&["", "score", "item", "title"], &[0, 1], answer.items.iter().enumerate().map(row))
+}
+
+/// The head of a model's version, for people.
+fn short(version: &str) -> &str {
+    version.get(..12).unwrap_or(version)
+}
+
+/// `nearline popular`.
+pub fn popular(
+    context: &Context,
+    kind: String,
+    window: &str,
+    country: Option<String>,
+    limit: usize,
+) -> Result<(), Failure> {
+    let hours = window_hours(window).map_err(Failure::Use)?;
+    let serving = context.serving()?;
+    let answer = serving.popular(&PopularQuery { kind, hours, country, limit })?;
+    if context.json {
+        return show::json(&answer);
+    }
+    let mut text = format!("{} events by item, ", answer.kind);
+    text += &hours.map_or("over all time".to_owned(), |hours| format!("last {hours} h"));
+    if let Some(as_of) = answer.as_of {
+        text += &format!(" up to {}", show::time(as_of));
+    }
+    text += &format!(", epoch {}\n", answer.epoch);
+    if answer.items.is_empty() {
+        let kinds = serving.counted_kinds()?;
+        text += &format!("none; there are events of: {}\n", if kinds.is_empty() { "no kind".into() } else { kinds.join(", ") });
+        return show::text(&text);
+    }
+    let row = |(place, entry): (usize, &crate::serving::popular::PopularEntry)| {
+        let title = entry.title.clone().unwrap_or_default();
+        vec![(place + 1).to_string(), show::count(entry.count), entry.item.clone(), title]
+    };
+    show::text(&(text + &show::table(&["", "events", "item", "title"], &[0, 1], answer.items.iter().enumerate().map(row))))
+}
+
+#[derive(Serialize)]
+struct HistoryLine<'a> {
+    item: &'a str,
+    kind: &'a str,
+    at: i64,
+    value: serde_json::Value,
+    weight: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<serde_json::Value>,
+}
+
+/// `nearline history`.
+pub fn history(context: &Context, member: &str, limit: Option<usize>) -> Result<(), Failure> {
+    let serving = context.serving()?;
+    let past = serving.past(member)?;
+    if past.events.is_empty() {
+        return Err(Failure::No(format!("the member {member} has no live event")));
+    }
+    let events = past.events.iter().take(limit.unwrap_or(usize::MAX));
+    if context.json {
+        let lines: Vec<HistoryLine<'_>> = events
+            .map(|event| HistoryLine {
+                item: &event.item,
+                kind: &event.kind,
+                at: event.at,
+                value: serde_json::from_str(&format_micros(event.value)).unwrap_or_default(),
+                weight: event.weight as f64 / 1e6,
+                id: event.id.as_deref(),
+                context: serde_json::from_str(&event.context).ok(),
+            })
+            .collect();
+        return show::json(&serde_json::json!({
+            "member": member, "events": lines, "epoch": serving.standing.epoch, "as_of": serving.standing.now,
+        }));
+    }
+    let mut rows = Vec::new();
+    for event in events {
+        rows.push(vec![
+            show::time(event.at),
+            event.kind.clone(),
+            format_micros(event.value),
+            format_micros(event.weight),
+            event.item.clone(),
+            serving.title(&event.item)?.unwrap_or_default(),
+        ]);
+    }
+    let text = format!("{} live events of {member}, newest first\n", show::count(past.events.len() as u64));
+    show::text(&(text + &show::table(&["at", "kind", "value", "weight", "item", "title"], &[2, 3], rows)))
+}
+
+/// `nearline why`.
+pub fn why(context: &Context, member: &str, item: &str) -> Result<(), Failure> {
+    let answer = context.serving()?.why(member, item)?;
+    if context.json { show::json(&answer) } else { show::text(&why_text(&answer)) }
+}
+
+fn why_text(answer: &WhyAnswer) -> String {
+    let title = answer.title.as_ref().map_or(String::new(), |title| format!(" ({title})"));
+    let mut text = format!("{}{title} for {}: ", answer.item, answer.member);
+    text += &match answer.position {
+        Some(place) => format!("place {place} of top_picks\n"),
+        None => "not in top_picks\n".to_owned(),
+    };
+    for rule in &answer.kept_out {
+        text += &format!("kept out: {rule}\n");
+    }
+    if let Some(score) = answer.score {
+        text += &format!("score {score:.4}, from:\n");
+        let row = |part: &crate::serving::why::Part| {
+            vec![
+                format!("{:+.4}", part.adds),
+                part.kind.clone(),
+                show::time(part.at),
+                part.item.clone(),
+                part.title.clone().unwrap_or_default(),
+            ]
+        };
+        text += &show::table(&["adds", "kind", "at", "item", "title"], &[0], answer.parts.iter().map(row));
+    }
+    text
+}
+
+/// `nearline status`.
+pub fn status(context: &Context) -> Result<(), Failure> {
+    let answer = context.serving()?.status(now_ms())?;
+    if context.json { show::json(&answer) } else { show::text(&status_text(&answer)) }
+}
+
+fn status_text(answer: &StatusAnswer) -> String {
+    let mut rows = vec![
+        ("data", format!("{}{}", answer.data, if answer.running { ", held by a running nearline" } else { "" })),
+        ("epoch", answer.epoch.to_string()),
+    ];
+    let now = match (answer.now, answer.lag_ms) {
+        (Some(now), Some(lag)) => format!("{}, {} ago", show::time(now), show::age(lag)),
+        _ => "no live event".into(),
+    };
+    rows.push(("now", now));
+    if let Some(event) = &answer.now_event {
+        rows.push(("", format!("set by {} of {} by {}", event.kind, event.item, event.member)));
+    }
+    let counts = &answer.counts;
+    rows.push(("live events", show::count(counts.live_events)));
+    rows.push(("members met", show::count(counts.members)));
+    let accepted = format!(
+        "{} accepted, {} of them without effect",
+        show::count(counts.accepted),
+        show::count(counts.without_effect)
+    );
+    rows.push(("records", accepted));
+    rows.push(("rejected", show::count(counts.rejected)));
+    rows.extend(answer.rejected.iter().map(|(reason, count)| ("", format!("{} {reason}", show::count(*count)))));
+    rows.push(("model", answer.model.clone().unwrap_or_else(|| "none: aggregates only".into())));
+    if answer.views_pending {
+        rows.push(("views", "lag behind the records: a bulk load or a rebuild is under way".into()));
+    }
+    let total: u64 = answer.sizes.values().sum();
+    rows.push(("on disk", show::bytes(total)));
+    rows.extend(answer.sizes.iter().filter(|(_, size)| **size > 0).map(|(table, size)| {
+        ("", format!("{} {table}", show::bytes(*size)))
+    }));
+    for (place, source) in answer.sources.iter().enumerate() {
+        let name = if place == 0 { "sources" } else { "" };
+        let at = if source.at_end { "to its end" } else { "so far" };
+        rows.push((name, format!("{}: {} lines, {} read {at}", source.source, show::count(source.lines), show::bytes(source.bytes))));
+    }
+    rows.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
+}

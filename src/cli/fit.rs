@@ -1,0 +1,127 @@
+//! `train` and `evaluate`.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::{EvaluateArgs, FitArgs, ProtocolName, SourceArgs, TrainArgs};
+use super::{Context, Failure, pipe, show};
+use crate::config::Train;
+use crate::engine::recover::{self, Standing};
+use crate::offline::evaluate::{EvaluateOptions, Protocol, Split, Stage};
+use crate::offline::live::Gatherer;
+use crate::offline::{LiveSet, evaluate as evaluation, train as training};
+use crate::records::parse_at;
+use crate::sources;
+use crate::stores::rocks::RocksStore;
+
+/// `nearline train`.
+pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
+    let options = fit_options(context, &args.fit)?;
+    let live = live_set(context, &args.sources)?;
+    let bar = iterations(options.iterations);
+    let model = training(&live, &context.config.kinds, &options, &mut |progress| {
+        bar.set_position(progress.iteration as u64);
+        bar.set_message(format!("loss {:.1}", progress.loss));
+        if bar.is_hidden() && !context.json {
+            eprintln!("iteration {} of {}: loss {:.1}", progress.iteration, progress.of, progress.loss);
+        }
+    });
+    bar.finish_and_clear();
+    let model = model.map_err(|error| Failure::Use(error.to_string()))?;
+    model.save(&args.out).map_err(|error| Failure::Use(error.to_string()))?;
+    let manifest = &model.manifest;
+    if context.json {
+        return show::json(manifest);
+    }
+    show::text(&format!(
+        "model {} in {}: rank {}, {} items, from {} events of {} members",
+        manifest.version,
+        args.out.display(),
+        manifest.rank,
+        show::count(manifest.counts.items),
+        show::count(manifest.counts.events),
+        show::count(manifest.counts.members),
+    ))
+}
+
+/// `nearline evaluate`.
+pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
+    let train = fit_options(context, &args.fit)?;
+    let protocol = match (args.protocol, &args.split_at) {
+        (ProtocolName::Members, _) => Protocol::Members { seed: train.seed },
+        (ProtocolName::Time, None) => Protocol::Time(Split::Quantile(args.split)),
+        (ProtocolName::Time, Some(at)) => Protocol::Time(Split::At(
+            parse_at(at).map_err(|problem| Failure::Use(format!("--split-at {at}: {problem}")))?,
+        )),
+    };
+    let live = live_set(context, &args.sources)?;
+    let bar = iterations(train.iterations);
+    let options = EvaluateOptions { protocol, train };
+    let report = evaluation(&live, &context.config.kinds, &options, &mut |stage| match stage {
+        Stage::Training(progress) => {
+            bar.set_length(progress.of as u64);
+            bar.set_position(progress.iteration as u64);
+            bar.set_message(format!("training, loss {:.1}", progress.loss));
+        }
+        Stage::Testing { done, of } => {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+            bar.set_message("members tested");
+        }
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(|error| Failure::Use(error.to_string()))?;
+    if context.json { show::json(&report) } else { show::text(&report.table()) }
+}
+
+/// The config's options, with what was typed laid over them.
+fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
+    let mut options = context.config.train.clone();
+    options.rank = fit.rank.unwrap_or(options.rank);
+    options.iterations = fit.iterations.unwrap_or(options.iterations);
+    options.alpha0 = fit.alpha0.unwrap_or(options.alpha0);
+    options.lambda = fit.lambda.unwrap_or(options.lambda);
+    options.nu = fit.nu.unwrap_or(options.nu);
+    options.seed = fit.seed.unwrap_or(options.seed);
+    options.check().map_err(|error| Failure::Use(error.to_string()))?;
+    Ok(options)
+}
+
+/// The live events of logs, or of the data folder where no log is named.
+fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
+    let names = context.config.kinds.names.iter().map(String::as_str);
+    if given.sources.is_empty() {
+        let store = RocksStore::open_reader(context.folder.path())?;
+        let standing = Standing::of(&store)?;
+        let mut gatherer = Gatherer::new(names, context.folder.key()?);
+        recover::records::<Failure>(&store, &standing, &mut |batch| {
+            gatherer.take(&batch);
+            Ok(())
+        })?;
+        return Ok(gatherer.finish());
+    }
+    let mut gatherer = Gatherer::new(names, crate::digests::DigestKey::new([0; 32]));
+    let options = pipe::source_options(&context.config, given, false, Arc::new(AtomicBool::new(false)))?;
+    let mut rejected = 0;
+    for mut source in sources::open(&given.sources, &options, &|_| None)? {
+        while let Some(batch) = source.next()? {
+            rejected += batch.rejected.len() as u64;
+            gatherer.take(&batch);
+        }
+    }
+    if rejected > 0 {
+        let count = show::count(rejected);
+        eprintln!("{count} lines were rejected and left out; `nearline check` says which and why");
+    }
+    Ok(gatherer.finish())
+}
+
+fn iterations(of: usize) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(of as u64), target);
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len}  {msg}  {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,143 @@
+//! The command line: what was typed, what it means, and how it is answered.
+
+pub mod args;
+mod ask;
+mod demo;
+mod erase;
+mod fit;
+mod pipe;
+mod records;
+mod show;
+
+use std::io;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use args::{Cli, Command};
+
+use crate::config::Config;
+use crate::engine::EngineError;
+use crate::folder::Folder;
+use crate::serving::{Serving, ServingError};
+use crate::sources::SourceError;
+use crate::stores::StoreError;
+
+/// Why a command did not do what it was asked, and with which exit code it says so.
+#[derive(Debug)]
+pub enum Failure {
+    /// 1: the answer is no.
+    No(String),
+    /// 2: bad use, or a bad input file.
+    Use(String),
+    /// 3: the store or a source failed.
+    Failed(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Failure::No(_) => 1,
+            Failure::Use(_) => 2,
+            Failure::Failed(_) => 3,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::No(text) | Failure::Use(text) | Failure::Failed(text) => out.write_str(text),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::Failed(error.to_string())
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Failure::Failed(error.to_string())
+    }
+}
+
+impl From<ServingError> for Failure {
+    fn from(error: ServingError) -> Self {
+        Failure::Failed(error.to_string())
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Failure::Failed(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Failed(error.to_string())
+    }
+}
+
+/// What every command gets.
+pub(crate) struct Context {
+    pub folder: Folder,
+    pub config: Config,
+    pub json: bool,
+}
+
+impl Context {
+    fn serving(&self) -> Result<Serving, Failure> {
+        Ok(Serving::open(&self.folder, self.config.clone())?)
+    }
+}
+
+/// Does what was typed, and says with which code to exit.
+pub fn run(cli: Cli) -> ExitCode {
+    match answer(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough, as `head` does.
+        Err(Failure::Failed(text)) if text.contains("Broken pipe") => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("nearline: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn answer(cli: Cli) -> Result<(), Failure> {
+    if let Command::Config = cli.command {
+        return show::text(crate::config::default_toml());
+    }
+    let config = Config::load(cli.config.as_deref()).map_err(|error| Failure::Use(error.to_string()))?;
+    let context = Context { folder: Folder::new(cli.data), config, json: cli.json };
+    match cli.command {
+        Command::Run(args) => pipe::run(&context, args),
+        Command::Replay(args) => pipe::replay(&context, args),
+        Command::Get { member, list, limit, offset } => ask::get(&context, &member, list, offset, limit),
+        Command::Popular { kind, window, country, limit } => {
+            ask::popular(&context, kind, &window, country, limit)
+        }
+        Command::History { member, limit } => ask::history(&context, &member, limit),
+        Command::Why { member, item } => ask::why(&context, &member, &item),
+        Command::Train(args) => fit::train(&context, args),
+        Command::Evaluate(args) => fit::evaluate(&context, args),
+        Command::Check { sources } => records::check(&context, sources),
+        Command::Verify { workers } => records::verify(&context, workers),
+        Command::Export { without_key } => records::export(&context, without_key),
+        Command::Forget { member } => erase::forget(&context, &member),
+        Command::Status => ask::status(&context),
+        Command::Config => Ok(()),
+        Command::Demo { write, seed } => demo::demo(&context, write, seed),
+        Command::BenchLog { out, events, members, items, seed } => {
+            demo::bench_log(&out, events, members, items, seed)
+        }
+    }
+}
+
+/// The wall clock, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,330 @@
+//! `run` and `replay`: pipe sources into the engine.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nearline_dataflows::graph::Meaning;
+use nearline_dataflows::types::Item;
+
+use super::args::{ReplayArgs, RunArgs, SourceArgs};
+use super::{Context, Failure, now_ms, show};
+use crate::config::{Config, KindTable};
+use crate::engine::committer::Counts;
+use crate::engine::{Engine, EngineError, EngineOptions, Handle, ModelSource, recover::Standing, socket};
+use crate::folder::Folder;
+use crate::offline::Model;
+use crate::sources::rejected::RejectedLog;
+use crate::sources::{self, Offset, Source};
+use crate::stores::rocks::{RocksOptions, RocksStore};
+use crate::stores::{Store, Table};
+
+/// How often a long load says how far it is where there is no terminal to draw a bar on.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// `nearline run`.
+pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
+    let mut config = context.config.clone();
+    if let Some(ms) = args.epoch_ms {
+        config.run.epoch = Duration::from_millis(ms.max(1));
+    }
+    if let Some(records) = args.epoch_records {
+        config.run.epoch_records = records.max(1);
+    }
+    let how = How { model: args.model, workers: args.workers, bulk: false, follow: args.follow };
+    pipe(context, &config, &args.sources, &how)
+}
+
+/// `nearline replay`.
+pub fn replay(context: &Context, args: ReplayArgs) -> Result<(), Failure> {
+    if args.sources.sources.is_empty() {
+        return Err(Failure::Use("replay needs at least one log: `nearline replay events.jsonl`".into()));
+    }
+    let how = How { model: args.model, workers: args.workers, bulk: true, follow: false };
+    pipe(context, &context.config, &args.sources, &how)
+}
+
+struct How {
+    model: Option<PathBuf>,
+    workers: Option<usize>,
+    bulk: bool,
+    follow: bool,
+}
+
+/// Pipes sources in until they end, or a signal says so.
+fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = source_options(config, given, how.follow, stop.clone())?;
+    let opened = open_engine(&context.folder, config, how.model.as_deref(), how.workers, how.bulk)?;
+    let store = opened.store.clone();
+    let known = move |source: &str| -> Option<Offset> {
+        let value = store.get(Table::Offsets, source.as_bytes()).ok().flatten()?;
+        serde_json::from_slice(&value).ok()
+    };
+    let mut names = given.sources.clone();
+    if names.is_empty() && !how.follow {
+        names.push("-".into());
+    }
+    let sources = sources::open(&names, &options, &known)?;
+    let _socket = socket::serve(&context.folder.socket(), opened.engine.handle(), latest_at)
+        .map_err(|error| Failure::Failed(format!("the socket of the data folder cannot be served: {error}")))?;
+    stop_on_signal(stop.clone())?;
+    let bar = progress(&names, how.bulk);
+    let started = Instant::now();
+    let pumped = pump(sources, &opened.engine.handle(), &bar, &stop);
+    let ended = opened.engine.finish();
+    bar.finish_and_clear();
+    let (epoch, counts) = ended?;
+    pumped?;
+    summary(context, epoch, &counts, &opened.before, started.elapsed())
+}
+
+/// Records may not be further ahead of the clock than this; the default where a command comes by the socket.
+fn latest_at() -> i64 {
+    now_ms() + 24 * 3_600_000
+}
+
+/// How sources are opened.
+pub fn source_options(
+    config: &Config,
+    given: &SourceArgs,
+    follow: bool,
+    stop: Arc<AtomicBool>,
+) -> Result<sources::Options, Failure> {
+    let map = given.map.as_deref().map(|map| config.column_map(map)).transpose();
+    let map = map.map_err(|error| Failure::Use(error.to_string()))?;
+    Ok(sources::Options {
+        threads: config.run.threads(),
+        follow,
+        map,
+        max_ahead_ms: config.run.max_ahead.ms(),
+        stop,
+        ..sources::Options::default()
+    })
+}
+
+/// An engine over a data folder.
+pub struct Opened {
+    pub engine: Engine,
+    pub store: Arc<dyn Store>,
+    /// Counts before anything was piped in.
+    pub before: Counts,
+}
+
+/// Opens a folder for writing and starts an engine on it.
+pub fn open_engine(
+    folder: &Folder,
+    config: &Config,
+    model: Option<&Path>,
+    workers: Option<usize>,
+    bulk: bool,
+) -> Result<Opened, Failure> {
+    let rocks = RocksOptions { block_cache: config.store.block_cache, write_buffer: config.store.write_buffer };
+    let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
+    let standing = Standing::of(&*store)?;
+    let model = match (model, &standing.model) {
+        (Some(path), _) => Some(adopt(folder, path)?),
+        (None, Some(version)) => Some(load(&folder.model(version))?),
+        (None, None) => None,
+    };
+    let options = EngineOptions {
+        rejected: Some(RejectedLog::open(&folder.rejected())?),
+        key: folder.key()?,
+        key_file: Some(folder.key_file()),
+        bulk,
+        ..engine_options(config, model, workers)
+    };
+    let engine = Engine::start(store.clone(), store.clone(), options)?;
+    Ok(Opened { engine, store, before: standing.counts })
+}
+
+/// The options that follow from a config and a model.
+pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usize>) -> EngineOptions {
+    let watching = &config.lists.continue_watching;
+    let table = config.kinds.clone();
+    EngineOptions {
+        workers: workers.unwrap_or_else(|| config.run.threads()).max(1),
+        meaning: Meaning {
+            kinds: table.kinds.clone(),
+            length: config.lists.length,
+            half_life_hours: config.lists.half_life_hours,
+            begun_from: watching.from,
+            begun_below: watching.below,
+        },
+        meaning_hash: config.meaning_hash(),
+        kind_names: table.names.clone(),
+        model: model.map(|model| Box::new(Numbered { model, table }) as Box<dyn ModelSource + Send>),
+        epoch_interval: config.run.epoch,
+        epoch_records: config.run.epoch_records,
+        bulk: false,
+        key: crate::digests::DigestKey::new([0; 32]),
+        key_file: None,
+        rejected: None,
+        rebuild: false,
+    }
+}
+
+/// A model on its way into the graph.
+struct Numbered {
+    model: Model,
+    table: KindTable,
+}
+
+impl ModelSource for Numbered {
+    fn version(&self) -> &str {
+        &self.model.manifest.version
+    }
+
+    fn numbered(&self, number: &mut dyn FnMut(&str) -> Item) -> nearline_dataflows::model::Model {
+        self.model.for_graph(&self.table, number)
+    }
+}
+
+/// Loads a model, and keeps a copy in the data folder, so that answers and `verify` need nothing from elsewhere.
+fn adopt(folder: &Folder, path: &Path) -> Result<Model, Failure> {
+    let model = load(path)?;
+    let own = folder.model(&model.manifest.version);
+    if let Some(models) = own.parent() {
+        std::fs::create_dir_all(models)?;
+    }
+    model.save(&own).map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(model)
+}
+
+pub fn load(path: &Path) -> Result<Model, Failure> {
+    Model::load(path).map_err(|error| Failure::Use(error.to_string()))
+}
+
+/// Sends all batches of all sources to the engine, side by side.
+fn pump(
+    sources: Vec<Box<dyn Source>>,
+    handle: &Handle,
+    bar: &ProgressBar,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let say = Say::new(bar);
+    for mut source in sources {
+        while let Some(batch) = source.next()? {
+            bar.inc(batch.bytes_read);
+            say.records(batch.len() as u64, bar);
+            handle.send(batch)?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says how far a load is, line by line, where no bar can be drawn.
+struct Say {
+    plain: bool,
+    state: std::cell::RefCell<(u64, Instant)>,
+    started: Instant,
+}
+
+impl Say {
+    fn new(bar: &ProgressBar) -> Self {
+        let now = Instant::now();
+        Say { plain: bar.is_hidden() && bar.length().is_some(), state: (0, now).into(), started: now }
+    }
+
+    fn records(&self, more: u64, bar: &ProgressBar) {
+        let mut state = self.state.borrow_mut();
+        state.0 += more;
+        let rate = state.0 as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        bar.set_message(format!("{} records, {}/s", show::count(state.0), show::count(rate as u64)));
+        if self.plain && state.1.elapsed() >= SAY_EVERY {
+            state.1 = Instant::now();
+            eprintln!("{} records, {}/s", show::count(state.0), show::count(rate as u64));
+        }
+    }
+}
+
+/// A bar over the bytes of the files that are named, for a bulk load on a terminal.
+fn progress(names: &[String], bulk: bool) -> ProgressBar {
+    if !bulk {
+        return ProgressBar::hidden();
+    }
+    let size = |name: &String| size_of(Path::new(name));
+    let total = names.iter().map(size).sum();
+    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}  {msg}  {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn size_of(path: &Path) -> u64 {
+    let Ok(meta) = std::fs::metadata(path) else { return 0 };
+    if meta.is_file() {
+        return meta.len();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).filter(|meta| meta.is_file()).map(|meta| meta.len()).sum()
+}
+
+/// The first interrupt or terminate lets what was read be committed; a second one ends at once.
+fn stop_on_signal(stop: Arc<AtomicBool>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if stop.swap(true, Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+            }
+        });
+    })?;
+    Ok(())
+}
+
+fn summary(
+    context: &Context,
+    epoch: u64,
+    counts: &Counts,
+    before: &Counts,
+    took: Duration,
+) -> Result<(), Failure> {
+    let accepted = counts.accepted - before.accepted;
+    let rejected = counts.rejected - before.rejected;
+    let without_effect = counts.without_effect - before.without_effect;
+    let seconds = took.as_secs_f64();
+    if context.json {
+        return show::json(&serde_json::json!({
+            "epoch": epoch, "accepted": accepted, "without_effect": without_effect, "rejected": rejected,
+            "live_events": counts.live_events, "seconds": seconds,
+        }));
+    }
+    let mut text = format!(
+        "{} records in {seconds:.1} s ({}/s), {} without effect; {} live events; epoch {epoch}",
+        show::count(accepted),
+        show::count((accepted as f64 / seconds.max(1e-9)) as u64),
+        show::count(without_effect),
+        show::count(counts.live_events),
+    );
+    if rejected > 0 {
+        let log = context.folder.rejected();
+        text += &format!("\n{} lines were rejected; they are in {}", show::count(rejected), log.display());
+    }
+    eprintln!("{text}");
+    Ok(())
+}
+
+impl From<EngineError> for std::io::Error {
+    fn from(error: EngineError) -> Self {
+        std::io::Error::other(error.to_string())
+    }
+}

@@ -1,0 +1,147 @@
+//! `check`, `verify` and `export`: what was or would be taken, and whether the views are what the records say.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::args::SourceArgs;
+use super::{Context, Failure, pipe, show};
+use crate::engine::ingest::TombstoneBody;
+use crate::engine::recover::{self, Standing};
+use crate::engine::verify::Comparison;
+use crate::engine::{Engine, EngineOptions};
+use crate::records::{Record, Tombstone, write_json};
+use crate::sources;
+use crate::stores::rocks::RocksStore;
+use crate::stores::{Store, StoreError};
+
+/// How many rejected lines `check` shows for each reason.
+const SHOWN: u64 = 3;
+
+/// `nearline check`.
+pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
+    let mut names = given.sources.clone();
+    if names.is_empty() {
+        names.push("-".into());
+    }
+    let options = pipe::source_options(&context.config, &given, false, Arc::new(AtomicBool::new(false)))?;
+    let mut reasons: BTreeMap<&'static str, (u64, Vec<String>)> = BTreeMap::new();
+    let (mut taken, mut rejected) = (0_u64, 0_u64);
+    for mut source in sources::open(&names, &options, &|_| None)? {
+        while let Some(batch) = source.next()? {
+            taken += batch.len() as u64;
+            for line in &batch.rejected {
+                rejected += 1;
+                let (count, examples) = reasons.entry(line.reason.as_str()).or_default();
+                *count += 1;
+                if *count <= SHOWN {
+                    examples.push(format!("{}, line {}: {}", batch.source, line.line, line.detail));
+                }
+            }
+        }
+    }
+    if context.json {
+        let counts: BTreeMap<_, _> = reasons.iter().map(|(reason, (count, _))| (reason, count)).collect();
+        show::json(&serde_json::json!({"accepted": taken, "rejected": rejected, "reasons": counts}))?;
+    } else {
+        let mut text = format!("{} records would be taken, {} lines rejected\n", show::count(taken), show::count(rejected));
+        for (reason, (count, examples)) in &reasons {
+            text += &format!("{} {reason}\n", show::count(*count));
+            text.extend(examples.iter().map(|example| format!("  {example}\n")));
+        }
+        show::text(&text)?;
+    }
+    if rejected == 0 { Ok(()) } else { Err(Failure::No(format!("{} lines would be rejected", show::count(rejected)))) }
+}
+
+/// `nearline verify`.
+pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> {
+    let stored: Arc<dyn Store> = Arc::new(RocksStore::open_reader(context.folder.path())?);
+    let standing = Standing::of(&*stored)?;
+    if standing.epoch == 0 {
+        return Err(StoreError::Empty(context.folder.path().to_owned()).into());
+    }
+    if standing.pending {
+        let message = "the views lag behind the records: a bulk load or a rebuild is under way or was broken off; \
+                       start `nearline run` to make them good";
+        return Err(Failure::No(message.into()));
+    }
+    if standing.meaning != Some(context.config.meaning_hash()) {
+        let message = "the views were made with another config; verify with that one, or start `nearline run` with \
+                       this one to make them anew";
+        return Err(Failure::Use(message.into()));
+    }
+    let model = standing.model.as_ref().map(|version| pipe::load(&context.folder.model(version))).transpose()?;
+    let comparison = Arc::new(Comparison::new(stored.clone()));
+    let options = EngineOptions {
+        key: context.folder.key()?,
+        rebuild: true,
+        ..pipe::engine_options(&context.config, model, workers)
+    };
+    Engine::start(stored, comparison.clone(), options)?.finish()?;
+    let verdict = comparison.verdict(standing.epoch)?;
+    if context.json {
+        show::json(&verdict)?;
+    } else {
+        let entries = show::count(verdict.entries);
+        show::text(&format!("{}  epoch {}, {entries} entries", verdict.stored, verdict.epoch))?;
+    }
+    if verdict.equal {
+        return Ok(());
+    }
+    let examples = verdict.examples.iter().map(|example| format!("\n  {example}")).collect::<String>();
+    Err(Failure::No(format!(
+        "{} entries differ from what the records say, whose digest is {}{examples}",
+        show::count(verdict.differing),
+        verdict.recomputed
+    )))
+}
+
+/// `nearline export`.
+pub fn export(context: &Context, without_key: bool) -> Result<(), Failure> {
+    let store = RocksStore::open_reader(context.folder.path())?;
+    let standing = Standing::of(&store)?;
+    let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
+    let mut line = Vec::new();
+    if !without_key {
+        export_key(context, &store, &mut out)?;
+    }
+    recover::records::<Failure>(&store, &standing, &mut |batch| {
+        for (record, _) in batch.records() {
+            line.clear();
+            write_json(&record, &mut line);
+            line.push(b'\n');
+            out.write_all(&line)?;
+        }
+        Ok(())
+    })?;
+    Ok(out.flush()?)
+}
+
+/// The key and the tombstones: without the key nobody could tell whom they keep out.
+fn export_key(context: &Context, store: &dyn Store, out: &mut impl Write) -> Result<(), Failure> {
+    let key = context.folder.key()?;
+    let mut tombstones = Vec::new();
+    recover::tombstones(store, &mut |digest, tombstone| {
+        tombstones.push((digest, tombstone));
+        Ok(())
+    })?;
+    let mut line = Vec::new();
+    let mut write = |record: &Record<'_>, out: &mut dyn Write| -> io::Result<()> {
+        line.clear();
+        write_json(record, &mut line);
+        line.push(b'\n');
+        out.write_all(&line)
+    };
+    write(&Record::Key(&hex(key.bytes())), out)?;
+    for (digest, tombstone) in tombstones {
+        let body = serde_json::to_string(&TombstoneBody::new(&tombstone, &key)).map_err(io::Error::other)?;
+        write(&Record::Tombstone(Tombstone { member: &hex(&digest), body: &body }), out)?;
+    }
+    Ok(())
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,98 @@
+//! `nearline status`: what a data folder holds and how fresh it is.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Serving, ServingError};
+use crate::engine::committer::Counts;
+use crate::engine::recover;
+use crate::sources::Offset;
+use crate::stores::{Store, Table, formats};
+
+/// The event that set *now*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct NowEvent {
+    /// Whose.
+    pub member: String,
+    /// On what.
+    pub item: String,
+    /// What.
+    pub kind: String,
+}
+
+/// How far a source has been read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub source: String,
+    /// Lines that were read and committed.
+    pub lines: u64,
+    /// Bytes, after decompression.
+    pub bytes: u64,
+    /// Whether it was read to its end.
+    pub at_end: bool,
+}
+
+/// What a data folder holds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatusAnswer {
+    /// The folder.
+    pub data: String,
+    /// Whether a process holds it for writing.
+    pub running: bool,
+    /// The epoch that was committed last.
+    pub epoch: u64,
+    /// The newest event's time, in milliseconds since 1970.
+    pub now: Option<i64>,
+    /// The event that set it.
+    pub now_event: Option<NowEvent>,
+    /// How long ago that was by the wall clock, in milliseconds.
+    pub lag_ms: Option<i64>,
+    /// Counts of records.
+    pub counts: Counts,
+    /// Whether the views lag behind the records: inside a bulk load or a rebuild.
+    pub views_pending: bool,
+    /// The model that lists are made with.
+    pub model: Option<String>,
+    /// Sources and how far each was read.
+    pub sources: Vec<SourceStatus>,
+    /// Lines in `rejected.jsonl`, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Bytes on disk, by table.
+    pub sizes: BTreeMap<String, u64>,
+}
+
+impl Serving {
+    /// What the folder holds. `now_ms` is the wall clock.
+    pub fn status(&self, now_ms: i64) -> Result<StatusAnswer, ServingError> {
+        let mut sources = Vec::new();
+        recover::each(&self.store, Table::Offsets, &mut |key, value| {
+            let offset: Offset = serde_json::from_slice(value)
+                .map_err(|error| formats::damaged(Table::Offsets, key, &error.to_string()))?;
+            sources.push(SourceStatus {
+                source: String::from_utf8_lossy(key).into_owned(),
+                lines: offset.lines,
+                bytes: offset.bytes,
+                at_end: offset.size.is_some(),
+            });
+            Ok(())
+        })?;
+        let now_event = self.store.get(Table::Meta, formats::meta::NOW_EVENT)?;
+        let rejected = crate::sources::rejected::counts(&self.folder.rejected()).unwrap_or_default();
+        Ok(StatusAnswer {
+            data: self.folder.path().display().to_string(),
+            running: std::os::unix::net::UnixStream::connect(self.folder.socket()).is_ok(),
+            epoch: self.standing.epoch,
+            now: self.standing.now,
+            now_event: now_event.and_then(|value| serde_json::from_slice(&value).ok()),
+            lag_ms: self.standing.now.map(|now| now_ms - now),
+            counts: self.standing.counts,
+            views_pending: self.standing.pending,
+            model: self.standing.model.clone(),
+            sources,
+            rejected: rejected.into_iter().collect(),
+            sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),
+        })
+    }
+}
