@@ -2,8 +2,10 @@
 
 use crate::level::kernel;
 
-/// Floats of one AVX-512 register. Rows inside the core are padded to a multiple of it.
-pub(crate) const LANES: usize = 16;
+/// Floats of two AVX-512 registers. Rows inside the core are padded to a multiple of it.
+pub(crate) const LANES: usize = 32;
+/// Floats of one AVX-512 register.
+const REGISTER: usize = 16;
 /// Items of one tile: two registers wide.
 pub(crate) const TILE: usize = 32;
 /// Members that are scored against a tile at once.
@@ -14,47 +16,43 @@ pub(crate) fn stride(rank: usize) -> usize {
     rank.next_multiple_of(LANES)
 }
 
+/// Lines of the matrix that are kept in registers at once.
+const LINES: usize = 4;
+/// Rows that are added to the matrix in one go: few enough for the first-level cache.
+pub(crate) const ROWS: usize = 64;
+
 kernel! {
-    /// Adds `weight · row rowᵀ` of up to four rows, in order, to the upper triangle of `matrix`.
+    /// Adds `scaled_p rows_pᵀ` of all rows p, in order, to the upper triangle of `matrix`, stride by stride. `rows`
+    /// and `scaled` hold padded rows one after the other; `scaled_p` is row p times its weight.
     ///
-    /// Each element is one chain of fused multiply-adds in the order of the rows, so how rows are grouped does not
-    /// matter. Elements left of the diagonal inside its register are filled as well and never read.
-    add_outer = add_outer_body, (matrix: &mut [f32], rows: &[&[f32]], weights: &[f32], stride: usize)
+    /// Each element is one chain of fused multiply-adds in the order of the rows, so neither tiles nor groups of
+    /// rows matter. What lies left of the diagonal within a tile is filled as well and never read.
+    add_outer = add_outer_body, (matrix: &mut [f32], rows: &[f32], scaled: &[f32], stride: usize)
 }
 
 #[inline(always)]
-fn add_outer_body(matrix: &mut [f32], rows: &[&[f32]], weights: &[f32], stride: usize) {
-    match (rows, weights) {
-        ([a, b, c, d], &[wa, wb, wc, wd]) => {
-            let (a, b, c, d) = (&a[..stride], &b[..stride], &c[..stride], &d[..stride]);
-            for (i, line) in matrix.chunks_exact_mut(stride).enumerate() {
-                let scaled = [wa * a[i], wb * b[i], wc * c[i], wd * d[i]];
-                let first = i / LANES * LANES;
-                let line = line[first..].as_chunks_mut::<LANES>().0;
-                let a = a[first..].as_chunks::<LANES>().0;
-                let b = b[first..].as_chunks::<LANES>().0;
-                let c = c[first..].as_chunks::<LANES>().0;
-                let d = d[first..].as_chunks::<LANES>().0;
-                for ((((line, a), b), c), d) in line.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+fn add_outer_body(matrix: &mut [f32], rows: &[f32], scaled: &[f32], stride: usize) {
+    let (across, down) = (stride / LANES, stride / LINES);
+    let matrix = matrix.as_chunks_mut::<LANES>().0;
+    let rows = rows.as_chunks::<LANES>().0;
+    let scaled = scaled.as_chunks::<LINES>().0;
+    for i in 0..down {
+        for j in i * LINES / LANES..across {
+            let mut sums = [[0.0_f32; LANES]; LINES];
+            for line in 0..LINES {
+                sums[line] = matrix[(i * LINES + line) * across + j];
+            }
+            for (row, scaled) in rows.chunks_exact(across).zip(scaled.chunks_exact(down)) {
+                let (row, scaled) = (&row[j], &scaled[i]);
+                for (sums, scaled) in sums.iter_mut().zip(scaled) {
+                    let scaled = *scaled;
                     for lane in 0..LANES {
-                        let mut sum = line[lane];
-                        sum = scaled[0].mul_add(a[lane], sum);
-                        sum = scaled[1].mul_add(b[lane], sum);
-                        sum = scaled[2].mul_add(c[lane], sum);
-                        sum = scaled[3].mul_add(d[lane], sum);
-                        line[lane] = sum;
+                        sums[lane] = scaled.mul_add(row[lane], sums[lane]);
                     }
                 }
             }
-        }
-        _ => {
-            for (row, weight) in rows.iter().zip(weights) {
-                let row = &row[..stride];
-                for (i, line) in matrix.chunks_exact_mut(stride).enumerate() {
-                    let scaled = weight * row[i];
-                    let first = i / LANES * LANES;
-                    axpy(scaled, &row[first..], &mut line[first..]);
-                }
+            for line in 0..LINES {
+                matrix[(i * LINES + line) * across + j] = sums[line];
             }
         }
     }
@@ -63,8 +61,8 @@ fn add_outer_body(matrix: &mut [f32], rows: &[&[f32]], weights: &[f32], stride: 
 /// `out += scale · row`, fused.
 #[inline(always)]
 fn axpy(scale: f32, row: &[f32], out: &mut [f32]) {
-    for (out, row) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(row.as_chunks::<LANES>().0) {
-        for lane in 0..LANES {
+    for (out, row) in out.as_chunks_mut::<REGISTER>().0.iter_mut().zip(row.as_chunks::<REGISTER>().0) {
+        for lane in 0..REGISTER {
             out[lane] = scale.mul_add(row[lane], out[lane]);
         }
     }
@@ -96,17 +94,17 @@ fn cholesky_body(matrix: &mut [f32], right: &mut [f32], rank: usize, stride: usi
         let root = pivot.sqrt();
         let (upper, lower) = matrix.split_at_mut((k + 1) * stride);
         let line = &mut upper[k * stride..];
-        for number in &mut line[k / LANES * LANES..] {
+        for number in &mut line[k / REGISTER * REGISTER..] {
             *number /= root;
         }
         for (row, below) in lower.chunks_exact_mut(stride).take(rank - k - 1).enumerate() {
             let i = k + 1 + row;
-            let first = i / LANES * LANES;
+            let first = i / REGISTER * REGISTER;
             axpy(-line[i], &line[first..], &mut below[first..]);
         }
         // Forward substitution, along the way: what comes before k in the register is not read again.
         let solved = right[k] / line[k];
-        let first = (k + 1) / LANES * LANES;
+        let first = (k + 1) / REGISTER * REGISTER;
         for j in first..stride {
             let update = (-solved).mul_add(line[j], right[j]);
             right[j] = if j > k { update } else { right[j] };

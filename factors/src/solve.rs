@@ -4,7 +4,7 @@
 //! fold-in and members and items in training.
 
 use crate::factors::Pair;
-use crate::kernels::{add_outer, add_scaled, cholesky, stride};
+use crate::kernels::{ROWS, add_outer, add_scaled, cholesky, stride};
 use crate::level::Level;
 
 /// Memory that solving uses again and again.
@@ -12,6 +12,8 @@ use crate::level::Level;
 pub struct Scratch {
     matrix: Vec<f32>,
     right: Vec<f32>,
+    rows: Vec<f32>,
+    scaled: Vec<f32>,
 }
 
 /// Rows padded to whole registers.
@@ -35,10 +37,6 @@ impl Padded {
     pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.data[row * self.stride..(row + 1) * self.stride]
     }
-
-    pub(crate) fn rows(&self) -> usize {
-        self.data.len() / self.stride
-    }
 }
 
 /// How many rows are summed up before they are added to the Gram matrix; fixed, so that the sum is.
@@ -46,15 +44,13 @@ const GRAM_BLOCK: usize = 256;
 
 /// Yᵀ Y of padded rows: upper triangle, padded. Blocks of rows are summed in order and added in order.
 pub(crate) fn gram(level: Level, rows: &Padded) -> Vec<f32> {
-    let size = rows.rank * rows.stride;
+    let size = rows.stride * rows.stride;
     let mut total = vec![0.0_f32; size];
     let mut block = vec![0.0_f32; size];
-    for first in (0..rows.rows()).step_by(GRAM_BLOCK) {
+    for of_block in rows.data.chunks(GRAM_BLOCK * rows.stride) {
         block.fill(0.0);
-        let last = rows.rows().min(first + GRAM_BLOCK);
-        for four in (first..last).step_by(4) {
-            let group: Vec<&[f32]> = (four..last.min(four + 4)).map(|row| rows.row(row)).collect();
-            add_outer(level, &mut block, &group, &[1.0; 4][..group.len()], rows.stride);
+        for few in of_block.chunks(ROWS * rows.stride) {
+            add_outer(level, &mut block, few, few, rows.stride);
         }
         total.iter_mut().zip(&block).for_each(|(total, block)| *total += block);
     }
@@ -90,15 +86,16 @@ fn sum_up(level: Level, base: &[f32], others: &Padded, pairs: &[Pair], ridge: f3
     scratch.matrix.extend_from_slice(base);
     scratch.right.clear();
     scratch.right.resize(stride, 0.0);
-    for four in pairs.chunks(4) {
-        let mut rows = [others.row(four[0].item as usize); 4];
-        let mut weights = [0.0; 4];
-        for (place, pair) in four.iter().enumerate() {
-            rows[place] = others.row(pair.item as usize);
-            weights[place] = pair.a;
-            add_scaled(level, &mut scratch.right, rows[place], pair.b);
+    for few in pairs.chunks(ROWS) {
+        scratch.rows.clear();
+        scratch.scaled.clear();
+        for pair in few {
+            let row = others.row(pair.item as usize);
+            scratch.rows.extend_from_slice(row);
+            scratch.scaled.extend(row.iter().map(|number| pair.a * number));
+            add_scaled(level, &mut scratch.right, row, pair.b);
         }
-        add_outer(level, &mut scratch.matrix, &rows[..four.len()], &weights[..four.len()], stride);
+        add_outer(level, &mut scratch.matrix, &scratch.rows, &scratch.scaled, stride);
     }
     for k in 0..others.rank {
         scratch.matrix[k * stride + k] += ridge;
