@@ -21,7 +21,7 @@ fn the_world_of_seed_one_is_the_same_on_every_machine() {
     world.write_events(&world.events, &mut text).unwrap();
     assert_eq!(
         blake3::hash(&text).to_hex().as_str(),
-        "2131dc0a71212c69f3f9ebe4a01d45c10e40974815efd4396c96e49199e70cf2"
+        "f75e613a7760783676f2e716e891fd5dc090bff0ddade92bc339103f80321b59"
     );
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Event, Title, World};
 
@@ -66,20 +66,30 @@ impl World {
     }
 }
 
+/// An item record, its fields in the order in which a person reads them.
+#[derive(Serialize)]
+struct ItemRecord<'a> {
+    r#type: &'static str,
+    item: &'a str,
+    at: String,
+    title: &'a str,
+    genres: Vec<&'static str>,
+    countries: [&'static str; 1],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    withdrawn: bool,
+}
+
 fn item_record(title: &Title) -> String {
-    let genres: Vec<&str> = title.genres().collect();
-    let mut record = json!({
-        "type": "item",
-        "item": title.id,
-        "at": instant(title.at),
-        "title": title.title,
-        "genres": genres,
-        "countries": [title.country],
-    });
-    if title.withdrawn {
-        record["withdrawn"] = true.into();
-    }
-    record.to_string()
+    let record = ItemRecord {
+        r#type: "item",
+        item: &title.id,
+        at: instant(title.at),
+        title: &title.title,
+        genres: title.genres().collect(),
+        countries: [title.country],
+        withdrawn: title.withdrawn,
+    };
+    serde_json::to_string(&record).expect("strings and lists are JSON")
 }
 
 /// Milliseconds since 1970 as RFC 3339, UTC.
