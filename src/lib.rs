@@ -5,5 +5,6 @@
 
 pub mod dictionary;
 pub mod digests;
+pub mod offline;
 pub mod records;
 pub mod sources;

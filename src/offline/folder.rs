@@ -1,0 +1,196 @@
+//! A model's folder: `manifest.json` and `items.parquet`.
+//!
+//! It never changes once it is there. It is written beside its place and renamed into it, so a model is whole or
+//! absent; and its version, the hash of its content, is checked whenever it is loaded.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::items_file::{self, ItemsError, OURS, Rows};
+use super::manifest::{FORMAT, Manifest};
+use super::model::Model;
+
+/// The name of the manifest in a model's folder.
+pub const MANIFEST: &str = "manifest.json";
+/// The name of the file of item factors in a model's folder.
+pub const ITEMS: &str = "items.parquet";
+
+/// A model that cannot be loaded or saved.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file system's say.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A file that is not what a model is made of.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// The place is taken.
+    #[error(
+        "{} holds something else ({found}), and a model is never written over; choose another folder or move that one away",
+        path.display()
+    )]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// What lies there.
+        found: String,
+    },
+}
+
+/// What to do about a model that came to harm.
+pub(super) const COPY_AGAIN: &str =
+    "copy the model's folder again from where it was trained, or train it anew";
+
+impl Model {
+    /// Loads a model from its folder, and checks that it is whole and unchanged.
+    pub fn load(folder: &Path) -> Result<Model, ModelError> {
+        let manifest = Manifest::load(folder)?;
+        let refuse = |path: &Path, problem: String| ModelError::Refused {
+            path: path.to_path_buf(),
+            problem,
+            remedy: COPY_AGAIN,
+        };
+        let items_path = folder.join(ITEMS);
+        let mut rows = Rows::default();
+        items_file::read(&items_path, OURS, &mut rows)
+            .map_err(|error| items_error("read", &items_path, error))?;
+        let Rows { ids: items, values: factors, rank } = rows;
+        if rank != manifest.rank {
+            let problem = format!("its factors are {rank} long, and {MANIFEST} says {}", manifest.rank);
+            return Err(refuse(&items_path, problem));
+        }
+        let model =
+            Model::of_sorted(manifest, items, factors).map_err(|problem| refuse(&items_path, problem))?;
+        let hash = model.content_hash();
+        if hash != model.manifest.version {
+            let problem =
+                format!("its content is not that of version {}: it hashes to {hash}", model.manifest.version);
+            return Err(refuse(&items_path, problem));
+        }
+        Ok(model)
+    }
+
+    /// Writes the model to a folder that does not exist yet, whole or not at all. Where the same version lies
+    /// there already, there is nothing to do.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        if folder.exists() && !self.may_take(folder)? {
+            return Ok(());
+        }
+        let parent =
+            folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let io = |doing, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| ModelError::Io { doing, path, source }
+        };
+        fs::create_dir_all(parent).map_err(io("create", parent))?;
+        let beside = tempfile::Builder::new()
+            .prefix(".nearline-model-")
+            .tempdir_in(parent)
+            .map_err(io("create a folder in", parent))?;
+        self.write_into(beside.path())?;
+        // Owner-only is how temporary folders are made; a model is for others to read too.
+        open_up(beside.path()).map_err(io("set the mode of", beside.path()))?;
+        fs::rename(beside.path(), folder).map_err(io("put the model in", folder))?;
+        // Renamed away: there is nothing left to clean up.
+        let _ = beside.keep();
+        sync_folder(parent).map_err(io("sync", parent))
+    }
+
+    fn write_into(&self, folder: &Path) -> Result<(), ModelError> {
+        let items = folder.join(ITEMS);
+        items_file::write(&items, self.items(), self.factors().as_slice(), self.manifest.rank)
+            .and_then(|file| Ok(file.sync_all()?))
+            .map_err(|error| items_error("write", &items, error))?;
+        let path = folder.join(MANIFEST);
+        let text = serde_json::to_string_pretty(&self.manifest).expect("a manifest is JSON") + "\n";
+        let write = || {
+            let mut file = File::create(&path)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            sync_folder(folder)
+        };
+        write().map_err(|source| ModelError::Io { doing: "write", path: path.clone(), source })
+    }
+
+    /// Whether the model is still to be written to this folder: not where its very version lies there.
+    fn may_take(&self, folder: &Path) -> Result<bool, ModelError> {
+        let empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        if empty {
+            return Ok(true);
+        }
+        let taken = |found: String| Err(ModelError::Taken { path: folder.to_path_buf(), found });
+        match Model::load(folder) {
+            Ok(known) if known.manifest.version == self.manifest.version => Ok(false),
+            Ok(known) => taken(format!("model {}", known.manifest.version)),
+            Err(_) => taken("no whole model".into()),
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest of a model's folder.
+    pub fn load(folder: &Path) -> Result<Manifest, ModelError> {
+        let path = folder.join(MANIFEST);
+        let refuse = |problem: String, remedy| ModelError::Refused { path: path.clone(), problem, remedy };
+        let text = fs::read(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => refuse(
+                "there is no such file, so this is no model".into(),
+                "name the folder that `nearline train --out` wrote",
+            ),
+            _ => ModelError::Io { doing: "read", path: path.clone(), source },
+        })?;
+        let format: Result<OnlyFormat, _> = serde_json::from_slice(&text);
+        if let Ok(OnlyFormat { format }) = format
+            && format != FORMAT
+        {
+            let problem = format!("the model has format {format}, and this program reads format {FORMAT}");
+            return Err(refuse(problem, "use the program that wrote the model, or train it anew"));
+        }
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| refuse(error.to_string(), COPY_AGAIN))?;
+        manifest.problem().map_or(Ok(manifest), |problem| Err(refuse(problem, COPY_AGAIN)))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct OnlyFormat {
+    format: u32,
+}
+
+pub(super) fn items_error(doing: &'static str, path: &Path, error: ItemsError) -> ModelError {
+    let path = path.to_path_buf();
+    match error {
+        ItemsError::Io(source) => ModelError::Io { doing, path, source },
+        other => ModelError::Refused { path, problem: other.to_string(), remedy: COPY_AGAIN },
+    }
+}
+
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(unix)]
+fn open_up(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn open_up(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}

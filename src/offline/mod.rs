@@ -1,0 +1,27 @@
+//! Offline work: from logs or stored records to a model, and to numbers that say how good its lists are.
+//!
+//! ```text
+//! batches ─→ live ─→ dataset ─→ train ─→ model (a folder)
+//!              └──→ evaluate: dataset of a part, train, lists of the rest, metrics
+//! ```
+//!
+//! Nothing here touches a running pipeline: it reads records and writes a model folder.
+
+pub mod dataset;
+pub mod evaluate;
+mod folder;
+mod items_file;
+pub mod live;
+pub mod manifest;
+pub mod model;
+mod spark;
+#[cfg(test)]
+mod test_log;
+mod tombstones;
+pub mod train;
+
+pub use evaluate::{EvaluateOptions, Protocol, Report, evaluate};
+pub use live::LiveSet;
+pub use manifest::Manifest;
+pub use model::{Model, ModelError};
+pub use train::{Progress, TrainError, train};

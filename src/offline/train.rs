@@ -1,0 +1,130 @@
+//! From live events to a model.
+//!
+//! Only item factors are kept. Training ends with a half-step over the members against the final items, so folding
+//! a member's events in later gives the very factor that training ended with.
+
+use nearline_dataflows::transform::Transform;
+use std::ops::ControlFlow;
+
+use nearline_factors::{MatrixError, Progress as Step, Regularisation, TrainOptions, Trained};
+
+use super::dataset::Dataset;
+use super::items_file::Rows;
+use super::live::LiveSet;
+use super::manifest::{Counts, FORMAT, Manifest};
+use super::model::Model;
+use crate::config::{self, KeyError, KindTable, Train};
+
+/// One iteration is done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// How many are done, from 1.
+    pub iteration: usize,
+    /// How many there will be.
+    pub of: usize,
+    /// The loss now (DESIGN.md section 5).
+    pub loss: f64,
+}
+
+/// Why no model could be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// An option that cannot be.
+    #[error("cannot train: {0}")]
+    Options(#[from] KeyError),
+    /// Nothing to learn from.
+    #[error(
+        "cannot train: of {events} live events none gives a member a signal for an item; give logs with events of a \
+         kind that has a weight, and see `[kinds]` of `nearline config`"
+    )]
+    NoSignal {
+        /// How many events there were.
+        events: u64,
+    },
+    /// The numeric core says no.
+    #[error("cannot train: {0}")]
+    Core(#[from] nearline_factors::TrainError),
+    /// The pairs are not sound, which they are by construction.
+    #[error("cannot train: {0}; this is a fault of Nearline, please report it")]
+    Matrix(#[from] MatrixError),
+    /// Factors that are no numbers.
+    #[error("cannot train: {0}; a greater `lambda` keeps factors small")]
+    Diverged(String),
+}
+
+/// Trains a model on all live events. `progress` is told of each iteration.
+pub fn train(
+    live: &LiveSet,
+    table: &KindTable,
+    options: &Train,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Model, TrainError> {
+    let data = Dataset::new(live, &table.kinds, transform(options.transform), |_, _| true);
+    Ok(train_on(live, &data, table, options, progress)?.0)
+}
+
+/// Trains on a data set, and returns the factors of its members too.
+pub fn train_on(
+    live: &LiveSet,
+    data: &Dataset,
+    table: &KindTable,
+    options: &Train,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Model, Trained), TrainError> {
+    options.check()?;
+    if !data.entries.iter().any(|(_, weight)| *weight > 0.0) {
+        return Err(TrainError::NoSignal { events: data.events });
+    }
+    let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
+    let regularisation = Regularisation { alpha0, lambda, nu };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let how = TrainOptions { rank, iterations, regularisation, seed, threads };
+    let mut tell = |step| {
+        if let Step::Iteration { iteration, loss } = step {
+            progress(Progress { iteration, of: iterations, loss });
+        }
+        ControlFlow::Continue(())
+    };
+    let trained = nearline_factors::train(&data.matrix()?, &how, &mut tell)?;
+    let manifest = Manifest {
+        format: FORMAT,
+        version: String::new(),
+        rank,
+        alpha0,
+        lambda,
+        nu,
+        kinds: Manifest::kinds_of(table),
+        transform: transform(options.transform).into(),
+        counts: Counts {
+            members: data.members.len() as u64,
+            items: data.items.len() as u64,
+            pairs: data.entries.len() as u64,
+            events: data.events,
+        },
+        trained_at: now(),
+        loss: trained.losses.last().copied(),
+    };
+    let ids = data.items.iter().map(|item| live.items.name(item.0).to_owned()).collect();
+    let rows = Rows { ids, values: trained.items.as_slice().to_vec(), rank };
+    let model = Model::new(manifest, rows).map_err(TrainError::Diverged)?;
+    Ok((model, trained))
+}
+
+/// The transform that a config names.
+pub fn transform(written: config::Transform) -> Transform {
+    match written {
+        config::Transform::Linear => Transform::Linear,
+        config::Transform::Log1p => Transform::Log1p,
+        config::Transform::Cap(at) => Transform::Cap { at },
+    }
+}
+
+/// The time, to the second: RFC 3339 in UTC.
+pub(super) fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.round(jiff::Unit::Second).unwrap_or(now).to_string()
+}
+
+#[cfg(test)]
+#[path = "train_tests.rs"]
+mod tests;
