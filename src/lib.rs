@@ -1,10 +1,17 @@
 //! Nearline turns a log of member events into fresh recommendation lists, one set per member.
 //!
-//! Data flows one way: [`sources`] → `engine` → `nearline_dataflows` → `stores` → `serving`, with `offline` and
-//! publications beside them and the command line on top. ARCHITECTURE.md is the map.
+//! Data flows one way: [`sources`] → [`engine`] → `nearline_dataflows` → [`stores`] → [`serving`], with [`offline`]
+//! beside them and the command line ([`cli`]) on top. ARCHITECTURE.md is the map.
 
+pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod dictionary;
 pub mod digests;
+pub mod engine;
+pub mod folder;
 pub mod offline;
 pub mod records;
+pub mod serving;
 pub mod sources;
+pub mod stores;
