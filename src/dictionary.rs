@@ -9,7 +9,7 @@ use nearline_dataflows::types::{Item, ItemIds};
 pub type Names = boxcar::Vec<Arc<str>>;
 
 /// Numbers external ids in the order in which they are first met.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Dictionary {
     numbers: HashMap<Arc<str>, u32, foldhash::fast::FixedState>,
     names: Arc<Names>,

@@ -13,7 +13,7 @@ use crate::engine::recover::{self, Standing};
 use crate::offline::evaluate::{EvaluateOptions, Protocol, Split, Stage};
 use crate::offline::live::Gatherer;
 use crate::offline::{LiveSet, evaluate as evaluation, train as training};
-use crate::records::parse_at;
+use crate::records::time::parse_rfc3339;
 use crate::sources;
 use crate::stores::rocks::RocksStore;
 
@@ -54,7 +54,7 @@ pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
         (ProtocolName::Members, _) => Protocol::Members { seed: train.seed },
         (ProtocolName::Time, None) => Protocol::Time(Split::Quantile(args.split)),
         (ProtocolName::Time, Some(at)) => Protocol::Time(Split::At(
-            parse_at(at).map_err(|problem| Failure::Use(format!("--split-at {at}: {problem}")))?,
+            parse_rfc3339(at).map_err(|problem| Failure::Use(format!("--split-at {at}: {problem}")))?,
         )),
     };
     let live = live_set(context, &args.sources)?;

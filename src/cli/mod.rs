@@ -71,7 +71,8 @@ impl From<ServingError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        Failure::Failed(error.to_string())
+        let text = error.to_string();
+        if error.is_bad_input() { Failure::Use(text) } else { Failure::Failed(text) }
     }
 }
 

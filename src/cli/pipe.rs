@@ -12,6 +12,7 @@ use nearline_dataflows::types::Item;
 
 use super::args::{ReplayArgs, RunArgs, SourceArgs};
 use super::{Context, Failure, now_ms, show};
+use crate::config::columns::ColumnMap;
 use crate::config::{Config, KindTable};
 use crate::engine::committer::Counts;
 use crate::engine::{Engine, EngineError, EngineOptions, Handle, ModelSource, recover::Standing, socket};
@@ -94,7 +95,7 @@ pub fn source_options(
     follow: bool,
     stop: Arc<AtomicBool>,
 ) -> Result<sources::Options, Failure> {
-    let map = given.map.as_deref().map(|map| config.column_map(map)).transpose();
+    let map = given.map.as_deref().map(|map| ColumnMap::named(map, &config.maps)).transpose();
     let map = map.map_err(|error| Failure::Use(error.to_string()))?;
     Ok(sources::Options {
         threads: config.run.threads(),

@@ -6,6 +6,7 @@
 //! another meaning is another view. The rest says how to run, and changes nothing that is stored.
 
 mod kinds;
+pub mod columns;
 mod meant;
 mod number;
 mod place;

@@ -257,9 +257,12 @@ impl Committer {
             self.committed.publish(epoch, writer.counts);
             return Ok(());
         }
-        let mut change = self.store.begin();
-        if matches!(mode, Mode::Whole | Mode::Bulk | Mode::EndBulk) {
+        let with_records = matches!(mode, Mode::Whole | Mode::Bulk | Mode::EndBulk);
+        if with_records {
             self.reject(&records, writer);
+        }
+        let mut change = self.store.begin();
+        if with_records {
             writer.counts.members = writer.counts.members.max(open.members as u64);
             self.write_records(&records, &open.deltas, writer, &mut *change)?;
         }

@@ -13,8 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::Handle;
-use crate::sources::Batch;
-use crate::sources::json;
+use crate::sources::json::Decoder;
+use crate::sources::{self, Batch};
 
 /// The largest request, in bytes.
 const MAX_REQUEST: u64 = 64 << 20;
@@ -103,11 +103,7 @@ async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: fn() 
 pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
     let mut batch = Batch::new("command".into());
     let mut response = Response::default();
-    let mut offset = 0;
-    for (number, line) in records.lines().enumerate() {
-        json::decode_line(line.as_bytes(), number as u64 + 1, offset, latest_at, &mut batch);
-        offset += line.len() as u64 + 1;
-    }
+    sources::decode_lines(records.as_bytes(), 0, 1, latest_at, &mut Decoder::default(), &mut batch);
     response.accepted = batch.len() as u64;
     response.rejected = batch.rejected.iter().map(|line| format!("line {}: {}", line.line, line.detail)).collect();
     match handle.submit(batch) {

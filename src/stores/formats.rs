@@ -152,7 +152,7 @@ pub fn encode_tombstone(tombstone: &TombstoneValue) -> Vec<u8> {
 
 /// Reads an entry of `tombstones`.
 pub fn decode_tombstone(key: &[u8], value: &[u8]) -> Result<TombstoneValue, StoreError> {
-    let mut rest = Reader::new(value);
+    let rest = Reader::new(value);
     let parse = |rest: &mut Reader<'_>| {
         let mut tombstone = TombstoneValue { forget: rest.i64()?, ..TombstoneValue::default() };
         for _ in 0..rest.u32()? {

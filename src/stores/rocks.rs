@@ -71,7 +71,7 @@ impl RocksStore {
         db_options.create_missing_column_families(false);
         // A secondary must keep every file open: the writer may delete files that it still reads.
         db_options.set_max_open_files(-1);
-        let db = DB::open_cf_descriptors_as_secondary(&db_options, &path, scratch.path(), families)
+        let db = DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
             .map_err(|error| failed("be opened for reading", data, error))?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
         Ok(RocksStore { db, path: data.to_owned(), _scratch: Some(scratch) })
@@ -159,7 +159,7 @@ impl Store for RocksStore {
         let mut batch = WriteBatch::default();
         // No key is as long as this: ids are at most 256 bytes.
         batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
-        self.db.write(&batch).map_err(|error| self.failed("be cleared", error))
+        self.db.write(batch).map_err(|error| self.failed("be cleared", error))
     }
 }
 
@@ -184,6 +184,6 @@ impl Transaction for RocksTransaction<'_> {
     fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(synced);
-        self.store.db.write_opt(&self.batch, &options).map_err(|error| self.store.failed("be written", error))
+        self.store.db.write_opt(self.batch, &options).map_err(|error| self.store.failed("be written", error))
     }
 }
