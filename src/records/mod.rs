@@ -6,10 +6,13 @@
 
 mod decimal;
 mod normal;
+mod schema;
+pub mod time;
 mod written;
 
-pub use decimal::{MICROS, format_micros, parse_micros};
+pub use decimal::{MICROS, NotAValue, format_micros, parse_micros};
 pub use normal::{Malformed, decode, encode};
+pub use schema::schema;
 pub use written::write_json;
 
 /// The longest id, in bytes of UTF-8.
@@ -49,7 +52,8 @@ pub struct ItemVersion<'a> {
     pub item: &'a str,
     /// When this version was made, in milliseconds since 1970; the greatest wins.
     pub at: i64,
-    /// Canonical JSON with sorted keys of `countries`, `genres`, `title` and `withdrawn`, those that are set.
+    /// Canonical JSON, an object with sorted keys of `countries`, `genres`, `title` and `withdrawn`, those that are
+    /// set: an empty list counts as not set, and so does a `withdrawn` that is false.
     /// Of two versions with one `at`, the greater of these as bytes wins.
     pub body: &'a str,
     /// Whether the item may no longer be listed.
@@ -61,7 +65,7 @@ pub struct ItemVersion<'a> {
 pub struct Tombstone<'a> {
     /// The keyed digest of the member's id, as hexadecimal.
     pub member: &'a str,
-    /// Canonical JSON: `{"events":[["hex",at],…],"forget":at,"ids":["hex",…]}`.
+    /// Canonical JSON: `{"events":[["hex",at],…],"forget":at,"ids":["hex",…],"key":"hex"}`.
     pub body: &'a str,
 }
 

@@ -4,9 +4,33 @@
 //! batch is committed, so that a later start goes on from there. What cannot be taken is in the batch too, as
 //! [`Rejected`], and stops nothing.
 
+mod compressed;
+mod csv;
+mod cutter;
+mod decoding;
+mod fields;
+mod files;
+pub mod json;
+mod reading;
+mod reason;
+pub mod rejected;
+mod watched;
+
 use std::sync::Arc;
 
+pub use files::{Options, SourceError, open};
+pub use reason::{Problem, Reason};
+
 use crate::records::{self, Record};
+
+/// A log, or several, as batches in order.
+pub trait Source: Send {
+    /// What it was opened as.
+    fn name(&self) -> &str;
+
+    /// The next batch; none at the end. After an error the source goes on with what else it has.
+    fn next(&mut self) -> Result<Option<Batch>, SourceError>;
+}
 
 /// Records of one source, decoded, and what could not be taken between them.
 #[derive(Debug, Default)]
@@ -27,6 +51,12 @@ impl Batch {
     /// An empty batch of a source.
     pub fn new(source: Arc<str>) -> Self {
         Batch { source, ..Batch::default() }
+    }
+
+    /// Makes room for the normal form of about this many bytes of a log.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+        self.ends.reserve(bytes / 96);
     }
 
     /// Adds a record.
@@ -72,6 +102,20 @@ pub struct Offset {
     /// BLAKE3 of the file's first bytes (at most 4,096 of them), as hexadecimal, and how many those were: tells
     /// a file that grew from one that was replaced.
     pub head: (u32, String),
+    /// The same of the last bytes before `bytes`, after decompression: tells a file that grew from one that was
+    /// replaced by a longer one with the same beginning.
+    #[serde(default)]
+    pub tail: (u32, String),
+}
+
+/// How much of a line is kept where it could not be taken, in bytes.
+pub const RAW: usize = 4096;
+
+/// The beginning of a line as it was, without its line end.
+fn raw(line: &[u8]) -> Vec<u8> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line[..line.len().min(RAW)].to_vec()
 }
 
 /// A line that could not be taken.
