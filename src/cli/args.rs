@@ -96,6 +96,7 @@ pub enum Command {
     /// What would be rejected and why; writes nothing.
     #[command(after_help = "Example:\n  nearline check ratings.csv --map 'member=userId,item=movieId,at=timestamp,time=seconds,kind=\"rate\",value=rating'")]
     Check {
+        /// Where from.
         #[command(flatten)]
         sources: SourceArgs,
     },
@@ -169,6 +170,7 @@ pub struct SourceArgs {
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
+    /// Where from.
     #[command(flatten)]
     pub sources: SourceArgs,
     /// The model that lists are made with.
@@ -191,6 +193,7 @@ pub struct RunArgs {
 /// Flags of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
+    /// Where from.
     #[command(flatten)]
     pub sources: SourceArgs,
     /// The model that lists are made with.
@@ -227,11 +230,13 @@ pub struct FitArgs {
 /// Flags of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
+    /// Where from.
     #[command(flatten)]
     pub sources: SourceArgs,
     /// The folder that the model is written to.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// How to train.
     #[command(flatten)]
     pub fit: FitArgs,
 }
@@ -248,6 +253,7 @@ pub enum ProtocolName {
 /// Flags of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
+    /// Where from.
     #[command(flatten)]
     pub sources: SourceArgs,
     /// How the log is split.
@@ -259,6 +265,7 @@ pub struct EvaluateArgs {
     /// Split by time at this moment (RFC 3339) instead.
     #[arg(long, value_name = "TIME")]
     pub split_at: Option<String>,
+    /// How to train.
     #[command(flatten)]
     pub fit: FitArgs,
 }

@@ -111,7 +111,6 @@ pub fn export(context: &Context, without_key: bool) -> Result<(), Failure> {
         for (record, _) in batch.records() {
             line.clear();
             write_json(&record, &mut line);
-            line.push(b'\n');
             out.write_all(&line)?;
         }
         Ok(())
@@ -131,7 +130,6 @@ fn export_key(context: &Context, store: &dyn Store, out: &mut impl Write) -> Res
     let mut write = |record: &Record<'_>, out: &mut dyn Write| -> io::Result<()> {
         line.clear();
         write_json(record, &mut line);
-        line.push(b'\n');
         out.write_all(&line)
     };
     write(&Record::Key(&hex(key.bytes())), out)?;

@@ -106,7 +106,9 @@ impl Ingest {
     /// For a folder with this key. `kinds` are the configured ones, in the order of their numbers.
     pub fn new(key: DigestKey, kinds: &[String], workers: usize, pristine: bool) -> Self {
         let mut known = Dictionary::default();
-        kinds.iter().for_each(|kind| drop(known.number(kind)));
+        for kind in kinds {
+            known.number(kind);
+        }
         let mut countries = Dictionary::default();
         countries.number("");
         Ingest {

@@ -18,6 +18,7 @@ mod watched;
 
 use std::sync::Arc;
 
+pub use decoding::decode_lines;
 pub use files::{Options, SourceError, open};
 pub use reason::{Problem, Reason};
 
