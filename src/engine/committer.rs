@@ -23,8 +23,8 @@ use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, CellKey, RecordKind, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 
-/// Above this many bytes, view entries of a pending folder are written ahead of their epoch.
-const AHEAD: usize = 8 << 20;
+/// Lists of a pending folder are written ahead of their epoch, those of so many members at a time: tens of megabytes.
+const AHEAD: usize = 16_384;
 
 /// What the committer does with an epoch's changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,9 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether view entries may be written before the epoch is whole.
-    fn ahead(self) -> bool {
-        matches!(self, Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild)
+    /// Whether the folder is pending: entries may be loaded before the epoch is whole.
+    fn loads(self) -> bool {
+        matches!(self, Mode::Bulk | Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild)
     }
 }
 
@@ -186,6 +186,9 @@ struct OpenEpoch {
     records: Option<(Box<EpochRecords>, Mode)>,
     members: usize,
     deltas: Vec<Delta>,
+    /// Lists that may be written ahead, and of how many members they are.
+    lists: Vec<Delta>,
+    ahead: usize,
     done: usize,
 }
 
@@ -222,8 +225,13 @@ impl Committer {
                 let mode = entry.records.as_ref().map(|(_, mode)| *mode);
                 match mode {
                     Some(Mode::Discard) => {}
-                    Some(mode) if mode.ahead() && matches!(delta, Delta::Lists(_) | Delta::Progress(_)) => {
-                        self.write_ahead(&delta, writer)?;
+                    Some(mode) if mode.loads() && matches!(delta, Delta::Lists(_) | Delta::Progress(_)) => {
+                        entry.ahead += members_of(&delta);
+                        entry.lists.push(delta);
+                        if entry.ahead >= AHEAD {
+                            entry.ahead = 0;
+                            self.write_ahead(&std::mem::take(&mut entry.lists), writer)?;
+                        }
                     }
                     _ => entry.deltas.push(delta),
                 }
@@ -243,12 +251,11 @@ impl Committer {
         Ok(())
     }
 
-    /// Writes view entries of a pending folder before their epoch is whole, a few megabytes at a time.
-    fn write_ahead(&self, delta: &Delta, writer: &mut Writer) -> Result<(), StoreError> {
-        let mut ahead = self.store.begin();
-        writer.write_view(delta, &mut *ahead);
-        debug_assert!(ahead.size() <= 8 * AHEAD, "a batch of members is small");
-        ahead.commit(false)
+    /// Writes the lists of a pending folder before their epoch is whole.
+    fn write_ahead(&self, lists: &[Delta], writer: &mut Writer) -> Result<(), StoreError> {
+        let mut ahead = self.store.begin_load();
+        lists.iter().for_each(|delta| writer.write_view(delta, &mut *ahead));
+        ahead.commit(true)
     }
 
     fn commit(&mut self, epoch: Epoch, open: OpenEpoch, writer: &mut Writer) -> Result<(), StoreError> {
@@ -262,28 +269,54 @@ impl Committer {
             self.reject(&records, writer);
         }
         let mut change = self.store.begin();
+        if mode.loads() {
+            self.mark_pending(writer)?;
+            // Records are on disk before the offsets that say so. What a crash leaves of them is read again, which
+            // changes nothing, and the mark sees to the views.
+            let mut load = self.store.begin_load();
+            if with_records {
+                self.write_records(&records, &open.deltas, writer, &mut *load)?;
+            }
+            writer.write_popularity(&open.deltas, &mut *load);
+            open.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
+            load.commit(true)?;
+        } else {
+            self.write_records(&records, &open.deltas, writer, &mut *change)?;
+            writer.write_popularity(&open.deltas, &mut *change);
+        }
         if with_records {
             writer.counts.members = writer.counts.members.max(open.members as u64);
-            self.write_records(&records, &open.deltas, writer, &mut *change)?;
+            write_offsets(&records, &mut *change);
         }
-        writer.write_popularity(&open.deltas, &mut *change);
         for delta in &open.deltas {
             writer.write_view(delta, &mut *change);
         }
         match mode {
-            Mode::Bulk => change.put(Table::Meta, meta::PENDING, formats::NOTHING),
             Mode::EndBulk | Mode::EndRebuild => {
                 change.delete(Table::Meta, meta::PENDING);
+                writer.pending = false;
                 writer.write_made(&mut *change);
             }
             Mode::Whole => writer.write_made(&mut *change),
-            Mode::Discard | Mode::Rebuild => {}
+            Mode::Discard | Mode::Bulk | Mode::Rebuild => {}
         }
         change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
         let counts = serde_json::to_vec(&writer.counts).unwrap_or_default();
         change.put(Table::Meta, meta::COUNTS, &counts);
         change.commit(mode != Mode::Rebuild)?;
         self.committed.publish(epoch, writer.counts);
+        Ok(())
+    }
+
+    /// Marks the folder, before anything is loaded into it.
+    fn mark_pending(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        if writer.pending {
+            return Ok(());
+        }
+        let mut mark = self.store.begin();
+        mark.put(Table::Meta, meta::PENDING, formats::NOTHING);
+        mark.commit(true)?;
+        writer.pending = true;
         Ok(())
     }
 
@@ -335,10 +368,6 @@ impl Committer {
         for (digest, tombstone) in &records.tombstones {
             change.put(Table::Tombstones, digest, &formats::encode_tombstone(tombstone));
         }
-        for (source, offset) in &records.offsets {
-            let offset = serde_json::to_vec(offset).unwrap_or_default();
-            change.put(Table::Offsets, source.as_bytes(), &offset);
-        }
         Ok(())
     }
 
@@ -368,11 +397,29 @@ impl Committer {
     }
 }
 
+/// How many members a delta of lists is of.
+fn members_of(delta: &Delta) -> usize {
+    match delta {
+        Delta::Lists(lists) => lists.len(),
+        Delta::Progress(lists) => lists.len(),
+        _ => 0,
+    }
+}
+
+fn write_offsets(records: &EpochRecords, change: &mut dyn Transaction) {
+    for (source, offset) in &records.offsets {
+        let offset = serde_json::to_vec(offset).unwrap_or_default();
+        change.put(Table::Offsets, source.as_bytes(), &offset);
+    }
+}
+
 /// Writes entries into a transaction, with buffers that are used again.
 struct Writer {
     names: AllNames,
     counts: Counts,
     trimmed: i64,
+    /// Whether the folder is marked as pending.
+    pending: bool,
     made: Option<([u8; 32], Option<String>)>,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -380,7 +427,7 @@ struct Writer {
 
 impl Writer {
     fn new(names: AllNames, counts: Counts, trimmed: i64) -> Self {
-        Writer { names, counts, trimmed, made: None, key: Vec::new(), value: Vec::new() }
+        Writer { names, counts, trimmed, pending: false, made: None, key: Vec::new(), value: Vec::new() }
     }
 
     fn write_made(&mut self, change: &mut dyn Transaction) {

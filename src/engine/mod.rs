@@ -39,6 +39,8 @@ use workers::{Feed, Workers};
 const WAITING_BATCHES: usize = 8;
 /// Epochs that may be under way at once: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
+/// How many records an epoch of a bulk load has at least: the more, the better they are sorted for the store.
+const BULK: usize = 131_072;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
 const GROWTH: usize = 4;
 
@@ -371,9 +373,9 @@ impl Pipeline<'_> {
     fn room(&self) -> usize {
         let records = self.ingest.records.slots.len();
         let busy = self.epoch - self.committed.epoch() >= UNDER_WAY;
-        let size = self.options.epoch_records;
+        let size = if self.options.bulk { self.options.epoch_records.max(BULK) } else { self.options.epoch_records };
         // An epoch of a few records was asked for in order to see each by itself.
-        let most = if busy && size >= 1024 { size * GROWTH } else { size };
+        let most = if busy && size >= 1024 && !self.options.bulk { size * GROWTH } else { size };
         most.saturating_sub(records)
     }
 
