@@ -132,3 +132,6 @@ pub struct Rejected {
     /// The line as it was, cut at 4 KiB.
     pub raw: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests;
