@@ -87,7 +87,10 @@ fn append(path: &Path, bytes: impl AsRef<[u8]>) {
 }
 
 fn event(number: usize) -> String {
-    format!("{{\"member\":\"m{number}\",\"item\":\"i{}\",\"kind\":\"play\",\"value\":1,\"at\":{number}}}", number % 7)
+    format!(
+        "{{\"member\":\"m{number}\",\"item\":\"i{}\",\"kind\":\"play\",\"value\":1,\"at\":{number}}}",
+        number % 7
+    )
 }
 
 fn log(numbers: std::ops::Range<usize>) -> String {
@@ -109,14 +112,21 @@ fn records_of_any_compression_are_the_same() {
     assert_eq!((plain.bytes, plain.errors.len()), (text.len() as u64, 0));
     let (first, second) = text.split_at(text.len() / 3);
     let members = [gzip(first), gzip(second)].concat();
-    let frames = [zstd::encode_all(first.as_bytes(), 1).unwrap(), zstd::encode_all(second.as_bytes(), 1).unwrap()];
-    for (name, bytes) in [("a.jsonl.gz", members.clone()), ("a.jsonl.zst", frames.concat()), ("a.log", members)] {
+    let frames =
+        [zstd::encode_all(first.as_bytes(), 1).unwrap(), zstd::encode_all(second.as_bytes(), 1).unwrap()];
+    for (name, bytes) in
+        [("a.jsonl.gz", members.clone()), ("a.jsonl.zst", frames.concat()), ("a.log", members)]
+    {
         let stored = bytes.len() as u64;
         let read = read(&file(&folder, name, bytes), &options());
         assert_eq!(read.records, plain.records, "{name}");
         assert_eq!(read.bytes, stored, "{name}");
         let offset = read.offsets.values().next().unwrap();
-        assert_eq!((offset.bytes, offset.lines, offset.size), (text.len() as u64, 5000, Some(stored)), "{name}");
+        assert_eq!(
+            (offset.bytes, offset.lines, offset.size),
+            (text.len() as u64, 5000, Some(stored)),
+            "{name}"
+        );
     }
 }
 
@@ -150,14 +160,13 @@ fn blocks_and_threads_change_nothing() {
         assert!(line.as_bytes().starts_with(&rejected.raw));
         assert!(text[rejected.offset as usize..].starts_with(line));
     }
-    for (block_bytes, threads) in [(1, 1), (7, 3), (64, 2), (1000, 3), (1 << 16, 1), (1 << 20, 3), (1 << 24, 1)] {
-        if block_bytes < 64 {
-            continue; // Two long lines, byte by byte, take too long; `tiny_blocks` has short ones.
-        }
+    // Blocks smaller yet are for the short lines of `tiny_blocks_read_the_same_rows`.
+    for (block_bytes, threads) in [(64, 2), (1000, 3), (1 << 16, 1), (1 << 20, 3), (1 << 24, 1)] {
         let other = read(&path, &Options { block_bytes, threads, ..options() });
         assert_eq!(other.records, whole.records, "{block_bytes}");
         assert_eq!(other.rejected, whole.rejected, "{block_bytes}");
-        let places = |read: &Read| read.offsets.values().map(|at| (at.bytes, at.lines, at.size)).collect::<Vec<_>>();
+        let places =
+            |read: &Read| read.offsets.values().map(|at| (at.bytes, at.lines, at.size)).collect::<Vec<_>>();
         assert_eq!(places(&other), places(&whole), "{block_bytes}");
     }
 }
@@ -312,7 +321,9 @@ fn damaged_compression_is_told_after_what_was_read() {
 
 #[test]
 fn what_cannot_be_opened_says_so() {
-    for (arg, part) in [("/no/such/file", "cannot read /no/such/file"), ("kafka://host/topic", "sources are files")] {
+    for (arg, part) in
+        [("/no/such/file", "cannot read /no/such/file"), ("kafka://host/topic", "sources are files")]
+    {
         let error = open(&[arg.to_owned()], &options(), &|_| None).err().unwrap().to_string();
         assert!(error.contains(part), "{error}");
     }
@@ -322,7 +333,11 @@ fn what_cannot_be_opened_says_so() {
     assert!(read.errors[0].contains("`user`: is no column of ours"), "{:?}", read.errors);
     let map = "member=usr,item=item,kind=kind,at=at";
     let read = super::tests::read(&path, &mapped(map));
-    assert!(read.errors[0].contains("no column is called `usr`; the columns are user, item"), "{:?}", read.errors);
+    assert!(
+        read.errors[0].contains("no column is called `usr`; the columns are user, item"),
+        "{:?}",
+        read.errors
+    );
 }
 
 #[test]
@@ -476,7 +491,8 @@ fn rejected_lines_are_kept_aside_and_counted() {
     let folder = folder();
     let path = folder.path().join("rejected.jsonl");
     assert_eq!(rejected::counts(&path).unwrap(), BTreeMap::new());
-    let line = |reason, raw: &[u8]| Rejected { line: 3, offset: 70, reason, detail: "so".into(), raw: raw.to_vec() };
+    let line =
+        |reason, raw: &[u8]| Rejected { line: 3, offset: 70, reason, detail: "so".into(), raw: raw.to_vec() };
     let mut log = rejected::RejectedLog::open(&path).unwrap();
     log.append("a.jsonl", &line(Reason::NotJson, b"x")).unwrap();
     log.append("a.jsonl", &line(Reason::NotUtf8, b"\xff\xfe")).unwrap();
