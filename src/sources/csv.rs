@@ -23,6 +23,8 @@ use crate::records::{Event, ItemVersion, MICROS, Record, parse_micros};
 #[derive(Debug)]
 pub struct Plan {
     rows: PlannedRows,
+    /// Rows in which this is empty are passed over.
+    filled: Option<Slot>,
     delimiter: Vec<u8>,
     /// How many columns a row has; none where nothing says so.
     columns: Option<usize>,
@@ -104,6 +106,7 @@ impl Plan {
         };
         let plan = Plan {
             rows,
+            filled: some("where", &map.filled)?,
             delimiter: map.delimiter.clone().into_bytes(),
             columns: names.map(<[String]>::len),
             time: map.time.clone(),
@@ -220,6 +223,11 @@ impl Plan {
     fn row(&self, cells: &Cells<'_>, latest_at: i64, batch: &mut Batch) -> Result<(), Problem> {
         if let Some(columns) = self.columns {
             cells.number(columns)?;
+        }
+        if let Some(slot) = &self.filled
+            && cells.text("where", slot)?.is_none()
+        {
+            return Ok(());
         }
         match &self.rows {
             PlannedRows::Events { member, item, kind, at, value, id: own, context: fields } => {
