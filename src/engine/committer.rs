@@ -15,14 +15,17 @@ use nearline_dataflows::history::Gone;
 use nearline_dataflows::members::Cell;
 use nearline_dataflows::types::{Epoch, Member};
 
+use super::held::{self, Held};
 use super::ingest::{AllNames, EpochRecords};
 use super::recover::Standing;
 use crate::digests::DigestKey;
-use crate::records::Record;
+use crate::records::{self, Record, RecordType};
 use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, CellKey, RecordKind, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 
+/// How many counts are loaded at a time at the end of a bulk load.
+const CELLS: usize = 131_072;
 /// Lists of a pending folder are written ahead of their epoch, those of so many members at a time: tens of megabytes.
 const AHEAD: usize = 16_384;
 
@@ -46,7 +49,12 @@ pub enum Mode {
 impl Mode {
     /// Whether the folder is pending: entries may be loaded before the epoch is whole.
     fn loads(self) -> bool {
-        matches!(self, Mode::Bulk | Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild)
+        matches!(self, Mode::Bulk | Mode::Rebuild) || self.ends()
+    }
+
+    /// Whether the folder is pending no longer after this epoch.
+    fn ends(self) -> bool {
+        matches!(self, Mode::EndBulk | Mode::EndRebuild)
     }
 }
 
@@ -277,19 +285,22 @@ impl Committer {
             if with_records {
                 self.write_records(&records, &open.deltas, writer, &mut *load)?;
             }
-            writer.write_popularity(&open.deltas, &mut *load);
             open.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
             load.commit(true)?;
+            writer.held.hold(open.deltas);
+            if mode.ends() {
+                self.write_held(writer, &mut *change)?;
+            }
         } else {
             self.write_records(&records, &open.deltas, writer, &mut *change)?;
-            writer.write_popularity(&open.deltas, &mut *change);
+            let mut cells = Vec::new();
+            open.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
+            writer.write_cells(&held::newest(cells), &mut *change);
+            open.deltas.iter().for_each(|delta| writer.write_view(delta, &mut *change));
         }
         if with_records {
             writer.counts.members = writer.counts.members.max(open.members as u64);
             write_offsets(&records, &mut *change);
-        }
-        for delta in &open.deltas {
-            writer.write_view(delta, &mut *change);
         }
         match mode {
             Mode::EndBulk | Mode::EndRebuild => {
@@ -305,6 +316,18 @@ impl Committer {
         change.put(Table::Meta, meta::COUNTS, &counts);
         change.commit(mode != Mode::Rebuild)?;
         self.committed.publish(epoch, writer.counts);
+        Ok(())
+    }
+
+    /// Writes what was held back while the folder was pending.
+    fn write_held(&self, writer: &mut Writer, change: &mut dyn Transaction) -> Result<(), StoreError> {
+        let (cells, views) = writer.held.take();
+        for some in cells.chunks(CELLS) {
+            let mut load = self.store.begin_load();
+            writer.write_cells(some, &mut *load);
+            load.commit(true)?;
+        }
+        views.iter().for_each(|delta| writer.write_view(delta, change));
         Ok(())
     }
 
@@ -421,13 +444,14 @@ struct Writer {
     /// Whether the folder is marked as pending.
     pending: bool,
     made: Option<([u8; 32], Option<String>)>,
+    held: Held,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Writer {
     fn new(names: AllNames, counts: Counts, trimmed: i64) -> Self {
-        Writer { names, counts, trimmed, pending: false, made: None, key: Vec::new(), value: Vec::new() }
+        Writer { names, counts, trimmed, pending: false, made: None, held: Held::default(), key: Vec::new(), value: Vec::new() }
     }
 
     fn write_made(&mut self, change: &mut dyn Transaction) {
@@ -452,31 +476,42 @@ impl Writer {
                 self.counts.without_effect += 1;
                 continue;
             }
-            let (record, bytes) = records.record(slot);
+            let bytes = records.bytes(slot);
             let digest = formats::digest_bytes(slot.digest);
             let forgotten = !forgot.is_empty() && forgot.contains_key(&Member(slot.member));
-            match record {
-                Record::Event(event) => {
-                    formats::record_key(event.member, RecordKind::Event, &digest, &mut self.key);
-                    formats::event_value(event.member, bytes, &mut self.value);
+            // Events are nearly all there is, and need no more of their normal form than whose they are.
+            let member = |names: &AllNames| names.members[slot.member as usize].clone();
+            match records::type_of(bytes) {
+                RecordType::Event => {
+                    let member = member(&self.names);
+                    formats::record_key(&member, RecordKind::Event, &digest, &mut self.key);
+                    formats::event_value(&member, bytes, &mut self.value);
                     change.put(Table::Records, &self.key, &self.value);
                     self.counts.live_events += 1;
                 }
-                Record::Retract(event) if !forgotten => {
-                    formats::record_key(event.member, RecordKind::Retract, &digest, &mut self.key);
-                    formats::event_value(event.member, bytes, &mut self.value);
+                RecordType::Retract if !forgotten => {
+                    let member = member(&self.names);
+                    formats::record_key(&member, RecordKind::Retract, &digest, &mut self.key);
+                    formats::event_value(&member, bytes, &mut self.value);
                     change.put(Table::Records, &self.key, &self.value);
                 }
-                Record::RetractId { member, id } if !forgotten => {
-                    formats::record_key(member, RecordKind::RetractId, id.as_bytes(), &mut self.key);
-                    change.put(Table::Records, &self.key, formats::NOTHING);
-                }
-                Record::Trim { at } => {
-                    self.trimmed = self.trimmed.max(at);
-                    change.put(Table::Meta, meta::TRIMMED, &self.trimmed.to_be_bytes());
-                }
-                _ => {}
+                RecordType::Retract => {}
+                RecordType::Other => self.write_rare(&records.record(slot), forgotten, change),
             }
+        }
+    }
+
+    fn write_rare(&mut self, record: &Record<'_>, forgotten: bool, change: &mut dyn Transaction) {
+        match *record {
+            Record::RetractId { member, id } if !forgotten => {
+                formats::record_key(member, RecordKind::RetractId, id.as_bytes(), &mut self.key);
+                change.put(Table::Records, &self.key, formats::NOTHING);
+            }
+            Record::Trim { at } => {
+                self.trimmed = self.trimmed.max(at);
+                change.put(Table::Meta, meta::TRIMMED, &self.trimmed.to_be_bytes());
+            }
+            _ => {}
         }
     }
 
@@ -487,17 +522,9 @@ impl Writer {
         self.counts.live_events = self.counts.live_events.saturating_sub(1);
     }
 
-    /// Writes the counts that changed. A cell's old count comes with it as an update of −1.
-    fn write_popularity(&mut self, deltas: &[Delta], change: &mut dyn Transaction) {
-        let mut cells: Vec<(Cell, isize, isize)> = Vec::new();
-        for delta in deltas {
-            if let Delta::Popularity(updates) = delta {
-                cells.extend(updates.iter().map(|(cell, count, diff)| (*cell, *diff, *count)));
-            }
-        }
-        cells.sort_unstable_by_key(|(cell, diff, _)| (cell.kind, cell.hour, cell.item, cell.country, *diff));
-        for of_cell in cells.chunk_by(|a, b| a.0 == b.0) {
-            let Some(&(cell, diff, count)) = of_cell.last() else { continue };
+    /// Writes counts; a count of zero is absent.
+    fn write_cells(&mut self, cells: &[(Cell, u64)], change: &mut dyn Transaction) {
+        for (cell, count) in cells {
             let key = CellKey {
                 kind: &self.names.kinds[cell.kind.index()],
                 hour: cell.hour,
@@ -505,8 +532,8 @@ impl Writer {
                 country: &self.names.countries[cell.country.index()],
             };
             formats::cell_key(&key, &mut self.key);
-            if diff > 0 {
-                formats::encode_count(count as u64, &mut self.value);
+            if *count > 0 {
+                formats::encode_count(*count, &mut self.value);
                 change.put(Table::Popularity, &self.key, &self.value);
             } else {
                 change.delete(Table::Popularity, &self.key);

@@ -120,6 +120,11 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
         family.set_compression_type(DBCompressionType::Lz4);
         family.set_bottommost_compression_type(DBCompressionType::Zstd);
         family.set_write_buffer_size(options.write_buffer / 2);
+        // A bulk load brings a file an epoch and table; compacting them every few files would cost more than the
+        // load. Readers find their way through some dozens by their filters.
+        family.set_level_zero_file_num_compaction_trigger(24);
+        family.set_level_zero_slowdown_writes_trigger(60);
+        family.set_level_zero_stop_writes_trigger(100);
         ColumnFamilyDescriptor::new(table.name(), family)
     });
     (db, families.collect())
@@ -207,7 +212,7 @@ struct Sorted {
 
 /// Where an entry's key and value lie in the bytes.
 struct Entry {
-    /// The first eight bytes of the key, so that most comparisons need not look further.
+    /// Eight bytes of the key behind what all keys begin with, so that most comparisons need not look further.
     head: u64,
     start: usize,
     key: u16,
@@ -217,11 +222,8 @@ struct Entry {
 
 impl Sorted {
     fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let mut head = [0; 8];
-        let known = key.len().min(8);
-        head[..known].copy_from_slice(&key[..known]);
         self.entries.push(Entry {
-            head: u64::from_be_bytes(head),
+            head: 0,
             start: self.bytes.len(),
             key: key.len() as u16,
             value: value.map(|value| value.len() as u32),
@@ -237,6 +239,14 @@ impl Sorted {
     /// Sorts by key; of entries with one key the last that was pushed comes last.
     fn sort(&mut self) {
         let mut entries = std::mem::take(&mut self.entries);
+        let shared = self.shared_prefix(&entries);
+        for entry in &mut entries {
+            let rest = &self.key(entry)[shared..];
+            let mut head = [0; 8];
+            let known = rest.len().min(8);
+            head[..known].copy_from_slice(&rest[..known]);
+            entry.head = u64::from_be_bytes(head);
+        }
         entries.sort_unstable_by(|a, b| {
             a.head
                 .cmp(&b.head)
@@ -244,6 +254,15 @@ impl Sorted {
                 .then_with(|| a.start.cmp(&b.start))
         });
         self.entries = entries;
+    }
+
+    /// How many bytes all keys begin with.
+    fn shared_prefix(&self, entries: &[Entry]) -> usize {
+        let Some(first) = entries.first().map(|entry| self.key(entry)) else { return 0 };
+        entries.iter().fold(first.len(), |shared, entry| {
+            let same = |(a, b): &(&u8, &u8)| a == b;
+            first[..shared].iter().zip(self.key(entry)).take_while(same).count()
+        })
     }
 
     /// Writes the sorted entries to a file.
