@@ -124,8 +124,8 @@ impl Pending {
 struct Board {
     options: TrendingOptions,
     decay: Vec<u64>,
-    /// By hour, then sorted by item; no count is zero.
-    counts: BTreeMap<Hour, Vec<(Item, i64)>>,
+    /// By hour, then sorted by item; no count is zero. Four billion events of one hour would not fit any memory.
+    counts: BTreeMap<Hour, Vec<(Item, u32)>>,
     hour: Option<Hour>,
     /// By item number. Invariant: the scores of `counts` at `hour`.
     scores: Vec<i128>,
@@ -175,7 +175,7 @@ impl Board {
         let counts = std::mem::take(&mut self.counts);
         for (hour, of_hour) in counts.range(oldest..=now) {
             for &(item, count) in of_hour {
-                self.score(*hour, item, count);
+                self.score(*hour, item, i64::from(count));
             }
         }
         self.counts = counts;
@@ -199,7 +199,7 @@ impl Board {
 }
 
 /// Adds sorted changes of one hour, of which several may name one item, to its sorted counts.
-fn merge(counts: &mut Vec<(Item, i64)>, changes: &[Change]) {
+fn merge(counts: &mut Vec<(Item, u32)>, changes: &[Change]) {
     let old = std::mem::take(counts);
     counts.reserve_exact(old.len() + changes.len());
     let mut old = old.into_iter().peekable();
@@ -210,11 +210,12 @@ fn merge(counts: &mut Vec<(Item, i64)>, changes: &[Change]) {
             counts.push(entry);
         }
         if let Some((_, known)) = old.next_if(|(known, _)| *known == item) {
-            count += known;
+            count += i64::from(known);
         }
-        if count != 0 {
+        if let Ok(count @ 1..) = u32::try_from(count) {
             counts.push((item, count));
         }
     }
     counts.extend(old);
+    counts.shrink_to_fit();
 }

@@ -36,10 +36,21 @@ impl Held {
         }
     }
 
-    /// The newest counts, sorted, and the newest of the other views.
-    pub fn take(&mut self) -> (Vec<(Cell, u64)>, Vec<Delta>) {
-        let Held { cells, now, trending, others, .. } = std::mem::take(self);
-        (newest(cells), others.into_iter().chain(now).chain(trending).collect())
+    /// How many counts there are; some cells may have several.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The newest counts, sorted.
+    pub fn take_cells(&mut self) -> Vec<(Cell, u64)> {
+        self.thinned = 0;
+        newest(std::mem::take(&mut self.cells))
+    }
+
+    /// The newest of the other views.
+    pub fn take_views(&mut self) -> Vec<Delta> {
+        let others = std::mem::take(&mut self.others).into_iter();
+        others.chain(self.now.take()).chain(self.trending.take()).collect()
     }
 }
 

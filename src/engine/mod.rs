@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nearline_dataflows::graph::Meaning;
 use nearline_dataflows::members::Control;
 use nearline_dataflows::model::Model;
@@ -38,6 +38,9 @@ use workers::{Feed, Workers};
 
 /// Batches that may wait to be taken: enough to keep the workers busy, few enough to bound memory.
 const WAITING_BATCHES: usize = 8;
+/// Changes that may wait to be committed: batches of lists are large. The committer waits for nobody, so whoever waits
+/// for it goes on.
+const WAITING_DELTAS: usize = 32;
 /// Epochs that may be under way at once: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
 /// How many records an epoch of a bulk load has at least: the more, the better they are sorted for the store.
@@ -216,7 +219,7 @@ fn run(
     let standing = Standing::of(records)?;
     let pristine = standing.epoch == 0;
     let mut ingest = Ingest::new(options.key.clone(), &options.kind_names, options.workers, pristine);
-    let (to_commit, commits) = unbounded();
+    let (to_commit, commits) = bounded(WAITING_DELTAS);
     let committer = Committer {
         store: store.clone(),
         names: ingest.names(),
@@ -224,6 +227,8 @@ fn run(
         workers: options.workers,
         rejected: options.rejected.take(),
         committed: committed.clone(),
+        gathered: Vec::new(),
+        gathered_records: 0,
     };
     let start = standing.clone();
     let committing = std::thread::Builder::new()

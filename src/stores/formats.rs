@@ -82,12 +82,17 @@ pub fn digest_bytes(digest: [u64; 2]) -> [u8; 16] {
     bytes
 }
 
-/// The value of an event or a retraction by fields: its normal form without the type and the member, which the
-/// key holds.
-pub fn event_value(member: &str, normal: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    out.push(VALUE);
-    out.extend_from_slice(&normal[2 + member.len()..]);
+/// The key and the value of an event or of a retraction by fields, from its normal form: the member leads the key,
+/// the type is in the key, and what is left is the value.
+pub fn event_entry(kind: RecordKind, normal: &[u8], digest: [u64; 2], key: &mut Vec<u8>, value: &mut Vec<u8>) {
+    let member_end = usize::from(normal[1]) + 3;
+    key.clear();
+    key.extend_from_slice(&normal[1..member_end]);
+    key.push(kind.byte());
+    key.extend_from_slice(&digest_bytes(digest));
+    value.clear();
+    value.push(VALUE);
+    value.extend_from_slice(&normal[member_end..]);
 }
 
 /// The value of a key that says all by itself.
