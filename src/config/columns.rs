@@ -19,7 +19,8 @@
 //! `header` (yes, no), `columns` (the names of the columns where no header gives them, as `'a,b,c'`), `time` (how `at`
 //! is written: seconds, millis, rfc3339, or a pattern of strptime such as `'%d/%m/%Y %H:%M'`; unless given, RFC 3339,
 //! `2010-12-01 08:26[:00]`, a day alone, or integer milliseconds), `tz` (the zone of times that name none, UTC unless
-//! given), `none` (what a list column holds where there is nothing) and `encoding` (utf8, latin1).
+//! given), `none` (what a list column holds where there is nothing), `where` (a column: rows in which it is empty are passed
+//! over, without being rejected) and `encoding` (utf8, latin1).
 //!
 //! In a quoted text a quotation mark of its own kind is written twice. This file knows nothing of files and rows:
 //! `sources` reads them.
@@ -85,6 +86,8 @@ pub struct ColumnMapWritten {
     pub tz: Option<String>,
     /// What a list column holds where there is nothing.
     pub none: Option<String>,
+    /// A column: rows in which it is empty are passed over.
+    pub r#where: Option<String>,
     /// "utf8" or "latin1".
     pub encoding: Option<String>,
 }
@@ -114,6 +117,8 @@ pub struct ColumnMap {
     pub zone: TimeZone,
     /// What a list column holds where there is nothing.
     pub none: Option<String>,
+    /// Rows in which this is empty are passed over.
+    pub filled: Option<Cell>,
     /// How bytes become text.
     pub encoding: Encoding,
 }
@@ -280,6 +285,7 @@ impl ColumnMapWritten {
             "title" => (&mut self.title, true),
             "genres" => (&mut self.genres, true),
             "countries" => (&mut self.countries, true),
+            "where" => (&mut self.r#where, true),
             "type" => (&mut self.r#type, false),
             "delimiter" => (&mut self.delimiter, false),
             "columns" => (&mut self.columns, false),
@@ -294,7 +300,7 @@ impl ColumnMapWritten {
             _ => {
                 let problem = "is no target and no setting; the targets are member, item, kind, at, value, id, \
                                context.NAME, title, genres and countries, the settings type, delimiter, header, \
-                               columns, time, tz, none and encoding";
+                               columns, time, tz, none, where and encoding";
                 return Err(MapError::new(key, problem));
             }
         };
@@ -381,6 +387,7 @@ impl TryFrom<ColumnMapWritten> for ColumnMap {
             names,
             time: time(written.time.as_deref())?,
             zone: zone(written.tz.as_deref())?,
+            filled: cell("where", &written.r#where)?,
             none: written.none,
             encoding: encoding(written.encoding.as_deref())?,
         })

@@ -15,16 +15,19 @@ use nearline_dataflows::history::Gone;
 use nearline_dataflows::members::Cell;
 use nearline_dataflows::types::{Epoch, Member};
 
+use super::held::{self, Held};
 use super::ingest::{AllNames, EpochRecords};
 use super::recover::Standing;
 use crate::digests::DigestKey;
-use crate::records::Record;
+use crate::records::{self, Record, RecordType};
 use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, CellKey, RecordKind, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 
-/// Above this many bytes, view entries of a pending folder are written ahead of their epoch.
-const AHEAD: usize = 8 << 20;
+/// How many counts are loaded at a time at the end of a bulk load.
+const CELLS: usize = 131_072;
+/// Lists of a pending folder are written ahead of their epoch, those of so many members at a time: tens of megabytes.
+const AHEAD: usize = 16_384;
 
 /// What the committer does with an epoch's changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +47,14 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether view entries may be written before the epoch is whole.
-    fn ahead(self) -> bool {
-        matches!(self, Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild)
+    /// Whether the folder is pending: entries may be loaded before the epoch is whole.
+    fn loads(self) -> bool {
+        matches!(self, Mode::Bulk | Mode::Rebuild) || self.ends()
+    }
+
+    /// Whether the folder is pending no longer after this epoch.
+    fn ends(self) -> bool {
+        matches!(self, Mode::EndBulk | Mode::EndRebuild)
     }
 }
 
@@ -186,6 +194,9 @@ struct OpenEpoch {
     records: Option<(Box<EpochRecords>, Mode)>,
     members: usize,
     deltas: Vec<Delta>,
+    /// Lists that may be written ahead, and of how many members they are.
+    lists: Vec<Delta>,
+    ahead: usize,
     done: usize,
 }
 
@@ -222,8 +233,13 @@ impl Committer {
                 let mode = entry.records.as_ref().map(|(_, mode)| *mode);
                 match mode {
                     Some(Mode::Discard) => {}
-                    Some(mode) if mode.ahead() && matches!(delta, Delta::Lists(_) | Delta::Progress(_)) => {
-                        self.write_ahead(&delta, writer)?;
+                    Some(mode) if mode.loads() && matches!(delta, Delta::Lists(_) | Delta::Progress(_)) => {
+                        entry.ahead += members_of(&delta);
+                        entry.lists.push(delta);
+                        if entry.ahead >= AHEAD {
+                            entry.ahead = 0;
+                            self.write_ahead(&std::mem::take(&mut entry.lists), writer)?;
+                        }
                     }
                     _ => entry.deltas.push(delta),
                 }
@@ -243,12 +259,11 @@ impl Committer {
         Ok(())
     }
 
-    /// Writes view entries of a pending folder before their epoch is whole, a few megabytes at a time.
-    fn write_ahead(&self, delta: &Delta, writer: &mut Writer) -> Result<(), StoreError> {
-        let mut ahead = self.store.begin();
-        writer.write_view(delta, &mut *ahead);
-        debug_assert!(ahead.size() <= 8 * AHEAD, "a batch of members is small");
-        ahead.commit(false)
+    /// Writes the lists of a pending folder before their epoch is whole.
+    fn write_ahead(&self, lists: &[Delta], writer: &mut Writer) -> Result<(), StoreError> {
+        let mut ahead = self.store.begin_load();
+        lists.iter().for_each(|delta| writer.write_view(delta, &mut *ahead));
+        ahead.commit(true)
     }
 
     fn commit(&mut self, epoch: Epoch, open: OpenEpoch, writer: &mut Writer) -> Result<(), StoreError> {
@@ -262,28 +277,69 @@ impl Committer {
             self.reject(&records, writer);
         }
         let mut change = self.store.begin();
+        if mode.loads() {
+            self.mark_pending(writer)?;
+            // Records are on disk before the offsets that say so. What a crash leaves of them is read again, which
+            // changes nothing, and the mark sees to the views.
+            let mut load = self.store.begin_load();
+            if with_records {
+                self.write_records(&records, &open.deltas, writer, &mut *load)?;
+            }
+            open.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
+            load.commit(true)?;
+            writer.held.hold(open.deltas);
+            if mode.ends() {
+                self.write_held(writer, &mut *change)?;
+            }
+        } else {
+            self.write_records(&records, &open.deltas, writer, &mut *change)?;
+            let mut cells = Vec::new();
+            open.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
+            writer.write_cells(&held::newest(cells), &mut *change);
+            open.deltas.iter().for_each(|delta| writer.write_view(delta, &mut *change));
+        }
         if with_records {
             writer.counts.members = writer.counts.members.max(open.members as u64);
-            self.write_records(&records, &open.deltas, writer, &mut *change)?;
-        }
-        writer.write_popularity(&open.deltas, &mut *change);
-        for delta in &open.deltas {
-            writer.write_view(delta, &mut *change);
+            write_offsets(&records, &mut *change);
         }
         match mode {
-            Mode::Bulk => change.put(Table::Meta, meta::PENDING, formats::NOTHING),
             Mode::EndBulk | Mode::EndRebuild => {
                 change.delete(Table::Meta, meta::PENDING);
+                writer.pending = false;
                 writer.write_made(&mut *change);
             }
             Mode::Whole => writer.write_made(&mut *change),
-            Mode::Discard | Mode::Rebuild => {}
+            Mode::Discard | Mode::Bulk | Mode::Rebuild => {}
         }
         change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
         let counts = serde_json::to_vec(&writer.counts).unwrap_or_default();
         change.put(Table::Meta, meta::COUNTS, &counts);
         change.commit(mode != Mode::Rebuild)?;
         self.committed.publish(epoch, writer.counts);
+        Ok(())
+    }
+
+    /// Writes what was held back while the folder was pending.
+    fn write_held(&self, writer: &mut Writer, change: &mut dyn Transaction) -> Result<(), StoreError> {
+        let (cells, views) = writer.held.take();
+        for some in cells.chunks(CELLS) {
+            let mut load = self.store.begin_load();
+            writer.write_cells(some, &mut *load);
+            load.commit(true)?;
+        }
+        views.iter().for_each(|delta| writer.write_view(delta, change));
+        Ok(())
+    }
+
+    /// Marks the folder, before anything is loaded into it.
+    fn mark_pending(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        if writer.pending {
+            return Ok(());
+        }
+        let mut mark = self.store.begin();
+        mark.put(Table::Meta, meta::PENDING, formats::NOTHING);
+        mark.commit(true)?;
+        writer.pending = true;
         Ok(())
     }
 
@@ -335,10 +391,6 @@ impl Committer {
         for (digest, tombstone) in &records.tombstones {
             change.put(Table::Tombstones, digest, &formats::encode_tombstone(tombstone));
         }
-        for (source, offset) in &records.offsets {
-            let offset = serde_json::to_vec(offset).unwrap_or_default();
-            change.put(Table::Offsets, source.as_bytes(), &offset);
-        }
         Ok(())
     }
 
@@ -368,19 +420,38 @@ impl Committer {
     }
 }
 
+/// How many members a delta of lists is of.
+fn members_of(delta: &Delta) -> usize {
+    match delta {
+        Delta::Lists(lists) => lists.len(),
+        Delta::Progress(lists) => lists.len(),
+        _ => 0,
+    }
+}
+
+fn write_offsets(records: &EpochRecords, change: &mut dyn Transaction) {
+    for (source, offset) in &records.offsets {
+        let offset = serde_json::to_vec(offset).unwrap_or_default();
+        change.put(Table::Offsets, source.as_bytes(), &offset);
+    }
+}
+
 /// Writes entries into a transaction, with buffers that are used again.
 struct Writer {
     names: AllNames,
     counts: Counts,
     trimmed: i64,
+    /// Whether the folder is marked as pending.
+    pending: bool,
     made: Option<([u8; 32], Option<String>)>,
+    held: Held,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Writer {
     fn new(names: AllNames, counts: Counts, trimmed: i64) -> Self {
-        Writer { names, counts, trimmed, made: None, key: Vec::new(), value: Vec::new() }
+        Writer { names, counts, trimmed, pending: false, made: None, held: Held::default(), key: Vec::new(), value: Vec::new() }
     }
 
     fn write_made(&mut self, change: &mut dyn Transaction) {
@@ -405,31 +476,42 @@ impl Writer {
                 self.counts.without_effect += 1;
                 continue;
             }
-            let (record, bytes) = records.record(slot);
+            let bytes = records.bytes(slot);
             let digest = formats::digest_bytes(slot.digest);
             let forgotten = !forgot.is_empty() && forgot.contains_key(&Member(slot.member));
-            match record {
-                Record::Event(event) => {
-                    formats::record_key(event.member, RecordKind::Event, &digest, &mut self.key);
-                    formats::event_value(event.member, bytes, &mut self.value);
+            // Events are nearly all there is, and need no more of their normal form than whose they are.
+            let member = |names: &AllNames| names.members[slot.member as usize].clone();
+            match records::type_of(bytes) {
+                RecordType::Event => {
+                    let member = member(&self.names);
+                    formats::record_key(&member, RecordKind::Event, &digest, &mut self.key);
+                    formats::event_value(&member, bytes, &mut self.value);
                     change.put(Table::Records, &self.key, &self.value);
                     self.counts.live_events += 1;
                 }
-                Record::Retract(event) if !forgotten => {
-                    formats::record_key(event.member, RecordKind::Retract, &digest, &mut self.key);
-                    formats::event_value(event.member, bytes, &mut self.value);
+                RecordType::Retract if !forgotten => {
+                    let member = member(&self.names);
+                    formats::record_key(&member, RecordKind::Retract, &digest, &mut self.key);
+                    formats::event_value(&member, bytes, &mut self.value);
                     change.put(Table::Records, &self.key, &self.value);
                 }
-                Record::RetractId { member, id } if !forgotten => {
-                    formats::record_key(member, RecordKind::RetractId, id.as_bytes(), &mut self.key);
-                    change.put(Table::Records, &self.key, formats::NOTHING);
-                }
-                Record::Trim { at } => {
-                    self.trimmed = self.trimmed.max(at);
-                    change.put(Table::Meta, meta::TRIMMED, &self.trimmed.to_be_bytes());
-                }
-                _ => {}
+                RecordType::Retract => {}
+                RecordType::Other => self.write_rare(&records.record(slot), forgotten, change),
             }
+        }
+    }
+
+    fn write_rare(&mut self, record: &Record<'_>, forgotten: bool, change: &mut dyn Transaction) {
+        match *record {
+            Record::RetractId { member, id } if !forgotten => {
+                formats::record_key(member, RecordKind::RetractId, id.as_bytes(), &mut self.key);
+                change.put(Table::Records, &self.key, formats::NOTHING);
+            }
+            Record::Trim { at } => {
+                self.trimmed = self.trimmed.max(at);
+                change.put(Table::Meta, meta::TRIMMED, &self.trimmed.to_be_bytes());
+            }
+            _ => {}
         }
     }
 
@@ -440,17 +522,9 @@ impl Writer {
         self.counts.live_events = self.counts.live_events.saturating_sub(1);
     }
 
-    /// Writes the counts that changed. A cell's old count comes with it as an update of −1.
-    fn write_popularity(&mut self, deltas: &[Delta], change: &mut dyn Transaction) {
-        let mut cells: Vec<(Cell, isize, isize)> = Vec::new();
-        for delta in deltas {
-            if let Delta::Popularity(updates) = delta {
-                cells.extend(updates.iter().map(|(cell, count, diff)| (*cell, *diff, *count)));
-            }
-        }
-        cells.sort_unstable_by_key(|(cell, diff, _)| (cell.kind, cell.hour, cell.item, cell.country, *diff));
-        for of_cell in cells.chunk_by(|a, b| a.0 == b.0) {
-            let Some(&(cell, diff, count)) = of_cell.last() else { continue };
+    /// Writes counts; a count of zero is absent.
+    fn write_cells(&mut self, cells: &[(Cell, u64)], change: &mut dyn Transaction) {
+        for (cell, count) in cells {
             let key = CellKey {
                 kind: &self.names.kinds[cell.kind.index()],
                 hour: cell.hour,
@@ -458,8 +532,8 @@ impl Writer {
                 country: &self.names.countries[cell.country.index()],
             };
             formats::cell_key(&key, &mut self.key);
-            if diff > 0 {
-                formats::encode_count(count as u64, &mut self.value);
+            if *count > 0 {
+                formats::encode_count(*count, &mut self.value);
                 change.put(Table::Popularity, &self.key, &self.value);
             } else {
                 change.delete(Table::Popularity, &self.key);

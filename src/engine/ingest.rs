@@ -26,6 +26,13 @@ pub struct WorkerFeed {
     pub items: Vec<ItemVersion>,
 }
 
+impl WorkerFeed {
+    /// With room for as much as the epoch before brought.
+    pub fn with_capacity(ops: usize) -> Self {
+        WorkerFeed { ops: Vec::with_capacity(ops + ops / 16), items: Vec::new() }
+    }
+}
+
 /// Where a record of the epoch lies, and what it is recognised by.
 #[derive(Debug, Clone, Copy)]
 pub struct Slot {
@@ -55,10 +62,19 @@ pub struct EpochRecords {
 }
 
 impl EpochRecords {
-    /// The record of a slot, with the bytes of its normal form.
-    pub fn record(&self, slot: &Slot) -> (Record<'_>, &[u8]) {
-        let bytes = self.batches[slot.batch as usize].bytes(slot.index as usize);
-        (records::decode(bytes).expect("a batch holds records in normal form"), bytes)
+    /// With room for as many records as the epoch before brought.
+    pub fn with_capacity(records: usize) -> Self {
+        EpochRecords { slots: Vec::with_capacity(records), ..EpochRecords::default() }
+    }
+
+    /// The normal form of a slot's record.
+    pub fn bytes(&self, slot: &Slot) -> &[u8] {
+        self.batches[slot.batch as usize].bytes(slot.index as usize)
+    }
+
+    /// The record of a slot.
+    pub fn record(&self, slot: &Slot) -> Record<'_> {
+        records::decode(self.bytes(slot)).expect("a batch holds records in normal form")
     }
 
     /// Whether there is nothing to commit.

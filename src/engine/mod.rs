@@ -8,6 +8,7 @@
 //! says when they are on disk. It knows sources and stores by their traits alone.
 
 pub mod committer;
+mod held;
 pub mod ingest;
 pub mod recover;
 pub mod socket;
@@ -31,7 +32,7 @@ use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::{Store, StoreError, Table, formats};
 use committer::{Committed, Committer, Counts, Mode, ToCommit};
-use ingest::{EpochRecords, Ingest};
+use ingest::{EpochRecords, Ingest, WorkerFeed};
 use recover::Standing;
 use workers::{Feed, Workers};
 
@@ -39,6 +40,8 @@ use workers::{Feed, Workers};
 const WAITING_BATCHES: usize = 8;
 /// Epochs that may be under way at once: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
+/// How many records an epoch of a bulk load has at least: the more, the better they are sorted for the store.
+const BULK: usize = 65_536;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
 const GROWTH: usize = 4;
 
@@ -371,9 +374,9 @@ impl Pipeline<'_> {
     fn room(&self) -> usize {
         let records = self.ingest.records.slots.len();
         let busy = self.epoch - self.committed.epoch() >= UNDER_WAY;
-        let size = self.options.epoch_records;
+        let size = if self.options.bulk { self.options.epoch_records.max(BULK) } else { self.options.epoch_records };
         // An epoch of a few records was asked for in order to see each by itself.
-        let most = if busy && size >= 1024 { size * GROWTH } else { size };
+        let most = if busy && size >= 1024 && !self.options.bulk { size * GROWTH } else { size };
         most.saturating_sub(records)
     }
 
@@ -396,11 +399,13 @@ impl Pipeline<'_> {
         self.keep_key()?;
         self.epoch += 1;
         self.opened = None;
-        let records = Box::new(std::mem::take(&mut self.ingest.records));
+        let next = EpochRecords::with_capacity(self.ingest.records.slots.len());
+        let records = Box::new(std::mem::replace(&mut self.ingest.records, next));
         let members = self.ingest.members_met();
         self.send(ToCommit::Epoch { epoch: self.epoch, records, mode, members })?;
         for worker in 0..self.workers.count() {
-            let feed = std::mem::take(&mut self.ingest.feeds[worker]);
+            let next = WorkerFeed::with_capacity(self.ingest.feeds[worker].ops.len());
+            let feed = std::mem::replace(&mut self.ingest.feeds[worker], next);
             self.workers.feed(worker, Feed { epoch: self.epoch, feed, controls: controls.clone() })?;
         }
         Ok(())

@@ -103,7 +103,8 @@ async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: fn() 
 pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
     let mut batch = Batch::new("command".into());
     let mut response = Response::default();
-    sources::decode_lines(records.as_bytes(), 0, 1, latest_at, &mut Decoder::default(), &mut batch);
+    let start = sources::Place::default();
+    sources::decode_lines(records.as_bytes(), start, latest_at, &mut Decoder::default(), &mut batch);
     response.accepted = batch.len() as u64;
     response.rejected = batch.rejected.iter().map(|line| format!("line {}: {}", line.line, line.detail)).collect();
     match handle.submit(batch) {

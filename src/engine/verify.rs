@@ -136,6 +136,10 @@ impl Store for Comparison {
         Box::new(Comparing { comparison: self })
     }
 
+    fn begin_load(&self) -> Box<dyn Transaction + '_> {
+        self.begin()
+    }
+
     fn get(&self, _table: Table, _key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(None)
     }

@@ -14,6 +14,26 @@ const ITEM: u8 = 6;
 const TOMBSTONE: u8 = 7;
 const KEY: u8 = 8;
 
+/// What a record is, as far as its first byte tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordType {
+    /// An event.
+    Event,
+    /// A retraction by fields.
+    Retract,
+    /// Any other record.
+    Other,
+}
+
+/// What the record with this normal form is.
+pub fn type_of(normal: &[u8]) -> RecordType {
+    match normal.first() {
+        Some(&EVENT) => RecordType::Event,
+        Some(&RETRACT) => RecordType::Retract,
+        _ => RecordType::Other,
+    }
+}
+
 /// Bytes that are not the normal form of any record: the store or a program is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are not a record in normal form")]

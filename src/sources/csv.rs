@@ -10,6 +10,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
 
+use super::cutter::Place;
 use super::fields::{at_problem, context, id, item_body, not_ahead, quoted, required, value_problem};
 use super::json::MAX_LINE;
 use super::reason::{Problem, Reason};
@@ -22,6 +23,8 @@ use crate::records::{Event, ItemVersion, MICROS, Record, parse_micros};
 #[derive(Debug)]
 pub struct Plan {
     rows: PlannedRows,
+    /// Rows in which this is empty are passed over.
+    filled: Option<Slot>,
     delimiter: Vec<u8>,
     /// How many columns a row has; none where nothing says so.
     columns: Option<usize>,
@@ -103,6 +106,7 @@ impl Plan {
         };
         let plan = Plan {
             rows,
+            filled: some("where", &map.filled)?,
             delimiter: map.delimiter.clone().into_bytes(),
             columns: names.map(<[String]>::len),
             time: map.time.clone(),
@@ -157,10 +161,10 @@ impl Plan {
         Ok(())
     }
 
-    /// Appends the records of whole rows to a batch, and the rows that could not be taken. `offset` and `line` are
-    /// those of the first byte.
-    pub fn decode(&self, rows: &[u8], offset: u64, line: u64, latest_at: i64, batch: &mut Batch) {
-        let mut place = Place { rows, offset, line, at: 0 };
+    /// Appends the records of whole rows to a batch, and the rows that could not be taken. `place` is where the first
+    /// of them begins in its log.
+    pub fn decode(&self, rows: &[u8], place: Place, latest_at: i64, batch: &mut Batch) {
+        let mut places = Places { rows, place, at: 0 };
         match self.quoting() {
             Some(delimiter) => {
                 let mut reader = reader(delimiter, rows);
@@ -170,7 +174,7 @@ impl Plan {
                     let start = record.position().map_or(0, |position| position.byte() as usize);
                     let end = reader.position().byte() as usize;
                     let cells: Vec<&[u8]> = record.iter().collect();
-                    self.take(cells, start, end, &mut place, latest_at, batch);
+                    self.take(cells, start, end, &mut places, latest_at, batch);
                 }
             }
             None => {
@@ -178,7 +182,7 @@ impl Plan {
                 while start < rows.len() {
                     let end = memchr::memchr(b'\n', &rows[start..]).map_or(rows.len(), |at| start + at + 1);
                     let row = rows[start..end].strip_suffix(b"\n").unwrap_or(&rows[start..end]);
-                    self.take(split(row, &self.delimiter), start, end, &mut place, latest_at, batch);
+                    self.take(split(row, &self.delimiter), start, end, &mut places, latest_at, batch);
                     start = end;
                 }
             }
@@ -190,7 +194,7 @@ impl Plan {
         mut cells: Vec<&[u8]>,
         start: usize,
         end: usize,
-        place: &mut Place<'_>,
+        places: &mut Places<'_>,
         latest_at: i64,
         batch: &mut Batch,
     ) {
@@ -202,7 +206,7 @@ impl Plan {
         {
             return;
         }
-        let blank = place.rows[start..end].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let blank = places.rows[start..end].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let start = start + blank;
         let problem = if end - start > MAX_LINE {
             Err(Problem::new(Reason::TooLong, super::cutter::too_long()))
@@ -210,8 +214,8 @@ impl Plan {
             self.row(&Cells { cells: &cells, encoding: self.encoding }, latest_at, batch)
         };
         if let Err(Problem { reason, detail }) = problem {
-            let (line, offset) = place.of(start);
-            let raw = raw(&place.rows[start..end]);
+            let (line, offset) = places.of(start);
+            let raw = raw(&places.rows[start..end]);
             batch.rejected.push(Rejected { line, offset, reason, detail, raw });
         }
     }
@@ -219,6 +223,11 @@ impl Plan {
     fn row(&self, cells: &Cells<'_>, latest_at: i64, batch: &mut Batch) -> Result<(), Problem> {
         if let Some(columns) = self.columns {
             cells.number(columns)?;
+        }
+        if let Some(slot) = &self.filled
+            && cells.text("where", slot)?.is_none()
+        {
+            return Ok(());
         }
         match &self.rows {
             PlannedRows::Events { member, item, kind, at, value, id: own, context: fields } => {
@@ -423,18 +432,18 @@ impl<'a> Cells<'a> {
 }
 
 /// Turns places in a block into lines; they only grow.
-struct Place<'a> {
+struct Places<'a> {
     rows: &'a [u8],
-    offset: u64,
-    line: u64,
+    /// Where the rows begin, with the lines up to `at` counted.
+    place: Place,
     at: usize,
 }
 
-impl Place<'_> {
+impl Places<'_> {
     fn of(&mut self, start: usize) -> (u64, u64) {
-        self.line += memchr::memchr_iter(b'\n', &self.rows[self.at..start]).count() as u64;
+        self.place.lines += memchr::memchr_iter(b'\n', &self.rows[self.at..start]).count() as u64;
         self.at = start;
-        (self.line, self.offset + start as u64)
+        (self.place.lines + 1, self.place.bytes + start as u64)
     }
 }
 

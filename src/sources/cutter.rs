@@ -5,7 +5,7 @@
 
 use super::json::MAX_LINE;
 use super::reason::Reason;
-use super::{RAW, Rejected, raw};
+use super::{Rejected, raw};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -190,7 +190,7 @@ impl Cutter {
 
 /// What is said of a line that is too long.
 pub fn too_long() -> String {
-    format!("lines are shorter than {MAX_LINE} bytes, and this begins with {RAW} of its bytes")
+    format!("the line has {MAX_LINE} bytes or more; lines are shorter")
 }
 
 /// The end of the last whole line or row, none of the rows being too long, and whether a quoted column is open at

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::csv::Plan;
-use super::cutter::Cut;
+use super::cutter::{Cut, Place};
 use super::files::SourceError;
 use super::json::Decoder;
 use super::{Batch, Offset, Rejected, Source, raw};
@@ -44,14 +44,15 @@ pub struct Block {
     pub latest_at: i64,
 }
 
-enum Place {
+/// A place in the queue.
+enum Turn {
     Batch(Receiver<Batch>),
     Failed(SourceError),
 }
 
 /// Where a reader puts its blocks.
 pub struct Feed {
-    places: Sender<Place>,
+    turns: Sender<Turn>,
     blocks: Sender<(Block, Sender<Batch>)>,
     quit: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
@@ -63,14 +64,14 @@ pub struct Closed;
 impl Feed {
     /// Puts a block into the queue.
     pub fn block(&self, block: Block) -> Result<(), Closed> {
-        let (fill, place) = bounded(1);
-        self.places.send(Place::Batch(place)).map_err(|_| Closed)?;
+        let (fill, filled) = bounded(1);
+        self.turns.send(Turn::Batch(filled)).map_err(|_| Closed)?;
         self.blocks.send((block, fill)).map_err(|_| Closed)
     }
 
     /// Tells of an error, after the blocks before it.
     pub fn failed(&self, error: SourceError) -> Result<(), Closed> {
-        self.places.send(Place::Failed(error)).map_err(|_| Closed)
+        self.turns.send(Turn::Failed(error)).map_err(|_| Closed)
     }
 
     /// Whether reading is to end.
@@ -82,7 +83,7 @@ impl Feed {
 /// A source whose logs are read by one thread and decoded by others.
 pub struct Decoding {
     name: String,
-    places: Receiver<Place>,
+    turns: Receiver<Turn>,
     quit: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
 }
@@ -96,7 +97,7 @@ impl Decoding {
         read: impl FnOnce(Feed) + Send + 'static,
     ) -> Result<Decoding, SourceError> {
         let threads = threads.max(1);
-        let (place_in, places) = bounded(threads * 2);
+        let (turn_in, turns) = bounded(threads * 2);
         let (block_in, blocks) = bounded::<(Block, Sender<Batch>)>(threads);
         let quit = Arc::new(AtomicBool::new(false));
         let spawn = |what: &str, work: Box<dyn FnOnce() + Send>| {
@@ -114,9 +115,9 @@ impl Decoding {
             };
             spawn("decode", Box::new(work))?;
         }
-        let feed = Feed { places: place_in, blocks: block_in, quit: quit.clone(), stop: stop.clone() };
+        let feed = Feed { turns: turn_in, blocks: block_in, quit: quit.clone(), stop: stop.clone() };
         spawn("read", Box::new(move || read(feed)))?;
-        Ok(Decoding { name, places, quit, stop })
+        Ok(Decoding { name, turns, quit, stop })
     }
 
     /// Waits, but not once it is to stop.
@@ -140,10 +141,10 @@ impl Source for Decoding {
     }
 
     fn next(&mut self) -> Result<Option<Batch>, SourceError> {
-        match self.wait(&self.places) {
+        match self.wait(&self.turns) {
             None => Ok(None),
-            Some(Place::Failed(error)) => Err(error),
-            Some(Place::Batch(filled)) => match self.wait(&filled) {
+            Some(Turn::Failed(error)) => Err(error),
+            Some(Turn::Batch(filled)) => match self.wait(&filled) {
                 Some(batch) => Ok(Some(batch)),
                 None if self.stop.load(Ordering::Relaxed) => Ok(None),
                 None => Err(SourceError::Decoder { name: self.name.clone() }),
@@ -170,27 +171,23 @@ fn decode(block: Block, decoder: &mut Decoder) -> Batch {
     }
     batch.reserve(cut.bytes.len());
     match format {
-        Format::Json => {
-            let first = cut.place.lines + 1;
-            decode_lines(&cut.bytes, cut.place.bytes, first, latest_at, decoder, &mut batch);
-        }
-        Format::Rows(plan) => {
-            plan.decode(&cut.bytes, cut.place.bytes, cut.place.lines + 1, latest_at, &mut batch)
-        }
+        Format::Json => decode_lines(&cut.bytes, cut.place, latest_at, decoder, &mut batch),
+        Format::Rows(plan) => plan.decode(&cut.bytes, cut.place, latest_at, &mut batch),
     }
     batch
 }
 
-/// Appends the records of lines of JSON to a batch, and the lines that could not be taken. `offset` and `line` are
-/// those of the first byte.
-pub fn decode_lines(
-    lines: &[u8],
-    offset: u64,
-    line: u64,
-    latest_at: i64,
-    decoder: &mut Decoder,
-    batch: &mut Batch,
-) {
+/// Appends the records of lines of JSON to a batch, and the lines that could not be taken. `place` is where the
+/// first of them begins in its log; events later than `latest_at` are refused.
+///
+/// ```
+/// use nearline::sources::{Batch, Place, decode_lines, json::Decoder};
+/// let mut batch = Batch::new("body".into());
+/// let lines = b"{\"type\":\"trim\",\"at\":7}\nno record\n";
+/// decode_lines(lines, Place::default(), i64::MAX, &mut Decoder::default(), &mut batch);
+/// assert_eq!((batch.len(), batch.rejected[0].line), (1, 2));
+/// ```
+pub fn decode_lines(lines: &[u8], place: Place, latest_at: i64, decoder: &mut Decoder, batch: &mut Batch) {
     // Where the block is UTF-8, so is each of its lines: a line end is no part of another character.
     let text = std::str::from_utf8(lines).ok();
     let mut start = 0;
@@ -204,8 +201,8 @@ pub fn decode_lines(
             };
             if let Err(problem) = outcome {
                 batch.rejected.push(Rejected {
-                    line: line + number as u64,
-                    offset: offset + start as u64,
+                    line: place.lines + 1 + number as u64,
+                    offset: place.bytes + start as u64,
                     reason: problem.reason,
                     detail: problem.detail,
                     raw: raw(&lines[start..end]),

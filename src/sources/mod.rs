@@ -18,6 +18,7 @@ mod watched;
 
 use std::sync::Arc;
 
+pub use cutter::Place;
 pub use decoding::decode_lines;
 pub use files::{Options, SourceError, open};
 pub use reason::{Problem, Reason};
@@ -29,7 +30,8 @@ pub trait Source: Send {
     /// What it was opened as.
     fn name(&self) -> &str;
 
-    /// The next batch; none at the end. After an error the source goes on with what else it has.
+    /// The next batch; none at the end, or soon after the source was told to stop. After an error the source goes on
+    /// with what else it has.
     fn next(&mut self) -> Result<Option<Batch>, SourceError>;
 }
 
@@ -133,3 +135,6 @@ pub struct Rejected {
     /// The line as it was, cut at 4 KiB.
     pub raw: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests;

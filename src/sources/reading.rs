@@ -83,7 +83,7 @@ impl Reading {
                 return Ok(Some(row));
             }
             if self.cutter.buffer.len() > 2 * super::json::MAX_LINE {
-                return Ok(None);
+                return Err(io::Error::other("its first row has no end"));
             }
             if !self.read_more()? {
                 return Ok(if whole { None } else { self.cutter.first_row(true) });
@@ -91,12 +91,12 @@ impl Reading {
         }
     }
 
-    /// Passes over bytes, of which the last `tail` are returned; fewer where the log ends before.
-    pub fn skip(&mut self, bytes: u64, tail: u64) -> io::Result<Vec<u8>> {
-        io::copy(&mut (&mut self.stream).take(bytes - tail), &mut io::sink())?;
+    /// Passes over bytes, of which the last `tail` are returned; none where the log ends before.
+    pub fn skip(&mut self, bytes: u64, tail: u64) -> io::Result<Option<Vec<u8>>> {
+        let skipped = io::copy(&mut (&mut self.stream).take(bytes - tail), &mut io::sink())?;
         let mut last = Vec::new();
         (&mut self.stream).take(tail).read_to_end(&mut last)?;
-        Ok(last)
+        Ok((skipped + last.len() as u64 == bytes).then_some(last))
     }
 
     /// The next block; none at the end. What was read before an error comes first. `finish`: a last line without

@@ -4,6 +4,7 @@
 //! size or identity has changed. What was replaced is read anew from its start: records are a set, so that is
 //! harmless.
 
+use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -39,6 +40,8 @@ pub struct Named {
 pub struct Watched {
     named: Vec<Named>,
     files: Vec<Tracked>,
+    /// The paths of the files.
+    known: HashSet<PathBuf>,
     options: Options,
 }
 
@@ -51,6 +54,16 @@ struct Tracked {
     offset: Option<Offset>,
     /// Size, device and inode when it was last looked at.
     seen: Option<(u64, u64, u64)>,
+}
+
+/// A file that stands where its next block begins.
+struct Opened {
+    reading: Reading,
+    format: Format,
+    stored: Stored,
+    head: (u32, String),
+    /// Stored bytes before those that are read.
+    left_out: u64,
 }
 
 /// Why the reading of a file ended early.
@@ -78,7 +91,7 @@ impl Watched {
         options: Options,
         offsets: &dyn Fn(&str) -> Option<Offset>,
     ) -> Result<Watched, SourceError> {
-        let mut watched = Watched { named, files: Vec::new(), options };
+        let mut watched = Watched { named, files: Vec::new(), known: HashSet::new(), options };
         watched.find(offsets)?;
         Ok(watched)
     }
@@ -92,7 +105,7 @@ impl Watched {
                 vec![path.clone()]
             };
             for path in listed {
-                if !self.files.iter().any(|file| file.path == path) {
+                if self.known.insert(path.clone()) {
                     let name: Arc<str> = path.to_string_lossy().into();
                     let offset = offsets(&name);
                     self.files.push(Tracked { path, name, found: *folder, offset, seen: None });
@@ -163,7 +176,8 @@ impl Tracked {
         let mut file = File::open(&self.path).map_err(told)?;
         let head = read_at(&mut file, 0, HEAD).map_err(told)?;
         if let Some(offset) = &self.offset {
-            if about.len() < offset.size.unwrap_or(0) || !is_mark(&head, &offset.head) {
+            let least = if Stored::by_magic(&head) == Stored::Plain { offset.bytes } else { 0 };
+            if about.len() < offset.size.unwrap_or(least) || !is_mark(&head, &offset.head) {
                 self.replaced("it shrank or begins otherwise");
             } else if offset.size == Some(about.len()) {
                 return Ok(());
@@ -178,19 +192,19 @@ impl Tracked {
         }
         let mut reading = self.reading(stored, Place::default(), options, 0)?;
         let Some(format) = self.format(options, stored, &mut reading)? else { return Ok(()) };
-        let mut start = 0;
+        let mut left_out = 0;
         if let Some(offset) = self.offset.clone()
             && offset.bytes > reading.whole().bytes
         {
             match self.resume(stored, &offset, options)? {
-                Some((resumed, seeked)) => (reading, start) = (resumed, seeked),
+                Some((resumed, seeked)) => (reading, left_out) = (resumed, seeked),
                 None => self.replaced("it is not what it was before the end of the last line that was read"),
             }
             if let Format::Rows(plan) = &format {
                 reading.set_quoting(plan.quoting());
             }
         }
-        self.read_blocks(reading, &format, stored, &mark(&head), start, options, feed)
+        self.read_blocks(Opened { reading, format, stored, head: mark(&head), left_out }, options, feed)
     }
 
     fn replaced(&mut self, how: &str) {
@@ -198,17 +212,9 @@ impl Tracked {
         self.offset = None;
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the parts of one file being read")]
-    fn read_blocks(
-        &mut self,
-        mut reading: Reading,
-        format: &Format,
-        stored: Stored,
-        head: &(u32, String),
-        start: u64,
-        options: &Options,
-        feed: &Feed,
-    ) -> Result<(), End> {
+    /// Feeds the blocks of the file.
+    fn read_blocks(&mut self, opened: Opened, options: &Options, feed: &Feed) -> Result<(), End> {
+        let Opened { mut reading, format, stored, head, left_out } = opened;
         let whole = reading.whole();
         let none = (0, String::new());
         let tail = self
@@ -216,13 +222,8 @@ impl Tracked {
             .as_ref()
             .filter(|offset| offset.bytes == whole.bytes)
             .map(|offset| offset.tail.clone());
-        let mut offset = Offset {
-            bytes: whole.bytes,
-            lines: whole.lines,
-            size: None,
-            head: head.clone(),
-            tail: tail.unwrap_or(none),
-        };
+        let mut offset =
+            Offset { bytes: whole.bytes, lines: whole.lines, size: None, head, tail: tail.unwrap_or(none) };
         let send = |cut: Cut, offset: &Offset, bytes_read| {
             if feed.is_over() {
                 return Err(Closed);
@@ -247,7 +248,7 @@ impl Tracked {
                 Err(error) => return Err(damaged(&self.name, stored, &reading, error).into()),
             }
         }
-        offset.size = Some(start + reading.stored());
+        offset.size = Some(left_out + reading.stored());
         self.offset = Some(offset.clone());
         let place = reading.whole();
         let nothing = Cut { bytes: Vec::new(), place, rejected: Vec::new(), whole: place };
@@ -286,7 +287,7 @@ impl Tracked {
             Ok(last) => last,
             Err(error) => return Err(damaged(&self.name, how, &reading, error)),
         };
-        let same = last.len() as u64 == tail && is_mark(&last, &offset.tail);
+        let same = last.is_some_and(|last| is_mark(&last, &offset.tail));
         Ok(same.then_some((reading, seek)))
     }
 

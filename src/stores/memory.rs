@@ -23,6 +23,10 @@ impl Store for MemoryStore {
         Box::new(MemoryTransaction { store: self, changes: Vec::new(), size: 0 })
     }
 
+    fn begin_load(&self) -> Box<dyn Transaction + '_> {
+        self.begin()
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.entries().get(&(table, key.to_vec())).cloned())
     }

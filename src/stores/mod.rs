@@ -119,6 +119,10 @@ pub trait Store: Send + Sync {
     /// Begins a transaction; nothing of it is seen before it is committed.
     fn begin(&self) -> Box<dyn Transaction + '_>;
 
+    /// Begins a large load of entries: faster than a transaction, and on disk when it is committed, but whoever
+    /// reads meanwhile may see a part of it. For folders that are marked as pending.
+    fn begin_load(&self) -> Box<dyn Transaction + '_>;
+
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 

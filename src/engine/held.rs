@@ -1,0 +1,71 @@
+//! What is held back while a folder is pending: views that change with every epoch, of which only the last counts.
+
+use nearline_dataflows::graph::Delta;
+use nearline_dataflows::members::Cell;
+
+/// The last word on counts, `now` and trending.
+#[derive(Default)]
+pub struct Held {
+    /// Counts in the order in which they came; sorted and thinned out now and then.
+    cells: Vec<(Cell, u64)>,
+    /// How many were left when they were thinned out last.
+    thinned: usize,
+    now: Option<Delta>,
+    trending: Option<Delta>,
+    others: Vec<Delta>,
+}
+
+/// Below this many counts thinning out is not worth it.
+const FEW: usize = 1 << 20;
+
+impl Held {
+    /// Takes an epoch's changes.
+    pub fn hold(&mut self, deltas: Vec<Delta>) {
+        for delta in deltas {
+            match delta {
+                Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
+                Delta::Now(_) => self.now = Some(delta),
+                Delta::Trending(_) => self.trending = Some(delta),
+                Delta::Items(_) => self.others.push(delta),
+                Delta::Records(_) | Delta::Progress(_) | Delta::Lists(_) => {}
+            }
+        }
+        if self.cells.len() > FEW.max(2 * self.thinned) {
+            self.cells = newest(std::mem::take(&mut self.cells));
+            self.thinned = self.cells.len();
+        }
+    }
+
+    /// The newest counts, sorted, and the newest of the other views.
+    pub fn take(&mut self) -> (Vec<(Cell, u64)>, Vec<Delta>) {
+        let Held { cells, now, trending, others, .. } = std::mem::take(self);
+        (newest(cells), others.into_iter().chain(now).chain(trending).collect())
+    }
+}
+
+/// Appends the counts of a change: what a cell's count is now, or zero where it is no longer.
+pub fn add_cells(delta: &Delta, cells: &mut Vec<(Cell, u64)>) {
+    let Delta::Popularity(updates) = delta else { return };
+    let first = cells.len();
+    // A count that changes comes as an update of −1 for what it was and of +1 for what it is.
+    cells.extend(updates.iter().filter(|(_, _, diff)| *diff > 0).map(|(cell, count, _)| (*cell, *count as u64)));
+    if cells.len() - first < updates.len() {
+        let mut now: Vec<Cell> = cells[first..].iter().map(|(cell, _)| *cell).collect();
+        now.sort_unstable();
+        let was = updates.iter().filter(|(_, _, diff)| *diff < 0).map(|(cell, _, _)| *cell);
+        cells.extend(was.filter(|cell| now.binary_search(cell).is_err()).map(|cell| (cell, 0)));
+    }
+}
+
+/// Of several counts of one cell, the last; sorted by kind, hour, item and country.
+pub fn newest(mut cells: Vec<(Cell, u64)>) -> Vec<(Cell, u64)> {
+    cells.sort_by_key(|(cell, _)| (cell.kind, cell.hour, cell.item, cell.country));
+    cells.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 = next.1;
+        }
+        same
+    });
+    cells
+}
