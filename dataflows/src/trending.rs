@@ -79,13 +79,15 @@ pub fn trending<'scope>(
                 // A message may hold updates of later epochs than its own.
                 let Some(capability) = capability.retain_least(0) else { return };
                 for (change, epoch) in data.drain(..) {
-                    let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability.delayed(&epoch)));
+                    let entry =
+                        pending.entry(epoch).or_insert_with(|| Pending::new(capability.delayed(&epoch)));
                     entry.changes.push(change);
                 }
             });
             now.for_each(|capability, data| {
                 let Some(capability) = capability.retain_least(0) else { return };
-                let entry = pending.entry(*capability.time()).or_insert_with(|| Pending::new(capability.clone()));
+                let entry =
+                    pending.entry(*capability.time()).or_insert_with(|| Pending::new(capability.clone()));
                 entry.now = data.pop();
             });
             while let Some(entry) = pending.first_entry() {
@@ -183,10 +185,10 @@ impl Board {
 
     /// The best items, best first.
     fn top(&self) -> Vec<Trend> {
-        let trend = |(number, score): (usize, &i128)| Trend { item: Item(number as u32), score: *score as u128 };
-        let order = |a: &Trend, b: &Trend| {
-            b.score.cmp(&a.score).then_with(|| self.options.ids.order(a.item, b.item))
-        };
+        let trend =
+            |(number, score): (usize, &i128)| Trend { item: Item(number as u32), score: *score as u128 };
+        let order =
+            |a: &Trend, b: &Trend| b.score.cmp(&a.score).then_with(|| self.options.ids.order(a.item, b.item));
         let positive = self.scores.iter().enumerate().filter(|(_, score)| **score > 0);
         let mut all: Vec<Trend> = positive.map(trend).collect();
         if all.len() > self.options.length && self.options.length > 0 {

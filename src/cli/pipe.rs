@@ -70,8 +70,10 @@ fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Re
         names.push("-".into());
     }
     let sources = sources::open(&names, &options, &known)?;
-    let _socket = socket::serve(&context.folder.socket(), opened.engine.handle(), latest_at)
-        .map_err(|error| Failure::Failed(format!("the socket of the data folder cannot be served: {error}")))?;
+    let _socket =
+        socket::serve(&context.folder.socket(), opened.engine.handle(), latest_at).map_err(|error| {
+            Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
+        })?;
     stop_on_signal(stop.clone())?;
     let bar = progress(&names, how.bulk);
     let started = Instant::now();
@@ -123,7 +125,8 @@ pub fn open_engine(
     workers: Option<usize>,
     bulk: bool,
 ) -> Result<Opened, Failure> {
-    let rocks = RocksOptions { block_cache: config.store.block_cache, write_buffer: config.store.write_buffer };
+    let rocks =
+        RocksOptions { block_cache: config.store.block_cache, write_buffer: config.store.write_buffer };
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
     let standing = Standing::of(&*store)?;
     let model = match (model, &standing.model) {
@@ -252,7 +255,11 @@ fn progress(names: &[String], bulk: bool) -> ProgressBar {
     }
     let size = |name: &String| size_of(Path::new(name));
     let total = names.iter().map(size).sum();
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(total), target);
     let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}  {msg}  {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -264,7 +271,11 @@ fn size_of(path: &Path) -> u64 {
         return meta.len();
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).filter(|meta| meta.is_file()).map(|meta| meta.len()).sum()
+    entries
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(|meta| meta.is_file())
+        .map(|meta| meta.len())
+        .sum()
 }
 
 /// The first interrupt or terminate lets what was read be committed; a second one ends at once.

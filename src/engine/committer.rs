@@ -295,7 +295,8 @@ impl Committer {
     /// together, the fewer files there are.
     fn finish_epoch(&mut self, epoch: Epoch, open: OpenEpoch, writer: &mut Writer) -> Result<(), StoreError> {
         let (records, mode) = open.records.expect("an epoch's records come before it is fed");
-        let whole = WholeEpoch { epoch, records, deltas: open.deltas, lists: open.lists, members: open.members };
+        let whole =
+            WholeEpoch { epoch, records, deltas: open.deltas, lists: open.lists, members: open.members };
         match mode {
             Mode::Discard => self.committed.publish(epoch, writer.counts),
             Mode::Whole => self.commit_whole(&whole, writer)?,
@@ -478,7 +479,8 @@ impl Committer {
             })?;
             prefix.pop();
         }
-        let tombstone = TombstoneValue { forget: gone.forgotten, ids: gone.ids.clone(), events: gone.events.clone() };
+        let tombstone =
+            TombstoneValue { forget: gone.forgotten, ids: gone.ids.clone(), events: gone.events.clone() };
         let digest = self.key.member(name);
         change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
         Ok(())
@@ -516,7 +518,16 @@ struct Writer {
 
 impl Writer {
     fn new(names: AllNames, counts: Counts, trimmed: i64) -> Self {
-        Writer { names, counts, trimmed, pending: false, made: None, held: Held::default(), key: Vec::new(), value: Vec::new() }
+        Writer {
+            names,
+            counts,
+            trimmed,
+            pending: false,
+            made: None,
+            held: Held::default(),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
     }
 
     fn write_made(&mut self, change: &mut dyn Transaction) {
@@ -545,12 +556,24 @@ impl Writer {
             let forgotten = !forgot.is_empty() && forgot.contains_key(&Member(slot.member));
             match records::type_of(bytes) {
                 RecordType::Event => {
-                    formats::event_entry(RecordKind::Event, bytes, slot.digest, &mut self.key, &mut self.value);
+                    formats::event_entry(
+                        RecordKind::Event,
+                        bytes,
+                        slot.digest,
+                        &mut self.key,
+                        &mut self.value,
+                    );
                     change.put(Table::Records, &self.key, &self.value);
                     self.counts.live_events += 1;
                 }
                 RecordType::Retract if !forgotten => {
-                    formats::event_entry(RecordKind::Retract, bytes, slot.digest, &mut self.key, &mut self.value);
+                    formats::event_entry(
+                        RecordKind::Retract,
+                        bytes,
+                        slot.digest,
+                        &mut self.key,
+                        &mut self.value,
+                    );
                     change.put(Table::Records, &self.key, &self.value);
                 }
                 RecordType::Retract => {}

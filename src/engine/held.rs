@@ -59,7 +59,9 @@ pub fn add_cells(delta: &Delta, cells: &mut Vec<(Cell, u64)>) {
     let Delta::Popularity(updates) = delta else { return };
     let first = cells.len();
     // A count that changes comes as an update of −1 for what it was and of +1 for what it is.
-    cells.extend(updates.iter().filter(|(_, _, diff)| *diff > 0).map(|(cell, count, _)| (*cell, *count as u64)));
+    cells.extend(
+        updates.iter().filter(|(_, _, diff)| *diff > 0).map(|(cell, count, _)| (*cell, *count as u64)),
+    );
     if cells.len() - first < updates.len() {
         let mut now: Vec<Cell> = cells[first..].iter().map(|(cell, _)| *cell).collect();
         now.sort_unstable();
