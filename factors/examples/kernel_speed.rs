@@ -2,6 +2,8 @@
 //!
 //! Arguments, all optional: members, items, pairs a member, rank, threads. Prints a table; asserts nothing.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
 use std::ops::ControlFlow;
 use std::time::Instant;
 

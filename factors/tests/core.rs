@@ -263,16 +263,16 @@ fn the_loss_falls_with_every_iteration_and_is_the_objective() {
     // The definition, pair by pair over the whole matrix.
     let Regularisation { alpha0, lambda, nu } = REGULARISATION;
     let mut wanted = 0.0;
-    let mut of_item = vec![0; matrix.items()];
+    let mut of_item = vec![0_u32; matrix.items()];
     for member in 0..matrix.members() {
         let x = trained.members.row(member);
-        for item in 0..matrix.items() {
+        for (item, pairs_of_item) in of_item.iter_mut().enumerate() {
             let score = dot(x, trained.items.row(item));
             wanted += f64::from(alpha0) * score * score;
             if let Some((_, weight)) = matrix.row(member).iter().find(|(other, _)| *other as usize == item) {
                 let target = if *weight > 0.0 { 1.0 } else { 0.0 };
                 wanted += f64::from(weight.abs()) * (score - target) * (score - target);
-                of_item[item] += 1;
+                *pairs_of_item += 1;
             }
         }
         let n = matrix.row(member).len() as f64 + f64::from(alpha0) * matrix.items() as f64;

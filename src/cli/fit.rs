@@ -1,5 +1,7 @@
 //! `train` and `evaluate`.
 
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -1,5 +1,7 @@
 //! `run` and `replay`: pipe sources into the engine.
 
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
