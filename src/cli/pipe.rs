@@ -132,7 +132,7 @@ pub fn open_engine(
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
     let standing = Standing::of(&*store)?;
     let model = match (model, &standing.model) {
-        (Some(path), _) => Some(adopt(folder, path)?),
+        (Some(path), _) => Some(adopt(folder, config, path)?),
         (None, Some(version)) => Some(load(&folder.model(version))?),
         (None, None) => None,
     };
@@ -190,8 +190,13 @@ impl ModelSource for Numbered {
 }
 
 /// Loads a model, and keeps a copy in the data folder, so that answers and `verify` need nothing from elsewhere.
-fn adopt(folder: &Folder, path: &Path) -> Result<Model, Failure> {
-    let model = load(path)?;
+/// Item factors of Spark MLlib are taken with the config's weights and regularisation.
+fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure> {
+    let model = if Model::is_spark(path) {
+        Model::from_spark(path, &config.kinds, &config.train).map_err(|error| Failure::Use(error.to_string()))?
+    } else {
+        load(path)?
+    };
     let own = folder.model(&model.manifest.version);
     if let Some(models) = own.parent() {
         std::fs::create_dir_all(models)?;
@@ -200,6 +205,7 @@ fn adopt(folder: &Folder, path: &Path) -> Result<Model, Failure> {
     Ok(model)
 }
 
+/// Loads one of our models.
 pub fn load(path: &Path) -> Result<Model, Failure> {
     Model::load(path).map_err(|error| Failure::Use(error.to_string()))
 }
