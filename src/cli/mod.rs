@@ -140,6 +140,11 @@ fn answer(cli: Cli) -> Result<(), Failure> {
     }
 }
 
+/// How an engine runs under a config, without a model: for benchmarks and tests.
+pub fn pipe_options(config: &Config) -> crate::engine::EngineOptions {
+    pipe::engine_options(config, None, None)
+}
+
 /// The wall clock, in milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)

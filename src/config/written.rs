@@ -176,8 +176,8 @@ pub struct Train {
     pub transform: Transform,
 }
 
-// The one place for these. For weights around 1, as the default kinds give: alpha0 as in Rendle et al., "Revisiting
-// the Performance of iALS" (2021), table 3, lambda somewhat above theirs, since smaller catalogues want more of it.
+// The one place for these. For weights around 1, as the default kinds give; found on the validation parts of two real
+// logs (docs/evaluation.md).
 impl Default for Train {
     fn default() -> Self {
         Train {

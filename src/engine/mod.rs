@@ -37,14 +37,14 @@ use recover::Standing;
 use workers::{Feed, Workers};
 
 /// Batches that may wait to be taken: enough to keep the workers busy, few enough to bound memory.
-const WAITING_BATCHES: usize = 8;
+const WAITING_BATCHES: usize = 4;
 /// Changes that may wait to be committed: batches of lists are large. The committer waits for nobody, so whoever waits
 /// for it goes on.
 const WAITING_DELTAS: usize = 32;
 /// Epochs that may be under way at once: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
-/// How many records an epoch of a bulk load has at least: the more, the better they are sorted for the store.
-const BULK: usize = 65_536;
+/// How many records an epoch of a bulk load has. The committer gathers several for the store.
+const BULK: usize = 32_768;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
 const GROWTH: usize = 4;
 
