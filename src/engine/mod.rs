@@ -38,7 +38,7 @@ use workers::{Feed, Workers};
 
 /// Batches that may wait to be taken: enough to keep the workers busy, few enough to bound memory.
 const WAITING_BATCHES: usize = 8;
-/// Epochs that may be under way at once: one at the workers, one at the committer.
+/// From so many epochs under way on the open one may outgrow its size: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
 /// How many records an epoch of a bulk load has at least: the more, the better they are sorted for the store.
 const BULK: usize = 65_536;
