@@ -1,5 +1,7 @@
 //! The command line: what was typed, what it means, and how it is answered.
 
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
+
 pub mod args;
 mod ask;
 mod demo;

@@ -183,8 +183,8 @@ impl Default for Train {
         Train {
             rank: 64,
             iterations: 16,
-            alpha0: 0.1,
-            lambda: 0.01,
+            alpha0: 0.3,
+            lambda: 0.005,
             nu: 1.0,
             seed: 1,
             transform: Transform::Linear,

@@ -1,6 +1,6 @@
 //! How good the lists are: part of the log trains a model, the rest says what should have been listed.
 //!
-//! Two protocols, [`time`] and [`members`]; docs/evaluation.md says what each measures, what counts as found, and
+//! Two protocols, `time` and `members`; docs/evaluation.md says what each measures, what counts as found, and
 //! where the measures come from. The lists are made by the same functions that the graph uses.
 
 mod lists;

@@ -77,6 +77,31 @@ fn a_member_without_a_frozen_list_has_popularity_in_every_column() {
 }
 
 #[test]
+fn what_new_members_gain_shows_in_a_row_of_its_own_and_in_no_other() {
+    // Half of the old members like one taste, half the other; the new ones go through the second taste.
+    let config = Config::default();
+    let old = (0..40)
+        .flat_map(|member| (0..12).map(move |step| (member, member % 2, (member / 2 + step) % 30, step)));
+    let new = (40..44)
+        .flat_map(|member| (0..12).map(move |step| (member, 1, (7 * member + step) % 30, 5_000 + step)));
+    let told: Vec<(String, String, i64)> = old
+        .chain(new)
+        .map(|(member, taste, item, at)| (format!("m{member:02}"), format!("taste{taste}-{item:02}"), at))
+        .collect();
+    let lines: Vec<Line<'_>> =
+        told.iter().map(|(member, item, at)| (member.as_str(), item.as_str(), "like", *at, 1.0)).collect();
+    let split = options(Protocol::Time(Split::At(5_000)));
+    let report = evaluate(&log(&config, &lines), &config.kinds, &split, &mut |_| {}).unwrap();
+    let columns = |group| report.row(group).unwrap().by_moment;
+    let own = columns(Group::OthersFromTheirEvents);
+    assert!(own.nearline.ndcg_20 > own.popularity.ndcg_20, "{own:?}");
+    for group in [Group::Others, Group::All] {
+        assert_eq!(columns(group).nearline, own.popularity, "{group:?}");
+        assert_eq!(columns(group).gain_over_frozen, Some(Gain::default()), "{group:?}");
+    }
+}
+
+#[test]
 fn a_moment_is_a_millisecond_and_an_item_is_found_once() {
     let config = Config::default();
     let lines: [Line<'_>; 7] = [

@@ -25,7 +25,6 @@ const TRIALS: [Trial; 2] = [
 const TRAIN: &str = "[train]\nrank = 32\niterations = 12\nalpha0 = 0.3\nlambda = 0.005\nnu = 1.0";
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that skips must say so")]
 fn on_real_logs_fresh_lists_beat_frozen_ones_and_popularity() {
     let Some(folder) = std::env::var_os("NEARLINE_TRIAL_DATA") else {
         let files = TRIALS.map(|trial| trial.file).join(" and ");
