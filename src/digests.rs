@@ -1,6 +1,6 @@
 //! Keyed digests: what events, their ids and members are recognised by without their names.
 //!
-//! The key is the data folder's own (docs/formats.md, "digest key"). Without it a digest tells nothing; with it
+//! The key is the data folder's own (docs/formats.md, "Digests"). Without it a digest tells nothing; with it
 //! one could test whether a known id was a member.
 
 /// The key of a data folder.

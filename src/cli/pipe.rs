@@ -210,7 +210,7 @@ pub fn load(path: &Path) -> Result<Model, Failure> {
     Model::load(path).map_err(|error| Failure::Use(error.to_string()))
 }
 
-/// Sends all batches of all sources to the engine, side by side.
+/// Sends all batches of all sources to the engine, source by source.
 fn pump(
     sources: Vec<Box<dyn Source>>,
     handle: &Handle,

@@ -1,8 +1,9 @@
 //! The committer: one thread that turns what came out of an epoch into one write, and says when it is on disk.
 //!
 //! An epoch is whole or absent: its records, changed view entries and source offsets go into one synced
-//! transaction. Only while the folder is marked as pending, inside a bulk load or a rebuild, may view entries be
-//! written ahead of it, since whoever finds that mark makes the views anew.
+//! transaction. Only while the folder is marked as pending, inside a bulk load or a rebuild, may records and view
+//! entries be written ahead of it: records that are read again change nothing, and whoever finds that mark makes the
+//! views anew.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -41,7 +42,7 @@ const AHEAD: usize = 16_384;
 pub enum Mode {
     /// All in one synced write.
     Whole,
-    /// The same inside a bulk load: the views lag behind until the epoch that ends it.
+    /// Inside a bulk load: records are loaded, then offsets written. The views lag behind until the last epoch.
     Bulk,
     /// Ends a bulk load: view entries may be written ahead, the rest in one synced write that lifts the mark.
     EndBulk,
@@ -94,7 +95,7 @@ pub enum ToCommit {
         /// How many members have been met.
         members: usize,
     },
-    /// What the views are made with from now on, and the folder's key.
+    /// What the views are made with from now on.
     Made {
         /// The hash of the config's meaning.
         meaning: [u8; 32],

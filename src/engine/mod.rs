@@ -41,7 +41,7 @@ const WAITING_BATCHES: usize = 4;
 /// Changes that may wait to be committed: batches of lists are large. The committer waits for nobody, so whoever waits
 /// for it goes on.
 const WAITING_DELTAS: usize = 32;
-/// Epochs that may be under way at once: one at the workers, one at the committer.
+/// From so many epochs under way on the open one may outgrow its size: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
 /// How many records an epoch of a bulk load has. The committer gathers several for the store.
 const BULK: usize = 32_768;

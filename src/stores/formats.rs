@@ -1,7 +1,7 @@
 //! Keys and values of the store, as docs/formats.md specifies them. A change here bumps [`FORMAT`].
 //!
 //! Ids in the middle of a key are led by their length less one; integers in keys are big-endian, so that they
-//! sort. Every value is led by the version of its format.
+//! sort. Every value is led by the version of its format, but for those of `offsets` and the plain ones of `meta`.
 
 use super::StoreError;
 use super::Table;

@@ -168,7 +168,7 @@ impl Store for RocksStore {
 
     fn clear(&self, table: Table) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        // No key is as long as this: ids are at most 256 bytes.
+        // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
         batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
         self.db.write(batch).map_err(|error| self.failed("be cleared", error))
     }
