@@ -280,7 +280,12 @@ impl Committer {
                 }
             }
             ToCommit::Made { meaning, model } => writer.made = Some((meaning, model)),
-            ToCommit::Key(key) => self.key = key,
+            ToCommit::Key(key) => {
+                let mut change = self.store.begin();
+                change.put(Table::Meta, meta::KEY, key.fingerprint().as_bytes());
+                change.commit(true)?;
+                self.key = key;
+            }
         }
         Ok(())
     }
@@ -302,6 +307,7 @@ impl Committer {
             Mode::Discard => self.committed.publish(epoch, writer.counts),
             Mode::Whole => self.commit_whole(&whole, writer)?,
             Mode::Bulk => {
+                self.load_before_forget(&whole, writer)?;
                 self.gathered_records += whole.records.slots.len();
                 self.gathered.push(whole);
                 if self.gathered_records >= GATHERED {
@@ -309,6 +315,7 @@ impl Committer {
                 }
             }
             Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild => {
+                self.load_before_forget(&whole, writer)?;
                 self.gathered.push(whole);
                 self.load(mode, writer)?;
             }
@@ -326,8 +333,16 @@ impl Committer {
         writer.write_cells(&held::newest(cells), &mut *change);
         epoch.deltas.iter().for_each(|delta| writer.write_view(delta, &mut *change));
         write_offsets(&epoch.records, &mut *change);
-        writer.write_made(&mut *change);
+        writer.write_made(&self.key.fingerprint(), &mut *change);
         self.close(epoch.epoch, change, true, writer)
+    }
+
+    /// A forget looks in the store for what it must erase, so what was gathered before it must be there.
+    fn load_before_forget(&mut self, epoch: &WholeEpoch, writer: &mut Writer) -> Result<(), StoreError> {
+        if effects(&epoch.deltas).any(|effect| matches!(effect, RecordEffect::Forgot(..))) {
+            self.commit_gathered(writer)?;
+        }
+        Ok(())
     }
 
     fn commit_gathered(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
@@ -354,7 +369,9 @@ impl Committer {
                 self.write_records(&epoch, writer, &mut *load)?;
                 write_offsets(&epoch.records, &mut *change);
             }
-            epoch.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
+            // The catalogue is a record as much as events are: it is kept nowhere else.
+            let items = epoch.deltas.iter().filter(|delta| with_records && matches!(delta, Delta::Items(_)));
+            epoch.lists.iter().chain(items).for_each(|delta| writer.write_view(delta, &mut *load));
             writer.held.hold(epoch.deltas);
         }
         load.commit(true)?;
@@ -366,7 +383,7 @@ impl Committer {
             writer.held.take_views().iter().for_each(|delta| writer.write_view(delta, &mut *change));
             change.delete(Table::Meta, meta::PENDING);
             writer.pending = false;
-            writer.write_made(&mut *change);
+            writer.write_made(&self.key.fingerprint(), &mut *change);
         }
         self.close(last, change, mode != Mode::Rebuild, writer)
     }
@@ -435,16 +452,11 @@ impl Committer {
         let mut refused = HashSet::new();
         let mut removed: Vec<(Member, [u64; 2])> = Vec::new();
         let mut forgot: HashMap<Member, Gone> = HashMap::new();
-        for effect in deltas.iter().filter_map(|delta| match delta {
-            Delta::Records(effects) => Some(effects),
-            _ => None,
-        }) {
-            for effect in effect {
-                match effect {
-                    RecordEffect::Refused(seq) => drop(refused.insert(*seq)),
-                    RecordEffect::Removed(member, digest) => removed.push((*member, *digest)),
-                    RecordEffect::Forgot(member, gone) => drop(forgot.insert(*member, (**gone).clone())),
-                }
+        for effect in effects(deltas) {
+            match effect {
+                RecordEffect::Refused(seq) => drop(refused.insert(*seq)),
+                RecordEffect::Removed(member, digest) => removed.push((*member, *digest)),
+                RecordEffect::Forgot(member, gone) => drop(forgot.insert(*member, (**gone).clone())),
             }
         }
         writer.counts.accepted += records.slots.len() as u64;
@@ -486,6 +498,17 @@ impl Committer {
         change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
         Ok(())
     }
+}
+
+/// What became of the records of an epoch.
+fn effects(deltas: &[Delta]) -> impl Iterator<Item = &RecordEffect> {
+    deltas
+        .iter()
+        .filter_map(|delta| match delta {
+            Delta::Records(effects) => Some(effects),
+            _ => None,
+        })
+        .flatten()
 }
 
 /// How many members a delta of lists is of.
@@ -531,10 +554,11 @@ impl Writer {
         }
     }
 
-    fn write_made(&mut self, change: &mut dyn Transaction) {
+    fn write_made(&mut self, fingerprint: &str, change: &mut dyn Transaction) {
         let Some((meaning, model)) = self.made.take() else { return };
         change.put(Table::Meta, meta::FORMAT, &formats::FORMAT.to_be_bytes());
         change.put(Table::Meta, meta::MEANING, &meaning);
+        change.put(Table::Meta, meta::KEY, fingerprint.as_bytes());
         match model {
             Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
             None => change.delete(Table::Meta, meta::MODEL),

@@ -12,7 +12,6 @@ pub struct Held {
     thinned: usize,
     now: Option<Delta>,
     trending: Option<Delta>,
-    others: Vec<Delta>,
 }
 
 /// Below this many counts thinning out is not worth it.
@@ -26,8 +25,7 @@ impl Held {
                 Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
                 Delta::Now(_) => self.now = Some(delta),
                 Delta::Trending(_) => self.trending = Some(delta),
-                Delta::Items(_) => self.others.push(delta),
-                Delta::Records(_) | Delta::Progress(_) | Delta::Lists(_) => {}
+                Delta::Records(_) | Delta::Items(_) | Delta::Progress(_) | Delta::Lists(_) => {}
             }
         }
         if self.cells.len() > FEW.max(2 * self.thinned) {
@@ -49,8 +47,7 @@ impl Held {
 
     /// The newest of the other views.
     pub fn take_views(&mut self) -> Vec<Delta> {
-        let others = std::mem::take(&mut self.others).into_iter();
-        others.chain(self.now.take()).chain(self.trending.take()).collect()
+        self.now.take().into_iter().chain(self.trending.take()).collect()
     }
 }
 
