@@ -385,11 +385,33 @@ impl Committer {
         for (member, digest) in removed {
             writer.delete_event(member, digest, change);
         }
+        self.write_imported(&records.tombstones, change)?;
+        // After the imported ones: what the graph says of a member holds those of the member already.
         for (member, gone) in &forgot {
             self.write_forgotten(*member, gone, writer, change)?;
         }
-        for (digest, tombstone) in &records.tombstones {
-            change.put(Table::Tombstones, digest, &formats::encode_tombstone(tombstone));
+        Ok(())
+    }
+
+    /// Adds imported tombstones to what is known of their members: an older export must not weaken a later forget.
+    fn write_imported(
+        &self,
+        imported: &[([u8; 16], TombstoneValue)],
+        change: &mut dyn Transaction,
+    ) -> Result<(), StoreError> {
+        let mut merged: BTreeMap<&[u8; 16], TombstoneValue> = BTreeMap::new();
+        for (digest, tombstone) in imported {
+            if !merged.contains_key(digest) {
+                let known = self.store.get(Table::Tombstones, digest)?;
+                let known = known.map(|value| formats::decode_tombstone(digest, &value)).transpose()?;
+                merged.insert(digest, known.unwrap_or_else(TombstoneValue::nothing));
+            }
+            if let Some(known) = merged.get_mut(digest) {
+                known.merge(tombstone.clone());
+            }
+        }
+        for (digest, tombstone) in merged {
+            change.put(Table::Tombstones, digest, &formats::encode_tombstone(&tombstone));
         }
         Ok(())
     }
