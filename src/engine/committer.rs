@@ -96,6 +96,8 @@ pub enum ToCommit {
     },
     /// The folder's key has changed, by an import.
     Key(DigestKey),
+    /// How many live events were read back: a bulk load that was broken off may have left more than were counted.
+    Live(u64),
 }
 
 /// Counts of records since the folder was made.
@@ -255,6 +257,7 @@ impl Committer {
             }
             ToCommit::Made { meaning, model } => writer.made = Some((meaning, model)),
             ToCommit::Key(key) => self.key = key,
+            ToCommit::Live(events) => writer.counts.live_events = events,
         }
         Ok(())
     }
@@ -283,7 +286,15 @@ impl Committer {
             // changes nothing, and the mark sees to the views.
             let mut load = self.store.begin_load();
             if with_records {
-                self.write_records(&records, &open.deltas, writer, &mut *load)?;
+                let effects = Effects::of(&open.deltas);
+                // Tables are loaded one after the other. What takes something out of one for the sake of another goes
+                // into one write with the offsets.
+                let whole = !effects.removed.is_empty() || !effects.forgot.is_empty();
+                let records_go_to = if whole { &mut change } else { &mut load };
+                self.write_records(&records, &effects, writer, &mut **records_go_to)?;
+                // The catalogue is kept nowhere else.
+                let items = open.deltas.iter().filter(|delta| matches!(delta, Delta::Items(_)));
+                items.for_each(|delta| writer.write_view(delta, &mut *change));
             }
             open.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
             load.commit(true)?;
@@ -292,7 +303,7 @@ impl Committer {
                 self.write_held(writer, &mut *change)?;
             }
         } else {
-            self.write_records(&records, &open.deltas, writer, &mut *change)?;
+            self.write_records(&records, &Effects::of(&open.deltas), writer, &mut *change)?;
             let mut cells = Vec::new();
             open.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
             writer.write_cells(&held::newest(cells), &mut *change);
@@ -361,33 +372,18 @@ impl Committer {
     fn write_records(
         &self,
         records: &EpochRecords,
-        deltas: &[Delta],
+        effects: &Effects,
         writer: &mut Writer,
         change: &mut dyn Transaction,
     ) -> Result<(), StoreError> {
-        let mut refused = HashSet::new();
-        let mut removed: Vec<(Member, [u64; 2])> = Vec::new();
-        let mut forgot: HashMap<Member, Gone> = HashMap::new();
-        for effect in deltas.iter().filter_map(|delta| match delta {
-            Delta::Records(effects) => Some(effects),
-            _ => None,
-        }) {
-            for effect in effect {
-                match effect {
-                    RecordEffect::Refused(seq) => drop(refused.insert(*seq)),
-                    RecordEffect::Removed(member, digest) => removed.push((*member, *digest)),
-                    RecordEffect::Forgot(member, gone) => drop(forgot.insert(*member, (**gone).clone())),
-                }
-            }
-        }
         writer.counts.accepted += records.slots.len() as u64;
-        writer.write_slots(records, &refused, &forgot, change);
-        for (member, digest) in removed {
-            writer.delete_event(member, digest, change);
+        writer.write_slots(records, &effects.refused, &effects.forgot, change);
+        for (member, digest) in &effects.removed {
+            writer.delete_event(*member, *digest, change);
         }
         self.write_imported(&records.tombstones, change)?;
         // After the imported ones: what the graph says of a member holds those of the member already.
-        for (member, gone) in &forgot {
+        for (member, gone) in &effects.forgot {
             self.write_forgotten(*member, gone, writer, change)?;
         }
         Ok(())
@@ -439,6 +435,35 @@ impl Committer {
         let digest = self.key.member(name);
         change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
         Ok(())
+    }
+}
+
+/// What the graph says of an epoch's records.
+#[derive(Default)]
+struct Effects {
+    /// Records that changed nothing, by their place in the epoch.
+    refused: HashSet<u32>,
+    /// Events that ceased to be live.
+    removed: Vec<(Member, [u64; 2])>,
+    /// Members of whom something was forgotten, and what must stay known of them.
+    forgot: HashMap<Member, Gone>,
+}
+
+impl Effects {
+    fn of(deltas: &[Delta]) -> Self {
+        let mut all = Effects::default();
+        let effects = deltas.iter().filter_map(|delta| match delta {
+            Delta::Records(effects) => Some(effects),
+            _ => None,
+        });
+        for effect in effects.flatten() {
+            match effect {
+                RecordEffect::Refused(seq) => drop(all.refused.insert(*seq)),
+                RecordEffect::Removed(member, digest) => all.removed.push((*member, *digest)),
+                RecordEffect::Forgot(member, gone) => drop(all.forgot.insert(*member, (**gone).clone())),
+            }
+        }
+        all
     }
 }
 

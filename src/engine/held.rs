@@ -12,7 +12,6 @@ pub struct Held {
     thinned: usize,
     now: Option<Delta>,
     trending: Option<Delta>,
-    others: Vec<Delta>,
 }
 
 /// Below this many counts thinning out is not worth it.
@@ -26,8 +25,7 @@ impl Held {
                 Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
                 Delta::Now(_) => self.now = Some(delta),
                 Delta::Trending(_) => self.trending = Some(delta),
-                Delta::Items(_) => self.others.push(delta),
-                Delta::Records(_) | Delta::Progress(_) | Delta::Lists(_) => {}
+                Delta::Records(_) | Delta::Items(_) | Delta::Progress(_) | Delta::Lists(_) => {}
             }
         }
         if self.cells.len() > FEW.max(2 * self.thinned) {
@@ -38,8 +36,8 @@ impl Held {
 
     /// The newest counts, sorted, and the newest of the other views.
     pub fn take(&mut self) -> (Vec<(Cell, u64)>, Vec<Delta>) {
-        let Held { cells, now, trending, others, .. } = std::mem::take(self);
-        (newest(cells), others.into_iter().chain(now).chain(trending).collect())
+        let Held { cells, now, trending, .. } = std::mem::take(self);
+        (newest(cells), now.into_iter().chain(trending).collect())
     }
 }
 

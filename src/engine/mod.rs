@@ -28,6 +28,7 @@ use nearline_dataflows::types::Epoch;
 
 use crate::dictionary::ItemNames;
 use crate::digests::DigestKey;
+use crate::records::Record;
 use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::{Store, StoreError, Table, formats};
@@ -301,7 +302,11 @@ impl Pipeline<'_> {
             Ok(())
         })?;
         let (mode, control) = if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
+        let mut live = 0;
         recover::records::<EngineError>(records, standing, &mut |batch| {
+            if rebuild {
+                live += batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count() as u64;
+            }
             self.ingest.take(&Arc::new(batch), 0, usize::MAX);
             self.ingest.records = EpochRecords::default();
             self.close(mode, vec![control.clone()])
@@ -309,6 +314,7 @@ impl Pipeline<'_> {
         let model = model.map(|model| Arc::new(model.numbered(&mut |id| self.ingest.item(id))));
         let mut controls = vec![Control::Model(model)];
         let last = if rebuild {
+            self.send(ToCommit::Live(live))?;
             Mode::EndRebuild
         } else {
             controls.push(Control::Clean);
