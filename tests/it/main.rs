@@ -5,5 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
+mod cli;
+mod crashes;
+mod failures;
 mod readme;
+mod real_data;
+mod running;
+mod sets;
 mod support;
