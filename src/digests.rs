@@ -1,6 +1,6 @@
 //! Keyed digests: what events, their ids and members are recognised by without their names.
 //!
-//! The key is the data folder's own (docs/formats.md, "digest key"). Without it a digest tells nothing; with it
+//! The key is the data folder's own (docs/formats.md, "Digests"). Without it a digest tells nothing; with it
 //! one could test whether a known id was a member.
 
 /// The key of a data folder.
@@ -31,7 +31,11 @@ impl DigestKey {
     /// The digest of an event's own id; never 0, which stands for no id.
     pub fn id(&self, member: &str, id: &str) -> u64 {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(b"id").update(&[(member.len() - 1) as u8]).update(member.as_bytes()).update(id.as_bytes());
+        hasher
+            .update(b"id")
+            .update(&[(member.len() - 1) as u8])
+            .update(member.as_bytes())
+            .update(id.as_bytes());
         let digest = hasher.finalize();
         u64::from_be_bytes(digest.as_bytes()[..8].try_into().expect("eight bytes")).max(1)
     }

@@ -55,7 +55,10 @@ impl Folder {
         let path = self.key_file();
         match fs::read_to_string(&path) {
             Ok(text) => crate::engine::ingest::hex::<32>(text.trim()).map(DigestKey::new).ok_or_else(|| {
-                let message = format!("{} does not hold 64 hexadecimal digits; restore it from a backup", path.display());
+                let message = format!(
+                    "{} does not hold 64 hexadecimal digits; restore it from a backup",
+                    path.display()
+                );
                 io::Error::new(io::ErrorKind::InvalidData, message)
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -63,7 +63,8 @@ pub fn catalogue<'scope>(
             input.for_each(|capability, data| {
                 let epoch = *capability.least().expect("a message has a time");
                 let entry = pending.entry(epoch).or_insert_with(|| {
-                    let capabilities: Vec<_> = (0..2).filter_map(|port| capability.retain_least(port)).collect();
+                    let capabilities: Vec<_> =
+                        (0..2).filter_map(|port| capability.retain_least(port)).collect();
                     (capabilities, Vec::new())
                 });
                 entry.1.append(data);

@@ -101,14 +101,14 @@ pub fn build(
     let (controls_in, controls) = scope.new_input();
     let probe = probe::Handle::new();
     let length = meaning.length;
-    let progress = ProgressOptions {
-        from: meaning.begun_from,
-        below: meaning.begun_below,
+    let progress =
+        ProgressOptions { from: meaning.begun_from, below: meaning.begun_below, length, ids: ids.clone() };
+    let trends = TrendingOptions {
+        kinds: meaning.kinds.clone(),
+        half_life_hours: meaning.half_life_hours,
         length,
-        ids: ids.clone(),
+        ids,
     };
-    let trends =
-        TrendingOptions { kinds: meaning.kinds.clone(), half_life_hours: meaning.half_life_hours, length, ids };
 
     let (items, availability) = catalogue(versions);
     let members = members(ops, controls, availability, meaning.kinds.clone());
@@ -120,7 +120,8 @@ pub fn build(
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
         Delta::Progress(touched.members.iter().map(list).collect())
     });
-    let picks = for_touched(members.touched, "top_picks", move |touched| Delta::Lists(lists(touched, length)));
+    let picks =
+        for_touched(members.touched, "top_picks", move |touched| Delta::Lists(lists(touched, length)));
 
     let out = Outlet { sink, probe: probe.clone() };
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));

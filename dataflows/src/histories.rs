@@ -146,9 +146,9 @@ impl Histories {
         applied.added.extend(effects.added.iter().map(|event| (member, *event)));
         applied.removed.extend(effects.removed.iter().map(|event| (member, *event)));
         applied.effects.extend(effects.refused.iter().map(|seq| RecordEffect::Refused(*seq)));
-        applied.effects.extend(
-            effects.removed.iter().map(|event| RecordEffect::Removed(member, event.digest)),
-        );
+        applied
+            .effects
+            .extend(effects.removed.iter().map(|event| RecordEffect::Removed(member, event.digest)));
         if effects.forgot {
             let gone = self.histories[member.index()].gone().cloned().unwrap_or_default();
             applied.effects.push(RecordEffect::Forgot(member, Box::new(gone)));
@@ -158,7 +158,8 @@ impl Histories {
 
     /// Keeps `newest` true. It is searched for anew only where the newest event itself is gone.
     fn move_newest(&mut self, applied: &Applied) {
-        let lost = applied.removed.iter().any(|(_, event)| Some(event.at()) == self.newest.map(|newest| newest.at));
+        let lost =
+            applied.removed.iter().any(|(_, event)| Some(event.at()) == self.newest.map(|newest| newest.at));
         let of = |(member, event): &(Member, Event)| Newest::of(*member, event);
         let newest_added = applied.added.iter().map(of).max();
         self.newest = if lost {

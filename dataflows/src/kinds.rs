@@ -106,7 +106,11 @@ impl Kinds {
     /// The same kinds with the weights of a model: weight, value, threshold and floor are the model's; what is
     /// seen or hidden stays.
     pub fn weighted_by(&self, model: &[KindRule]) -> Kinds {
-        let weigh = |(own, weights): (&KindRule, &KindRule)| KindRule { seen: own.seen, hides: own.hides, ..*weights };
+        let weigh = |(own, weights): (&KindRule, &KindRule)| KindRule {
+            seen: own.seen,
+            hides: own.hides,
+            ..*weights
+        };
         Kinds { rules: self.rules.iter().zip(model).map(weigh).collect(), progress: self.progress }
     }
 

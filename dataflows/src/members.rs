@@ -16,12 +16,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nearline_factors::Bitmap;
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
-use timely::container::CapacityContainerBuilder;
 use timely::scheduling::Activator;
 
 use crate::catalogue::Availability;

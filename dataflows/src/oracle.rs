@@ -13,7 +13,7 @@ use crate::members::Cell;
 use crate::model::Model;
 use crate::progress::Begun;
 use crate::trending::{Trend, decay_table};
-use crate::types::{Action, Event, ItemIds, Item, ItemVersion, Member, Op, hour_of};
+use crate::types::{Action, Event, Item, ItemIds, ItemVersion, Member, Op, hour_of};
 
 /// All views.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +42,9 @@ pub fn live(ops: &[Op]) -> BTreeMap<Member, BTreeSet<Event>> {
                 _ if other.member != op.member => false,
                 Action::Forget(at) => event.at() <= at,
                 Action::RetractId(id) => event.id == id,
-                Action::Retract(Event { digest, .. }) | Action::RetractDigest(digest, _) => event.digest == digest,
+                Action::Retract(Event { digest, .. }) | Action::RetractDigest(digest, _) => {
+                    event.digest == digest
+                }
                 Action::Add(_) => false,
             });
             if !gone {
@@ -74,7 +76,8 @@ pub fn views(
         })
     };
     for event in live.values().flatten() {
-        let cell = Cell { item: event.item, hour: hour_of(event.at()), country: event.country, kind: event.kind() };
+        let cell =
+            Cell { item: event.item, hour: hour_of(event.at()), country: event.country, kind: event.kind() };
         *views.popularity.entry(cell).or_default() += 1;
         views.now = views.now.max(Some(event.at()));
     }
@@ -196,5 +199,8 @@ fn top_picks(
     list.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     list.truncate(length);
     let bits = factor.iter().map(|number| number.to_bits()).collect();
-    Some((bits, list.into_iter().map(|(index, score)| (model.items()[index as usize], score.to_bits())).collect()))
+    Some((
+        bits,
+        list.into_iter().map(|(index, score)| (model.items()[index as usize], score.to_bits())).collect(),
+    ))
 }

@@ -79,13 +79,15 @@ pub fn trending<'scope>(
                 // A message may hold updates of later epochs than its own.
                 let Some(capability) = capability.retain_least(0) else { return };
                 for (change, epoch) in data.drain(..) {
-                    let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability.delayed(&epoch)));
+                    let entry =
+                        pending.entry(epoch).or_insert_with(|| Pending::new(capability.delayed(&epoch)));
                     entry.changes.push(change);
                 }
             });
             now.for_each(|capability, data| {
                 let Some(capability) = capability.retain_least(0) else { return };
-                let entry = pending.entry(*capability.time()).or_insert_with(|| Pending::new(capability.clone()));
+                let entry =
+                    pending.entry(*capability.time()).or_insert_with(|| Pending::new(capability.clone()));
                 entry.now = data.pop();
             });
             while let Some(entry) = pending.first_entry() {
@@ -124,8 +126,8 @@ impl Pending {
 struct Board {
     options: TrendingOptions,
     decay: Vec<u64>,
-    /// By hour, then sorted by item; no count is zero.
-    counts: BTreeMap<Hour, Vec<(Item, i64)>>,
+    /// By hour, then sorted by item; no count is zero. Four billion events of one hour would not fit any memory.
+    counts: BTreeMap<Hour, Vec<(Item, u32)>>,
     hour: Option<Hour>,
     /// By item number. Invariant: the scores of `counts` at `hour`.
     scores: Vec<i128>,
@@ -175,7 +177,7 @@ impl Board {
         let counts = std::mem::take(&mut self.counts);
         for (hour, of_hour) in counts.range(oldest..=now) {
             for &(item, count) in of_hour {
-                self.score(*hour, item, count);
+                self.score(*hour, item, i64::from(count));
             }
         }
         self.counts = counts;
@@ -183,10 +185,10 @@ impl Board {
 
     /// The best items, best first.
     fn top(&self) -> Vec<Trend> {
-        let trend = |(number, score): (usize, &i128)| Trend { item: Item(number as u32), score: *score as u128 };
-        let order = |a: &Trend, b: &Trend| {
-            b.score.cmp(&a.score).then_with(|| self.options.ids.order(a.item, b.item))
-        };
+        let trend =
+            |(number, score): (usize, &i128)| Trend { item: Item(number as u32), score: *score as u128 };
+        let order =
+            |a: &Trend, b: &Trend| b.score.cmp(&a.score).then_with(|| self.options.ids.order(a.item, b.item));
         let positive = self.scores.iter().enumerate().filter(|(_, score)| **score > 0);
         let mut all: Vec<Trend> = positive.map(trend).collect();
         if all.len() > self.options.length && self.options.length > 0 {
@@ -199,7 +201,7 @@ impl Board {
 }
 
 /// Adds sorted changes of one hour, of which several may name one item, to its sorted counts.
-fn merge(counts: &mut Vec<(Item, i64)>, changes: &[Change]) {
+fn merge(counts: &mut Vec<(Item, u32)>, changes: &[Change]) {
     let old = std::mem::take(counts);
     counts.reserve_exact(old.len() + changes.len());
     let mut old = old.into_iter().peekable();
@@ -210,11 +212,12 @@ fn merge(counts: &mut Vec<(Item, i64)>, changes: &[Change]) {
             counts.push(entry);
         }
         if let Some((_, known)) = old.next_if(|(known, _)| *known == item) {
-            count += known;
+            count += i64::from(known);
         }
-        if count != 0 {
+        if let Ok(count @ 1..) = u32::try_from(count) {
             counts.push((item, count));
         }
     }
     counts.extend(old);
+    counts.shrink_to_fit();
 }

@@ -49,7 +49,8 @@ fn model() -> Model {
     let mut items: Vec<Item> = (0..ITEMS - 2).map(Item).collect();
     let ids = ids();
     items.sort_by(|a, b| ids.order(*a, *b));
-    let mut rows: Vec<f32> = (0..items.len() * rank).map(|place| ((place * 7 % 11) as f32 - 4.0) / 5.0).collect();
+    let mut rows: Vec<f32> =
+        (0..items.len() * rank).map(|place| ((place * 7 % 11) as f32 - 4.0) / 5.0).collect();
     rows.copy_within(0..rank, rank);
     let factors = Factors::new(rank, rows).expect("the rows are whole");
     let regularisation = Regularisation { alpha0: 0.1, lambda: 0.05, nu: 1.0 };
@@ -333,7 +334,10 @@ fn effects(cuts: Vec<Cut>) -> Vec<RecordEffect> {
 #[test]
 fn a_record_sent_twice_is_refused_the_second_time_in_one_epoch_and_in_another() {
     let once = event(1, 2, 0, 3, MICROS, 0);
-    let cut = |seqs: &[u32]| Cut { ops: seqs.iter().map(|seq| Op { seq: *seq, ..once }).collect(), ..Cut::default() };
+    let cut = |seqs: &[u32]| Cut {
+        ops: seqs.iter().map(|seq| Op { seq: *seq, ..once }).collect(),
+        ..Cut::default()
+    };
     let refused = effects(vec![cut(&[0, 1]), cut(&[0])]);
     assert_eq!(refused.len(), 2, "{refused:?}");
     assert!(refused.iter().all(|effect| matches!(effect, RecordEffect::Refused(_))));

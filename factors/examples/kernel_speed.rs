@@ -2,15 +2,20 @@
 //!
 //! Arguments, all optional: members, items, pairs a member, rank, threads. Prints a table; asserts nothing.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use nearline_factors::{Bitmap, Factors, ItemSide, Matrix, Pair, Progress, Regularisation, TrainOptions, train};
+use nearline_factors::{
+    Bitmap, Factors, ItemSide, Matrix, Pair, Progress, Regularisation, TrainOptions, train,
+};
 
 fn main() {
     let given: Vec<usize> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
     let of = |place: usize, default: usize| given.get(place).copied().unwrap_or(default);
-    let (members, items, pairs, rank, threads) = (of(0, 138_000), of(1, 26_000), of(2, 70), of(3, 64), of(4, 2));
+    let (members, items, pairs, rank, threads) =
+        (of(0, 138_000), of(1, 26_000), of(2, 70), of(3, 64), of(4, 2));
     let mut state = 1_u64;
     let mut draw = |end: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -40,7 +45,10 @@ fn main() {
     .expect("there are pairs");
     println!("{:<44}{iteration:>10.2} s", "one iteration of training, loss included");
 
-    let side = ItemSide::new(Factors::new(rank, trained.items.as_slice().to_vec()).expect("whole rows"), regularisation);
+    let side = ItemSide::new(
+        Factors::new(rank, trained.items.as_slice().to_vec()).expect("whole rows"),
+        regularisation,
+    );
     let batch = members.min(4_000);
     let (mut offsets, mut all) = (vec![0], Vec::new());
     let mut excluded = Vec::new();

@@ -142,11 +142,7 @@ kernel! {
 }
 
 #[inline(always)]
-fn score_tile_body(
-    members: &[&[f32]; MEMBERS],
-    tile: &[[f32; TILE]],
-    scores: &mut [[f32; TILE]; MEMBERS],
-) {
+fn score_tile_body(members: &[&[f32]; MEMBERS], tile: &[[f32; TILE]], scores: &mut [[f32; TILE]; MEMBERS]) {
     let rank = tile.len();
     let members = members.map(|member| &member[..rank]);
     let mut sums = [[0.0_f32; TILE]; MEMBERS];

@@ -45,17 +45,14 @@ impl Level {
 macro_rules! kernel {
     ($(#[$doc:meta])* $name:ident = $body:path, ($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)?) => {
         $(#[$doc])*
-        #[allow(clippy::too_many_arguments)]
         pub(crate) fn $name(level: $crate::level::Level, $($arg: $type),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-                #[allow(clippy::too_many_arguments)]
                 fn avx512($($arg: $type),*) $(-> $ret)? {
                     $body($($arg),*)
                 }
                 #[target_feature(enable = "avx2,fma")]
-                #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $type),*) $(-> $ret)? {
                     $body($($arg),*)
                 }

@@ -36,10 +36,13 @@ impl std::error::Error for MatrixError {}
 impl Matrix {
     /// The rows are `entries[offsets[r]..offsets[r + 1]]`: columns below `columns`, ascending, each with a weight
     /// that is positive (preferred) or negative (disliked).
-    pub fn from_rows(columns: usize, offsets: Vec<usize>, entries: Vec<(u32, f32)>) -> Result<Self, MatrixError> {
-        let partition = offsets.first() == Some(&0)
-            && offsets.last() == Some(&entries.len())
-            && offsets.is_sorted();
+    pub fn from_rows(
+        columns: usize,
+        offsets: Vec<usize>,
+        entries: Vec<(u32, f32)>,
+    ) -> Result<Self, MatrixError> {
+        let partition =
+            offsets.first() == Some(&0) && offsets.last() == Some(&entries.len()) && offsets.is_sorted();
         if !partition {
             return Err(MatrixError::Offsets);
         }

@@ -102,7 +102,10 @@ impl<'a> Keeper<'a> {
         }
         for (lane, score) in scores.iter().enumerate() {
             let item = first + lane as u32;
-            if *score > self.threshold && available.contains(item) && self.excluded.binary_search(&item).is_err() {
+            if *score > self.threshold
+                && available.contains(item)
+                && self.excluded.binary_search(&item).is_err()
+            {
                 self.best.push(Scored { item, score: *score });
                 if self.best.len() == 2 * self.k {
                     self.prune();

@@ -104,7 +104,8 @@ fn sum_up(level: Level, base: &[f32], others: &Padded, pairs: &[Pair], ridge: f3
 
 /// Cholesky's method in double precision; zeros where even that finds no solution.
 fn solve_double(matrix: &[f32], right: &[f32], rank: usize, stride: usize, ridge: f64, out: &mut [f32]) {
-    let mut upper: Vec<f64> = (0..rank * rank).map(|at| f64::from(matrix[at / rank * stride + at % rank])).collect();
+    let mut upper: Vec<f64> =
+        (0..rank * rank).map(|at| f64::from(matrix[at / rank * stride + at % rank])).collect();
     let mut x: Vec<f64> = right[..rank].iter().map(|number| f64::from(*number)).collect();
     let largest = (0..rank).map(|k| upper[k * rank + k]).fold(0.0, f64::max);
     // What single precision lost of the sums may leave them indefinite by a few roundings of the largest pivot.

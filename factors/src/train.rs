@@ -109,7 +109,8 @@ pub fn train(
     let mut losses = Vec::with_capacity(options.iterations);
     let all = matrix.members() + matrix.items();
     for iteration in 1..=options.iterations {
-        let mut report = |done: usize, rows: usize| progress(Progress::Solved { iteration, rows: done + rows, of: all });
+        let mut report =
+            |done: usize, rows: usize| progress(Progress::Solved { iteration, rows: done + rows, of: all });
         half_step(matrix, &items, &mut members, options, &mut |rows| report(0, rows))?;
         half_step(&columns, &members, &mut items, options, &mut |rows| report(matrix.members(), rows))?;
         let loss = loss(matrix, &members, &items, options.regularisation);

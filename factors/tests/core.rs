@@ -66,7 +66,8 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 fn residual(side: &ItemSide, pairs: &[Pair], x: &[f32]) -> f64 {
     let Regularisation { alpha0, lambda, nu } = side.regularisation();
     let items = side.factors();
-    let ridge = f64::from(lambda) * (pairs.len() as f64 + f64::from(alpha0) * items.rows() as f64).powf(nu.into());
+    let ridge =
+        f64::from(lambda) * (pairs.len() as f64 + f64::from(alpha0) * items.rows() as f64).powf(nu.into());
     let mut left: Vec<f64> = x.iter().map(|number| ridge * f64::from(*number)).collect();
     let mut add = |weight: f64, y: &[f32]| {
         left.iter_mut().zip(y).for_each(|(left, y)| *left += weight * f64::from(*y));
@@ -120,7 +121,8 @@ fn a_member_alone_first_and_last_in_batches_of_1_7_and_4000_gets_the_same_bits()
     let available = Bitmap::full(items);
     let list = |factors: &[f32], place: usize, count: usize| {
         let others: [u32; 0] = [];
-        let rows: Vec<&[u32]> = (0..count).map(|row| if row == place { &excluded[..] } else { &others[..] }).collect();
+        let rows: Vec<&[u32]> =
+            (0..count).map(|row| if row == place { &excluded[..] } else { &others[..] }).collect();
         let mut best = Vec::new();
         side.select(factors, &rows, &available, 10, &mut best);
         best.swap_remove(place)
@@ -143,7 +145,13 @@ fn a_member_alone_first_and_last_in_batches_of_1_7_and_4000_gets_the_same_bits()
 }
 
 /// The best by scoring everything and sorting.
-fn best_by_sorting(side: &ItemSide, x: &[f32], excluded: &[u32], available: &Bitmap, k: usize) -> Vec<Scored> {
+fn best_by_sorting(
+    side: &ItemSide,
+    x: &[f32],
+    excluded: &[u32],
+    available: &Bitmap,
+    k: usize,
+) -> Vec<Scored> {
     let allowed = |item: &u32| !excluded.contains(item) && available.contains(*item);
     let items = (0..side.items() as u32).filter(allowed);
     let mut all: Vec<Scored> = items.map(|item| Scored { item, score: side.score(x, item) }).collect();
@@ -204,7 +212,8 @@ fn matrix(members: usize, items: usize, seed: u64) -> Matrix {
     let (mut offsets, mut entries) = (vec![0], Vec::new());
     for member in 0..members {
         let count = if member == 3 { items } else { 1 + draw.below(6) };
-        let mut chosen: Vec<u32> = (0..count).map(|_| (draw.below(items) * draw.below(items) / items) as u32).collect();
+        let mut chosen: Vec<u32> =
+            (0..count).map(|_| (draw.below(items) * draw.below(items) / items) as u32).collect();
         if member == 3 {
             chosen = (0..items as u32).collect();
         }
@@ -221,7 +230,8 @@ fn options(threads: usize) -> TrainOptions {
 }
 
 fn trained(matrix: &Matrix, threads: usize) -> Trained {
-    train(matrix, &options(threads), &mut |_| ControlFlow::Continue(())).expect("there is something to train on")
+    train(matrix, &options(threads), &mut |_| ControlFlow::Continue(()))
+        .expect("there is something to train on")
 }
 
 #[test]
@@ -239,7 +249,8 @@ fn folding_a_trained_member_in_gives_its_trained_factor_to_the_bit() {
     let trained = trained(&matrix, 2);
     let side = ItemSide::new(trained.items.clone(), REGULARISATION);
     for member in 0..matrix.members() {
-        let pairs: Vec<Pair> = matrix.row(member).iter().map(|(item, weight)| Pair::from_signed(*item, *weight)).collect();
+        let pairs: Vec<Pair> =
+            matrix.row(member).iter().map(|(item, weight)| Pair::from_signed(*item, *weight)).collect();
         assert_eq!(bits(&fold_in(&side, &pairs)), bits(trained.members.row(member)), "member {member}");
     }
 }
@@ -252,16 +263,16 @@ fn the_loss_falls_with_every_iteration_and_is_the_objective() {
     // The definition, pair by pair over the whole matrix.
     let Regularisation { alpha0, lambda, nu } = REGULARISATION;
     let mut wanted = 0.0;
-    let mut of_item = vec![0; matrix.items()];
+    let mut of_item = vec![0_u32; matrix.items()];
     for member in 0..matrix.members() {
         let x = trained.members.row(member);
-        for item in 0..matrix.items() {
+        for (item, pairs_of_item) in of_item.iter_mut().enumerate() {
             let score = dot(x, trained.items.row(item));
             wanted += f64::from(alpha0) * score * score;
             if let Some((_, weight)) = matrix.row(member).iter().find(|(other, _)| *other as usize == item) {
                 let target = if *weight > 0.0 { 1.0 } else { 0.0 };
                 wanted += f64::from(weight.abs()) * (score - target) * (score - target);
-                of_item[item] += 1;
+                *pairs_of_item += 1;
             }
         }
         let n = matrix.row(member).len() as f64 + f64::from(alpha0) * matrix.items() as f64;

@@ -10,9 +10,11 @@ use crate::serving::list::ListName;
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
 #[command(name = "nearline", version, max_term_width = 110, disable_help_subcommand = true)]
-#[command(after_help = "Start here:\n  nearline demo                       see lists change as events are piped in\n  \
+#[command(
+    after_help = "Start here:\n  nearline demo                       see lists change as events are piped in\n  \
     nearline replay events.jsonl        load a log\n  nearline get MEMBER                 read a list\n\n\
-    Exit codes: 0 done; 1 the answer is no; 2 bad use or a bad input file; 3 the store or a source failed.")]
+    Exit codes: 0 done; 1 the answer is no; 2 bad use or a bad input file; 3 the store or a source failed."
+)]
 pub struct Cli {
     /// The folder that holds records, views and models.
     #[arg(long, global = true, value_name = "DIR", default_value = "nearline-data", env = "NEARLINE_DATA")]
@@ -88,13 +90,17 @@ pub enum Command {
         item: String,
     },
     /// Train a model, from logs or from the records already in the data folder.
-    #[command(after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model")]
+    #[command(
+        after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model"
+    )]
     Train(TrainArgs),
     /// Measure lists on a log: nearline against lists frozen at the split against popularity.
     #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time")]
     Evaluate(EvaluateArgs),
     /// What would be rejected and why; writes nothing.
-    #[command(after_help = "Example:\n  nearline check ratings.csv --map 'member=userId,item=movieId,at=timestamp,time=seconds,kind=\"rate\",value=rating'")]
+    #[command(
+        after_help = "Example:\n  nearline check ratings.csv --map 'member=userId,item=movieId,at=timestamp,time=seconds,kind=\"rate\",value=rating'"
+    )]
     Check {
         /// Where from.
         #[command(flatten)]
@@ -115,7 +121,9 @@ pub enum Command {
         without_key: bool,
     },
     /// Erase a member, with a receipt.
-    #[command(after_help = "Example:\n  nearline forget m1\n\nForgets up to the later of the clock and the member's newest event.")]
+    #[command(
+        after_help = "Example:\n  nearline forget m1\n\nForgets up to the later of the clock and the member's newest event."
+    )]
     Forget {
         /// The member's id.
         member: String,

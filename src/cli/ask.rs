@@ -11,7 +11,13 @@ use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
 
 /// `nearline get`.
-pub fn get(context: &Context, member: &str, list: ListName, offset: usize, limit: usize) -> Result<(), Failure> {
+pub fn get(
+    context: &Context,
+    member: &str,
+    list: ListName,
+    offset: usize,
+    limit: usize,
+) -> Result<(), Failure> {
     let answer = context.serving()?.list(member, list, offset, limit, now_ms())?;
     if context.json {
         return show::json(&answer);
@@ -75,14 +81,24 @@ pub fn popular(
     text += &format!(", epoch {}\n", answer.epoch);
     if answer.items.is_empty() {
         let kinds = serving.counted_kinds()?;
-        text += &format!("none; there are events of: {}\n", if kinds.is_empty() { "no kind".into() } else { kinds.join(", ") });
+        text += &format!(
+            "none; there are events of: {}\n",
+            if kinds.is_empty() { "no kind".into() } else { kinds.join(", ") }
+        );
         return show::text(&text);
     }
     let row = |(place, entry): (usize, &crate::serving::popular::PopularEntry)| {
         let title = entry.title.clone().unwrap_or_default();
         vec![(place + 1).to_string(), show::count(entry.count), entry.item.clone(), title]
     };
-    show::text(&(text + &show::table(&["", "events", "item", "title"], &[0, 1], answer.items.iter().enumerate().map(row))))
+    show::text(
+        &(text
+            + &show::table(
+                &["", "events", "item", "title"],
+                &[0, 1],
+                answer.items.iter().enumerate().map(row),
+            )),
+    )
 }
 
 #[derive(Serialize)]
@@ -177,7 +193,10 @@ pub fn status(context: &Context) -> Result<(), Failure> {
 
 fn status_text(answer: &StatusAnswer) -> String {
     let mut rows = vec![
-        ("data", format!("{}{}", answer.data, if answer.running { ", held by a running nearline" } else { "" })),
+        (
+            "data",
+            format!("{}{}", answer.data, if answer.running { ", held by a running nearline" } else { "" }),
+        ),
         ("epoch", answer.epoch.to_string()),
     ];
     let now = match (answer.now, answer.lag_ms) {
@@ -198,20 +217,34 @@ fn status_text(answer: &StatusAnswer) -> String {
     );
     rows.push(("records", accepted));
     rows.push(("rejected", show::count(counts.rejected)));
-    rows.extend(answer.rejected.iter().map(|(reason, count)| ("", format!("{} {reason}", show::count(*count)))));
+    rows.extend(
+        answer.rejected.iter().map(|(reason, count)| ("", format!("{} {reason}", show::count(*count)))),
+    );
     rows.push(("model", answer.model.clone().unwrap_or_else(|| "none: aggregates only".into())));
     if answer.views_pending {
         rows.push(("views", "lag behind the records: a bulk load or a rebuild is under way".into()));
     }
     let total: u64 = answer.sizes.values().sum();
     rows.push(("on disk", show::bytes(total)));
-    rows.extend(answer.sizes.iter().filter(|(_, size)| **size > 0).map(|(table, size)| {
-        ("", format!("{} {table}", show::bytes(*size)))
-    }));
+    rows.extend(
+        answer
+            .sizes
+            .iter()
+            .filter(|(_, size)| **size > 0)
+            .map(|(table, size)| ("", format!("{} {table}", show::bytes(*size)))),
+    );
     for (place, source) in answer.sources.iter().enumerate() {
         let name = if place == 0 { "sources" } else { "" };
         let at = if source.at_end { "to its end" } else { "so far" };
-        rows.push((name, format!("{}: {} lines, {} read {at}", source.source, show::count(source.lines), show::bytes(source.bytes))));
+        rows.push((
+            name,
+            format!(
+                "{}: {} lines, {} read {at}",
+                source.source,
+                show::count(source.lines),
+                show::bytes(source.bytes)
+            ),
+        ));
     }
     rows.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
 }

@@ -121,7 +121,11 @@ impl Demo<'_> {
                     return Err(Failure::Failed(error));
                 }
                 let took = started.elapsed().as_secs_f64() * 1e3;
-                show::text(&format!("  {}  list current {took:.1} ms later, epoch {}", self.told(event), answer.epoch))?;
+                show::text(&format!(
+                    "  {}  list current {took:.1} ms later, epoch {}",
+                    self.told(event),
+                    answer.epoch
+                ))?;
             }
             show::text(&format!("\nNow {id} gets:"))?;
             self.show_list(&id)?;

@@ -1,5 +1,7 @@
 //! `train` and `evaluate`.
 
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -120,7 +122,11 @@ fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
 }
 
 fn iterations(of: usize) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(of as u64), target);
     let style = ProgressStyle::with_template("{bar:30} {pos} of {len}  {msg}  {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -1,5 +1,7 @@
 //! The command line: what was typed, what it means, and how it is answered.
 
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
+
 pub mod args;
 mod ask;
 mod demo;
@@ -136,6 +138,11 @@ fn answer(cli: Cli) -> Result<(), Failure> {
             demo::bench_log(&out, events, members, items, seed)
         }
     }
+}
+
+/// How an engine runs under a config, without a model: for benchmarks and tests.
+pub fn pipe_options(config: &Config) -> crate::engine::EngineOptions {
+    pipe::engine_options(config, None, None)
 }
 
 /// The wall clock, in milliseconds since 1970.

@@ -1,5 +1,7 @@
 //! `run` and `replay`: pipe sources into the engine.
 
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,8 +72,10 @@ fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Re
         names.push("-".into());
     }
     let sources = sources::open(&names, &options, &known)?;
-    let _socket = socket::serve(&context.folder.socket(), opened.engine.handle(), latest_at)
-        .map_err(|error| Failure::Failed(format!("the socket of the data folder cannot be served: {error}")))?;
+    let _socket =
+        socket::serve(&context.folder.socket(), opened.engine.handle(), latest_at).map_err(|error| {
+            Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
+        })?;
     stop_on_signal(stop.clone())?;
     let bar = progress(&names, how.bulk);
     let started = Instant::now();
@@ -123,11 +127,12 @@ pub fn open_engine(
     workers: Option<usize>,
     bulk: bool,
 ) -> Result<Opened, Failure> {
-    let rocks = RocksOptions { block_cache: config.store.block_cache, write_buffer: config.store.write_buffer };
+    let rocks =
+        RocksOptions { block_cache: config.store.block_cache, write_buffer: config.store.write_buffer };
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
     let standing = Standing::of(&*store)?;
     let model = match (model, &standing.model) {
-        (Some(path), _) => Some(adopt(folder, path)?),
+        (Some(path), _) => Some(adopt(folder, config, path)?),
         (None, Some(version)) => Some(load(&folder.model(version))?),
         (None, None) => None,
     };
@@ -185,8 +190,13 @@ impl ModelSource for Numbered {
 }
 
 /// Loads a model, and keeps a copy in the data folder, so that answers and `verify` need nothing from elsewhere.
-fn adopt(folder: &Folder, path: &Path) -> Result<Model, Failure> {
-    let model = load(path)?;
+/// Item factors of Spark MLlib are taken with the config's weights and regularisation.
+fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure> {
+    let model = if Model::is_spark(path) {
+        Model::from_spark(path, &config.kinds, &config.train).map_err(|error| Failure::Use(error.to_string()))?
+    } else {
+        load(path)?
+    };
     let own = folder.model(&model.manifest.version);
     if let Some(models) = own.parent() {
         std::fs::create_dir_all(models)?;
@@ -195,11 +205,12 @@ fn adopt(folder: &Folder, path: &Path) -> Result<Model, Failure> {
     Ok(model)
 }
 
+/// Loads one of our models.
 pub fn load(path: &Path) -> Result<Model, Failure> {
     Model::load(path).map_err(|error| Failure::Use(error.to_string()))
 }
 
-/// Sends all batches of all sources to the engine, side by side.
+/// Sends all batches of all sources to the engine, source by source.
 fn pump(
     sources: Vec<Box<dyn Source>>,
     handle: &Handle,
@@ -252,7 +263,11 @@ fn progress(names: &[String], bulk: bool) -> ProgressBar {
     }
     let size = |name: &String| size_of(Path::new(name));
     let total = names.iter().map(size).sum();
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(total), target);
     let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}  {msg}  {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -264,7 +279,11 @@ fn size_of(path: &Path) -> u64 {
         return meta.len();
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).filter(|meta| meta.is_file()).map(|meta| meta.len()).sum()
+    entries
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(|meta| meta.is_file())
+        .map(|meta| meta.len())
+        .sum()
 }
 
 /// The first interrupt or terminate lets what was read be committed; a second one ends at once.

@@ -45,14 +45,22 @@ pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
         let counts: BTreeMap<_, _> = reasons.iter().map(|(reason, (count, _))| (reason, count)).collect();
         show::json(&serde_json::json!({"accepted": taken, "rejected": rejected, "reasons": counts}))?;
     } else {
-        let mut text = format!("{} records would be taken, {} lines rejected\n", show::count(taken), show::count(rejected));
+        let mut text = format!(
+            "{} records would be taken, {} lines rejected\n",
+            show::count(taken),
+            show::count(rejected)
+        );
         for (reason, (count, examples)) in &reasons {
             text += &format!("{} {reason}\n", show::count(*count));
             text.extend(examples.iter().map(|example| format!("  {example}\n")));
         }
         show::text(&text)?;
     }
-    if rejected == 0 { Ok(()) } else { Err(Failure::No(format!("{} lines would be rejected", show::count(rejected)))) }
+    if rejected == 0 {
+        Ok(())
+    } else {
+        Err(Failure::No(format!("{} lines would be rejected", show::count(rejected))))
+    }
 }
 
 /// `nearline verify`.
@@ -72,7 +80,8 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
                        this one to make them anew";
         return Err(Failure::Use(message.into()));
     }
-    let model = standing.model.as_ref().map(|version| pipe::load(&context.folder.model(version))).transpose()?;
+    let model =
+        standing.model.as_ref().map(|version| pipe::load(&context.folder.model(version))).transpose()?;
     let comparison = Arc::new(Comparison::new(stored.clone()));
     let options = EngineOptions {
         key: context.folder.key()?,

@@ -86,7 +86,10 @@ mod tests {
 
     #[test]
     fn numbers_read_as_a_person_writes_them() {
-        assert_eq!([count(0), count(999), count(1_000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [count(0), count(999), count(1_000), count(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
         assert_eq!([bytes(999), bytes(1_500), bytes(2_000_000)], ["999 B", "1.5 kB", "2.0 MB"]);
         assert_eq!([age(5), age(61_000), age(7_300_000)], ["5 ms", "61 s", "2 h"]);
         assert_eq!(time(1_767_323_045_000), "2026-01-02T03:04:05Z");

@@ -5,8 +5,8 @@
 //! lists are made by. That part is hashed into the store ([`Config::meaning_hash`]), since a view made under
 //! another meaning is another view. The rest says how to run, and changes nothing that is stored.
 
-mod kinds;
 pub mod columns;
+mod kinds;
 mod meant;
 mod number;
 mod place;

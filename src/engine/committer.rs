@@ -1,14 +1,16 @@
 //! The committer: one thread that turns what came out of an epoch into one write, and says when it is on disk.
 //!
 //! An epoch is whole or absent: its records, changed view entries and source offsets go into one synced
-//! transaction. Only while the folder is marked as pending, inside a bulk load or a rebuild, may view entries be
-//! written ahead of it, since whoever finds that mark makes the views anew.
+//! transaction. Only while the folder is marked as pending, inside a bulk load or a rebuild, may records and view
+//! entries be written ahead of it: records that are read again change nothing, and whoever finds that mark makes the
+//! views anew.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
@@ -24,8 +26,14 @@ use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, CellKey, RecordKind, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 
-/// How many counts are loaded at a time at the end of a bulk load.
+/// How many counts of a pending folder are loaded at a time.
 const CELLS: usize = 131_072;
+/// How many records of a bulk load are loaded at a time.
+const GATHERED: usize = 131_072;
+/// How long gathered epochs wait for more.
+const GATHER: Duration = Duration::from_millis(50);
+/// How long the committer waits where it has nothing to do.
+const FOREVER: Duration = Duration::from_secs(3_600);
 /// Lists of a pending folder are written ahead of their epoch, those of so many members at a time: tens of megabytes.
 const AHEAD: usize = 16_384;
 
@@ -34,7 +42,7 @@ const AHEAD: usize = 16_384;
 pub enum Mode {
     /// All in one synced write.
     Whole,
-    /// The same inside a bulk load: the views lag behind until the epoch that ends it.
+    /// Inside a bulk load: records are loaded, then offsets written. The views lag behind until the last epoch.
     Bulk,
     /// Ends a bulk load: view entries may be written ahead, the rest in one synced write that lifts the mark.
     EndBulk,
@@ -87,7 +95,7 @@ pub enum ToCommit {
         /// How many members have been met.
         members: usize,
     },
-    /// What the views are made with from now on, and the folder's key.
+    /// What the views are made with from now on.
     Made {
         /// The hash of the config's meaning.
         meaning: [u8; 32],
@@ -188,6 +196,32 @@ pub struct Committer {
     pub rejected: Option<RejectedLog>,
     /// Where to say how far it is.
     pub committed: Arc<Committed>,
+    /// Epochs of a bulk load that came out whole and are not on disk yet.
+    pub gathered: Vec<WholeEpoch>,
+    /// How many records they have.
+    pub gathered_records: usize,
+}
+
+/// An epoch that came out whole.
+pub struct WholeEpoch {
+    epoch: Epoch,
+    records: Box<EpochRecords>,
+    deltas: Vec<Delta>,
+    lists: Vec<Delta>,
+    members: usize,
+}
+
+impl WholeEpoch {
+    /// Whether the epoch takes out or changes what is in the store. In a bulk load it is then committed by itself and
+    /// in one write, since tables are loaded one after the other.
+    fn takes_out(&self) -> bool {
+        let takes_out = |effect: &RecordEffect| !matches!(effect, RecordEffect::Refused(_));
+        !self.records.tombstones.is_empty()
+            || self.deltas.iter().any(|delta| match delta {
+                Delta::Records(effects) => effects.iter().any(takes_out),
+                _ => false,
+            })
+    }
 }
 
 /// An epoch that is not on disk yet.
@@ -209,8 +243,13 @@ impl Committer {
         self.committed.publish(start.epoch, start.counts);
         // Invariant: the epochs after the committed one of which something is known.
         let mut open: BTreeMap<Epoch, OpenEpoch> = BTreeMap::new();
-        while let Ok(message) = told.recv() {
-            if let Err(failure) = self.take(message, &mut open, &mut writer) {
+        loop {
+            let done = match told.recv_timeout(if self.gathered.is_empty() { FOREVER } else { GATHER }) {
+                Ok(message) => self.take(message, &mut open, &mut writer),
+                Err(RecvTimeoutError::Timeout) => self.commit_gathered(&mut writer),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(failure) = done {
                 tracing::error!(%failure, "nothing is committed any more");
                 self.committed.fail(failure);
                 return;
@@ -252,7 +291,7 @@ impl Committer {
                     && entry.get().done == self.workers
                 {
                     let epoch = *entry.key();
-                    self.commit(epoch, entry.remove(), writer)?;
+                    self.finish_epoch(epoch, entry.remove(), writer)?;
                 }
             }
             ToCommit::Made { meaning, model } => writer.made = Some((meaning, model)),
@@ -269,76 +308,116 @@ impl Committer {
         ahead.commit(true)
     }
 
-    fn commit(&mut self, epoch: Epoch, open: OpenEpoch, writer: &mut Writer) -> Result<(), StoreError> {
+    /// Commits an epoch that came out whole. Epochs of a bulk load are gathered first: the more records are sorted
+    /// together, the fewer files there are.
+    fn finish_epoch(&mut self, epoch: Epoch, open: OpenEpoch, writer: &mut Writer) -> Result<(), StoreError> {
         let (records, mode) = open.records.expect("an epoch's records come before it is fed");
-        if mode == Mode::Discard {
-            self.committed.publish(epoch, writer.counts);
-            return Ok(());
+        let whole =
+            WholeEpoch { epoch, records, deltas: open.deltas, lists: open.lists, members: open.members };
+        match mode {
+            Mode::Discard => self.committed.publish(epoch, writer.counts),
+            Mode::Whole => self.commit_whole(&whole, writer)?,
+            Mode::Bulk => {
+                let alone = whole.takes_out();
+                if alone {
+                    self.commit_gathered(writer)?;
+                }
+                self.gathered_records += whole.records.slots.len();
+                self.gathered.push(whole);
+                if alone || self.gathered_records >= GATHERED {
+                    self.commit_gathered(writer)?;
+                }
+            }
+            Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild => {
+                self.gathered.push(whole);
+                self.load(mode, writer)?;
+            }
         }
-        let with_records = matches!(mode, Mode::Whole | Mode::Bulk | Mode::EndBulk);
+        Ok(())
+    }
+
+    /// One epoch in one synced write.
+    fn commit_whole(&mut self, epoch: &WholeEpoch, writer: &mut Writer) -> Result<(), StoreError> {
+        self.reject(&epoch.records, writer);
+        let mut change = self.store.begin();
+        self.write_records(epoch, writer, &mut *change)?;
+        let mut cells = Vec::new();
+        epoch.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
+        writer.write_cells(&held::newest(cells), &mut *change);
+        epoch.deltas.iter().for_each(|delta| writer.write_view(delta, &mut *change));
+        write_offsets(&epoch.records, &mut *change);
+        writer.write_made(&mut *change);
+        self.close(epoch.epoch, change, true, writer)
+    }
+
+    fn commit_gathered(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
+        if self.gathered.is_empty() { Ok(()) } else { self.load(Mode::Bulk, writer) }
+    }
+
+    /// Loads what was gathered, and commits the last of the gathered epochs.
+    ///
+    /// Records are on disk before the offsets that say so. What a crash leaves of them is read again, which changes
+    /// nothing, and the mark sees to the views.
+    fn load(&mut self, mode: Mode, writer: &mut Writer) -> Result<(), StoreError> {
+        let gathered = std::mem::take(&mut self.gathered);
+        self.gathered_records = 0;
+        let Some(last) = gathered.last().map(|epoch| epoch.epoch) else { return Ok(()) };
+        let with_records = matches!(mode, Mode::Bulk | Mode::EndBulk);
+        self.mark_pending(writer)?;
         if with_records {
-            self.reject(&records, writer);
+            gathered.iter().for_each(|epoch| self.reject(&epoch.records, writer));
         }
         let mut change = self.store.begin();
-        if mode.loads() {
-            self.mark_pending(writer)?;
-            // Records are on disk before the offsets that say so. What a crash leaves of them is read again, which
-            // changes nothing, and the mark sees to the views.
-            let mut load = self.store.begin_load();
+        let mut load = self.store.begin_load();
+        for epoch in gathered {
             if with_records {
-                let effects = Effects::of(&open.deltas);
-                // Tables are loaded one after the other. What takes something out of one for the sake of another goes
-                // into one write with the offsets.
-                let whole = !effects.removed.is_empty() || !effects.forgot.is_empty();
-                let records_go_to = if whole { &mut change } else { &mut load };
-                self.write_records(&records, &effects, writer, &mut **records_go_to)?;
+                let records_go_to = if epoch.takes_out() { &mut change } else { &mut load };
+                self.write_records(&epoch, writer, &mut **records_go_to)?;
                 // The catalogue is kept nowhere else.
-                let items = open.deltas.iter().filter(|delta| matches!(delta, Delta::Items(_)));
+                let items = epoch.deltas.iter().filter(|delta| matches!(delta, Delta::Items(_)));
                 items.for_each(|delta| writer.write_view(delta, &mut *change));
+                write_offsets(&epoch.records, &mut *change);
             }
-            open.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
-            load.commit(true)?;
-            writer.held.hold(open.deltas);
-            if mode.ends() {
-                self.write_held(writer, &mut *change)?;
-            }
-        } else {
-            self.write_records(&records, &Effects::of(&open.deltas), writer, &mut *change)?;
-            let mut cells = Vec::new();
-            open.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
-            writer.write_cells(&held::newest(cells), &mut *change);
-            open.deltas.iter().for_each(|delta| writer.write_view(delta, &mut *change));
+            epoch.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
+            writer.held.hold(epoch.deltas);
         }
-        if with_records {
-            writer.counts.members = writer.counts.members.max(open.members as u64);
-            write_offsets(&records, &mut *change);
+        load.commit(true)?;
+        if with_records && writer.held.cells() >= CELLS {
+            self.write_cells(writer)?;
         }
-        match mode {
-            Mode::EndBulk | Mode::EndRebuild => {
-                change.delete(Table::Meta, meta::PENDING);
-                writer.pending = false;
-                writer.write_made(&mut *change);
-            }
-            Mode::Whole => writer.write_made(&mut *change),
-            Mode::Discard | Mode::Bulk | Mode::Rebuild => {}
+        if mode.ends() {
+            self.write_cells(writer)?;
+            writer.held.take_views().iter().for_each(|delta| writer.write_view(delta, &mut *change));
+            change.delete(Table::Meta, meta::PENDING);
+            writer.pending = false;
+            writer.write_made(&mut *change);
         }
+        self.close(last, change, mode != Mode::Rebuild, writer)
+    }
+
+    /// Writes the epoch's number with the rest of its change, and says that it is on disk.
+    fn close(
+        &self,
+        epoch: Epoch,
+        mut change: Box<dyn Transaction + '_>,
+        synced: bool,
+        writer: &Writer,
+    ) -> Result<(), StoreError> {
         change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
         let counts = serde_json::to_vec(&writer.counts).unwrap_or_default();
         change.put(Table::Meta, meta::COUNTS, &counts);
-        change.commit(mode != Mode::Rebuild)?;
+        change.commit(synced)?;
         self.committed.publish(epoch, writer.counts);
         Ok(())
     }
 
-    /// Writes what was held back while the folder was pending.
-    fn write_held(&self, writer: &mut Writer, change: &mut dyn Transaction) -> Result<(), StoreError> {
-        let (cells, views) = writer.held.take();
-        for some in cells.chunks(CELLS) {
+    /// Writes the counts that were held back while the folder was pending.
+    fn write_cells(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        for some in writer.held.take_cells().chunks(CELLS) {
             let mut load = self.store.begin_load();
             writer.write_cells(some, &mut *load);
             load.commit(true)?;
         }
-        views.iter().for_each(|delta| writer.write_view(delta, change));
         Ok(())
     }
 
@@ -371,15 +450,17 @@ impl Committer {
     /// Writes an epoch's records, but for those that changed nothing, and what its forgets leave.
     fn write_records(
         &self,
-        records: &EpochRecords,
-        effects: &Effects,
+        epoch: &WholeEpoch,
         writer: &mut Writer,
         change: &mut dyn Transaction,
     ) -> Result<(), StoreError> {
+        let WholeEpoch { records, deltas, members, .. } = epoch;
+        writer.counts.members = writer.counts.members.max(*members as u64);
+        let effects = Effects::of(deltas);
         writer.counts.accepted += records.slots.len() as u64;
         writer.write_slots(records, &effects.refused, &effects.forgot, change);
-        for (member, digest) in &effects.removed {
-            writer.delete_event(*member, *digest, change);
+        for (member, digest) in effects.removed {
+            writer.delete_event(member, digest, change);
         }
         self.write_imported(&records.tombstones, change)?;
         // After the imported ones: what the graph says of a member holds those of the member already.
@@ -431,7 +512,8 @@ impl Committer {
             })?;
             prefix.pop();
         }
-        let tombstone = TombstoneValue { forget: gone.forgotten, ids: gone.ids.clone(), events: gone.events.clone() };
+        let tombstone =
+            TombstoneValue { forget: gone.forgotten, ids: gone.ids.clone(), events: gone.events.clone() };
         let digest = self.key.member(name);
         change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
         Ok(())
@@ -498,7 +580,16 @@ struct Writer {
 
 impl Writer {
     fn new(names: AllNames, counts: Counts, trimmed: i64) -> Self {
-        Writer { names, counts, trimmed, pending: false, made: None, held: Held::default(), key: Vec::new(), value: Vec::new() }
+        Writer {
+            names,
+            counts,
+            trimmed,
+            pending: false,
+            made: None,
+            held: Held::default(),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
     }
 
     fn write_made(&mut self, change: &mut dyn Transaction) {
@@ -524,22 +615,27 @@ impl Writer {
                 continue;
             }
             let bytes = records.bytes(slot);
-            let digest = formats::digest_bytes(slot.digest);
             let forgotten = !forgot.is_empty() && forgot.contains_key(&Member(slot.member));
-            // Events are nearly all there is, and need no more of their normal form than whose they are.
-            let member = |names: &AllNames| names.members[slot.member as usize].clone();
             match records::type_of(bytes) {
                 RecordType::Event => {
-                    let member = member(&self.names);
-                    formats::record_key(&member, RecordKind::Event, &digest, &mut self.key);
-                    formats::event_value(&member, bytes, &mut self.value);
+                    formats::event_entry(
+                        RecordKind::Event,
+                        bytes,
+                        slot.digest,
+                        &mut self.key,
+                        &mut self.value,
+                    );
                     change.put(Table::Records, &self.key, &self.value);
                     self.counts.live_events += 1;
                 }
                 RecordType::Retract if !forgotten => {
-                    let member = member(&self.names);
-                    formats::record_key(&member, RecordKind::Retract, &digest, &mut self.key);
-                    formats::event_value(&member, bytes, &mut self.value);
+                    formats::event_entry(
+                        RecordKind::Retract,
+                        bytes,
+                        slot.digest,
+                        &mut self.key,
+                        &mut self.value,
+                    );
                     change.put(Table::Records, &self.key, &self.value);
                 }
                 RecordType::Retract => {}

@@ -34,10 +34,20 @@ impl Held {
         }
     }
 
-    /// The newest counts, sorted, and the newest of the other views.
-    pub fn take(&mut self) -> (Vec<(Cell, u64)>, Vec<Delta>) {
-        let Held { cells, now, trending, .. } = std::mem::take(self);
-        (newest(cells), now.into_iter().chain(trending).collect())
+    /// How many counts there are; some cells may have several.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The newest counts, sorted.
+    pub fn take_cells(&mut self) -> Vec<(Cell, u64)> {
+        self.thinned = 0;
+        newest(std::mem::take(&mut self.cells))
+    }
+
+    /// The newest of the other views.
+    pub fn take_views(&mut self) -> Vec<Delta> {
+        self.now.take().into_iter().chain(self.trending.take()).collect()
     }
 }
 
@@ -46,7 +56,9 @@ pub fn add_cells(delta: &Delta, cells: &mut Vec<(Cell, u64)>) {
     let Delta::Popularity(updates) = delta else { return };
     let first = cells.len();
     // A count that changes comes as an update of −1 for what it was and of +1 for what it is.
-    cells.extend(updates.iter().filter(|(_, _, diff)| *diff > 0).map(|(cell, count, _)| (*cell, *count as u64)));
+    cells.extend(
+        updates.iter().filter(|(_, _, diff)| *diff > 0).map(|(cell, count, _)| (*cell, *count as u64)),
+    );
     if cells.len() - first < updates.len() {
         let mut now: Vec<Cell> = cells[first..].iter().map(|(cell, _)| *cell).collect();
         now.sort_unstable();

@@ -233,7 +233,8 @@ impl Ingest {
             }
             Record::Trim { at } => {
                 for (worker, feed) in self.feeds.iter_mut().enumerate() {
-                    let op = Op { member: Member(0), seq: NO_SEQ, route: worker as u32, action: Action::Trim(at) };
+                    let op =
+                        Op { member: Member(0), seq: NO_SEQ, route: worker as u32, action: Action::Trim(at) };
                     feed.ops.push(op);
                 }
             }
@@ -309,7 +310,8 @@ impl Ingest {
 
     fn import_tombstone(&mut self, member: &str, body: &str) -> Result<(), (Reason, String)> {
         let refused = |detail: String| (Reason::Tombstone, detail);
-        let digest = hex::<16>(member).ok_or_else(|| refused("`member` is not 32 hexadecimal digits".into()))?;
+        let digest =
+            hex::<16>(member).ok_or_else(|| refused("`member` is not 32 hexadecimal digits".into()))?;
         let body: TombstoneBody = serde_json::from_str(body).map_err(|error| refused(error.to_string()))?;
         if body.key != self.key.fingerprint() {
             let detail = "was made under the key of another data folder; put that export's `key` line first, into \
@@ -318,9 +320,8 @@ impl Ingest {
         }
         let tombstone = body.into_value().ok_or_else(|| refused("a digest is not hexadecimal".into()))?;
         self.records.tombstones.push((digest, tombstone.clone()));
-        let met = (0..self.members.len() as u32).find(|number| {
-            self.key.member(self.members.name(*number)) == digest
-        });
+        let met = (0..self.members.len() as u32)
+            .find(|number| self.key.member(self.members.name(*number)) == digest);
         match met {
             Some(number) => self.wake(Member(number), tombstone),
             None => self.remember(digest, tombstone),
@@ -329,12 +330,14 @@ impl Ingest {
     }
 
     fn import_key(&mut self, key: &str) -> Result<(), (Reason, String)> {
-        let key = hex::<32>(key).ok_or_else(|| (Reason::Key, "`key` is not 64 hexadecimal digits".to_owned()))?;
+        let key =
+            hex::<32>(key).ok_or_else(|| (Reason::Key, "`key` is not 64 hexadecimal digits".to_owned()))?;
         if key == *self.key.bytes() {
             return Ok(());
         }
         if !self.pristine {
-            let detail = "this folder has records under a key of its own; import into an empty folder".to_owned();
+            let detail =
+                "this folder has records under a key of its own; import into an empty folder".to_owned();
             return Err((Reason::Key, detail));
         }
         self.key = DigestKey::new(key);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nearline_dataflows::graph::Meaning;
 use nearline_dataflows::members::Control;
 use nearline_dataflows::model::Model;
@@ -38,11 +38,14 @@ use recover::Standing;
 use workers::{Feed, Workers};
 
 /// Batches that may wait to be taken: enough to keep the workers busy, few enough to bound memory.
-const WAITING_BATCHES: usize = 8;
-/// Epochs that may be under way at once: one at the workers, one at the committer.
+const WAITING_BATCHES: usize = 4;
+/// Changes that may wait to be committed: batches of lists are large. The committer waits for nobody, so whoever waits
+/// for it goes on.
+const WAITING_DELTAS: usize = 32;
+/// From so many epochs under way on the open one may outgrow its size: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
-/// How many records an epoch of a bulk load has at least: the more, the better they are sorted for the store.
-const BULK: usize = 65_536;
+/// How many records an epoch of a bulk load has. The committer gathers several for the store.
+const BULK: usize = 32_768;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
 const GROWTH: usize = 4;
 
@@ -59,7 +62,9 @@ pub enum EngineError {
     #[error("the workers could not be started: {0}")]
     Workers(String),
     /// A part of the engine ended before its time.
-    #[error("a worker of the pipeline has stopped; see the messages above, and start again: what was acknowledged is kept")]
+    #[error(
+        "a worker of the pipeline has stopped; see the messages above, and start again: what was acknowledged is kept"
+    )]
     Stopped,
     /// The key of the folder could not be kept.
     #[error("the key {} could not be written: {message}", .path.display())]
@@ -76,10 +81,7 @@ pub trait ModelSource {
     /// The model's version.
     fn version(&self) -> &str;
     /// The model with its items numbered; `number` is called in the order of the items' ids.
-    fn numbered(
-        &self,
-        number: &mut dyn FnMut(&str) -> nearline_dataflows::types::Item,
-    ) -> Model;
+    fn numbered(&self, number: &mut dyn FnMut(&str) -> nearline_dataflows::types::Item) -> Model;
 }
 
 /// How an engine runs.
@@ -217,7 +219,7 @@ fn run(
     let standing = Standing::of(records)?;
     let pristine = standing.epoch == 0;
     let mut ingest = Ingest::new(options.key.clone(), &options.kind_names, options.workers, pristine);
-    let (to_commit, commits) = unbounded();
+    let (to_commit, commits) = bounded(WAITING_DELTAS);
     let committer = Committer {
         store: store.clone(),
         names: ingest.names(),
@@ -225,6 +227,8 @@ fn run(
         workers: options.workers,
         rejected: options.rejected.take(),
         committed: committed.clone(),
+        gathered: Vec::new(),
+        gathered_records: 0,
     };
     let start = standing.clone();
     let committing = std::thread::Builder::new()
@@ -286,7 +290,8 @@ impl Pipeline<'_> {
         let version = model.as_ref().map(|model| model.version().to_owned());
         let empty = standing.epoch == 0;
         let same = standing.meaning == Some(self.options.meaning_hash) && standing.model == version;
-        let rebuild = self.options.rebuild || (!empty && (standing.pending || !same));
+        // A load that was broken off in the first epoch leaves records of no epoch.
+        let rebuild = self.options.rebuild || standing.pending || (!empty && !same);
         self.send(ToCommit::Made { meaning: self.options.meaning_hash, model: version })?;
         if rebuild {
             let mut mark = store.begin();
@@ -294,18 +299,22 @@ impl Pipeline<'_> {
             mark.commit(true)?;
             Table::VIEWS.into_iter().try_for_each(|table| store.clear(table))?;
             let mut clean = store.begin();
-            [formats::meta::NOW, formats::meta::TRENDING].iter().for_each(|key| clean.delete(Table::Meta, key));
+            [formats::meta::NOW, formats::meta::TRENDING]
+                .iter()
+                .for_each(|key| clean.delete(Table::Meta, key));
             clean.commit(true)?;
         }
         recover::tombstones(records, &mut |digest, tombstone| {
             self.ingest.remember(digest, tombstone);
             Ok(())
         })?;
-        let (mode, control) = if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
+        let (mode, control) =
+            if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
         let mut live = 0;
         recover::records::<EngineError>(records, standing, &mut |batch| {
             if rebuild {
-                live += batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count() as u64;
+                live +=
+                    batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count() as u64;
             }
             self.ingest.take(&Arc::new(batch), 0, usize::MAX);
             self.ingest.records = EpochRecords::default();
@@ -380,7 +389,8 @@ impl Pipeline<'_> {
     fn room(&self) -> usize {
         let records = self.ingest.records.slots.len();
         let busy = self.epoch - self.committed.epoch() >= UNDER_WAY;
-        let size = if self.options.bulk { self.options.epoch_records.max(BULK) } else { self.options.epoch_records };
+        let size =
+            if self.options.bulk { self.options.epoch_records.max(BULK) } else { self.options.epoch_records };
         // An epoch of a few records was asked for in order to see each by itself.
         let most = if busy && size >= 1024 && !self.options.bulk { size * GROWTH } else { size };
         most.saturating_sub(records)

@@ -38,9 +38,9 @@ impl Standing {
             get(key)?.map(|value| formats::decode_i64(key, &value)).transpose()
         };
         let counts = get(meta::COUNTS)?.map(|value| serde_json::from_slice(&value));
-        let counts = counts.transpose().map_err(|error| {
-            formats::damaged(Table::Meta, meta::COUNTS, &error.to_string())
-        })?;
+        let counts = counts
+            .transpose()
+            .map_err(|error| formats::damaged(Table::Meta, meta::COUNTS, &error.to_string()))?;
         Ok(Standing {
             epoch: integer(meta::EPOCH)?.map_or(0, |epoch| epoch as u64),
             counts: counts.unwrap_or_default(),
@@ -59,7 +59,8 @@ pub fn tombstones(
     show: &mut dyn FnMut([u8; 16], TombstoneValue) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     each(store, Table::Tombstones, &mut |key, value| {
-        let digest = key.try_into().map_err(|_| formats::damaged(Table::Tombstones, key, "has a wrong key"))?;
+        let digest =
+            key.try_into().map_err(|_| formats::damaged(Table::Tombstones, key, "has a wrong key"))?;
         show(digest, formats::decode_tombstone(key, value)?)
     })
 }

@@ -106,7 +106,8 @@ pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
     let start = sources::Place::default();
     sources::decode_lines(records.as_bytes(), start, latest_at, &mut Decoder::default(), &mut batch);
     response.accepted = batch.len() as u64;
-    response.rejected = batch.rejected.iter().map(|line| format!("line {}: {}", line.line, line.detail)).collect();
+    response.rejected =
+        batch.rejected.iter().map(|line| format!("line {}: {}", line.line, line.detail)).collect();
     match handle.submit(batch) {
         Ok(epoch) => response.epoch = epoch,
         Err(error) => response.error = Some(error.to_string()),
@@ -123,7 +124,8 @@ pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
         }
         Err(error) => return Err(error),
     };
-    let mut request = serde_json::to_vec(&Request { records: records.to_owned() }).map_err(io::Error::other)?;
+    let mut request =
+        serde_json::to_vec(&Request { records: records.to_owned() }).map_err(io::Error::other)?;
     request.push(b'\n');
     stream.write_all(&request)?;
     let mut line = String::new();

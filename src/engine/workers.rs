@@ -17,8 +17,8 @@ use super::EngineError;
 use super::committer::ToCommit;
 use super::ingest::WorkerFeed;
 
-/// How many epochs may wait at a worker: one that is worked on and one that is ready.
-const WAITING: usize = 2;
+/// How many epochs may wait at a worker while it works on another.
+const WAITING: usize = 1;
 /// How long an idle worker sleeps where nobody wakes it.
 const IDLE: Duration = Duration::from_secs(1);
 

@@ -47,10 +47,24 @@ pub enum TrainError {
     /// The pairs are not sound, which they are by construction.
     #[error("cannot train: {0}; this is a fault of Nearline, please report it")]
     Matrix(#[from] MatrixError),
+    /// Regularisation left nothing.
+    #[error(
+        "cannot train: with lambda {lambda} and nu {nu} every factor shrinks to nothing, and all lists would be alike; \
+         give a smaller `lambda`"
+    )]
+    Vanished {
+        /// The strength of regularisation.
+        lambda: f32,
+        /// Its power of the number of pairs.
+        nu: f32,
+    },
     /// Factors that are no numbers.
     #[error("cannot train: {0}; a greater `lambda` keeps factors small")]
     Diverged(String),
 }
+
+/// Item factors of numbers smaller than this throughout hold nothing: the first ones are about 0.1 / √rank.
+const VANISHED: f32 = 1e-4;
 
 /// Trains a model on all live events. `progress` is told of each iteration.
 pub fn train(
@@ -86,6 +100,9 @@ pub fn train_on(
         ControlFlow::Continue(())
     };
     let trained = nearline_factors::train(&data.matrix()?, &how, &mut tell)?;
+    if trained.items.as_slice().iter().all(|number| number.abs() < VANISHED) {
+        return Err(TrainError::Vanished { lambda, nu });
+    }
     let manifest = Manifest {
         format: FORMAT,
         version: String::new(),

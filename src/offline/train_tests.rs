@@ -82,3 +82,11 @@ fn a_log_without_a_signal_is_refused() {
     let error = train(&live, &config.kinds, &config.train, &mut |_| {}).unwrap_err();
     assert!(matches!(error, TrainError::NoSignal { events: 2 }), "{error}");
 }
+
+#[test]
+fn a_lambda_that_leaves_nothing_of_the_factors_is_refused() {
+    let mut config = Config::default();
+    (config.train.rank, config.train.iterations, config.train.lambda) = (4, 8, 1_000.0);
+    let error = train(&some_log(&config), &config.kinds, &config.train, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("give a smaller `lambda`"), "{error}");
+}

@@ -40,6 +40,9 @@ pub struct Entry {
     pub title: Option<String>,
 }
 
+/// Why there is no stored list; no reason where trending is what was asked for.
+type NoList = Option<&'static str>;
+
 /// A list, and how fresh it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListAnswer {
@@ -94,13 +97,12 @@ impl Serving {
     }
 
     /// The stored list, or why there is none; no reason where trending is what was asked for.
-    #[allow(clippy::type_complexity)]
     fn stored(
         &self,
         member: &str,
         list: ListName,
         wanted: usize,
-    ) -> Result<Result<Vec<Entry>, Option<&'static str>>, ServingError> {
+    ) -> Result<Result<Vec<Entry>, NoList>, ServingError> {
         let key = member.as_bytes();
         let table = match list {
             ListName::TopPicks => Table::TopPicks,

@@ -80,7 +80,9 @@ impl Serving {
         }
         let model = Model::load(&self.folder.model(version))?;
         let Some(index) = model.index_of(item) else {
-            answer.kept_out.push("the item is not in the model: it had no signal when the model was trained".into());
+            answer
+                .kept_out
+                .push("the item is not in the model: it had no signal when the model was trained".into());
             return Ok(answer);
         };
         let Some(factor) = self.store.get(Table::Factors, member.as_bytes())? else {
@@ -98,7 +100,13 @@ impl Serving {
         Ok(answer)
     }
 
-    fn parts(&self, past: &Past, model: &Model, side: &ItemSide, index: u32) -> Result<Vec<Part>, ServingError> {
+    fn parts(
+        &self,
+        past: &Past,
+        model: &Model,
+        side: &ItemSide,
+        index: u32,
+    ) -> Result<Vec<Part>, ServingError> {
         let transform = model.transform();
         let mut pairs: Vec<(Pair, &str)> = past
             .states()
@@ -113,7 +121,8 @@ impl Serving {
         let mut parts = Vec::new();
         for ((_, item), adds) in pairs.iter().zip(side.explain(&solved, index)) {
             if adds != 0.0 {
-                let events: Vec<&PastEvent> = past.events.iter().filter(|event| event.item == *item).collect();
+                let events: Vec<&PastEvent> =
+                    past.events.iter().filter(|event| event.item == *item).collect();
                 self.share_out(&events, f64::from(adds), &mut parts)?;
             }
         }
@@ -147,7 +156,10 @@ fn rules(past: &Past, item: &str, withdrawn: bool) -> Vec<String> {
         (past.events.is_empty(), "the member is unknown: no live event"),
         (withdrawn, "the item is withdrawn from the catalogue"),
         (state.is_some_and(|state| state.hidden), "the member hides the item"),
-        (state.is_some_and(|state| state.signal < 0), "the member dislikes the item: the signal is below zero"),
+        (
+            state.is_some_and(|state| state.signal < 0),
+            "the member dislikes the item: the signal is below zero",
+        ),
         (state.is_some_and(|state| state.seen), "the member has seen the item"),
     ];
     rules.iter().filter(|(holds, _)| *holds).map(|(_, rule)| (*rule).to_owned()).collect()

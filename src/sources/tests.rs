@@ -332,7 +332,7 @@ fn what_cannot_be_opened_says_so() {
     let read = read(&path, &options());
     assert!(read.errors[0].contains("`user`: is no column of ours"), "{:?}", read.errors);
     let map = "member=usr,item=item,kind=kind,at=at";
-    let read = super::tests::read(&path, &mapped(map));
+    let read = tests::read(&path, &mapped(map));
     assert!(
         read.errors[0].contains("no column is called `usr`; the columns are user, item"),
         "{:?}",
@@ -623,7 +623,7 @@ fn online_retail_reads_by_its_recipe() {
     assert_eq!(count_by(&read, item), 3_684);
     let cancelled = read.lines().iter().filter(|line| line.contains("\"value\":-")).count();
     assert_eq!(cancelled, 8_905);
-    let catalogue = super::tests::read(&path, &recipe("online-retail.md", "type=item"));
+    let catalogue = tests::read(&path, &recipe("online-retail.md", "type=item"));
     assert_eq!((catalogue.rejected.len(), count_by(&catalogue, item)), (0, 3_684));
     assert!(catalogue.lines().iter().all(|line| line.contains("\"title\":")));
 }

@@ -1,7 +1,7 @@
 //! Keys and values of the store, as docs/formats.md specifies them. A change here bumps [`FORMAT`].
 //!
 //! Ids in the middle of a key are led by their length less one; integers in keys are big-endian, so that they
-//! sort. Every value is led by the version of its format.
+//! sort. Every value is led by the version of its format, but for those of `offsets` and the plain ones of `meta`.
 
 use super::StoreError;
 use super::Table;
@@ -82,12 +82,23 @@ pub fn digest_bytes(digest: [u64; 2]) -> [u8; 16] {
     bytes
 }
 
-/// The value of an event or a retraction by fields: its normal form without the type and the member, which the
-/// key holds.
-pub fn event_value(member: &str, normal: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    out.push(VALUE);
-    out.extend_from_slice(&normal[2 + member.len()..]);
+/// The key and the value of an event or of a retraction by fields, from its normal form: the member leads the key,
+/// the type is in the key, and what is left is the value.
+pub fn event_entry(
+    kind: RecordKind,
+    normal: &[u8],
+    digest: [u64; 2],
+    key: &mut Vec<u8>,
+    value: &mut Vec<u8>,
+) {
+    let member_end = usize::from(normal[1]) + 3;
+    key.clear();
+    key.extend_from_slice(&normal[1..member_end]);
+    key.push(kind.byte());
+    key.extend_from_slice(&digest_bytes(digest));
+    value.clear();
+    value.push(VALUE);
+    value.extend_from_slice(&normal[member_end..]);
 }
 
 /// The value of a key that says all by itself.
@@ -197,7 +208,9 @@ pub fn encode_item(at: i64, withdrawn: bool, body: &str, out: &mut Vec<u8>) {
 
 /// An entry of `items`: `at`, whether withdrawn, and the body.
 pub fn decode_item<'a>(key: &[u8], value: &'a [u8]) -> Result<(i64, bool, &'a str), StoreError> {
-    let parse = |rest: &mut Reader<'a>| Some((rest.i64()?, rest.u8()? != 0, std::str::from_utf8(rest.take_rest()).ok()?));
+    let parse = |rest: &mut Reader<'a>| {
+        Some((rest.i64()?, rest.u8()? != 0, std::str::from_utf8(rest.take_rest()).ok()?))
+    };
     Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::Items, key, "cannot be read"))
 }
 
@@ -256,9 +269,10 @@ pub fn encode_count(mut count: u64, out: &mut Vec<u8>) {
 /// Reads a count.
 pub fn decode_count(key: &[u8], value: &[u8]) -> Result<u64, StoreError> {
     let parse = |rest: &mut Reader<'_>| {
-        rest.take_rest().iter().rev().try_fold(0_u64, |count, digit| {
-            count.checked_mul(128)?.checked_add(u64::from(digit & 0x7f))
-        })
+        rest.take_rest()
+            .iter()
+            .rev()
+            .try_fold(0_u64, |count, digit| count.checked_mul(128)?.checked_add(u64::from(digit & 0x7f)))
     };
     Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::Popularity, key, "cannot be read"))
 }
@@ -339,7 +353,8 @@ fn entries<'a, T>(
 
 /// Reads a big-endian i64 of `meta`.
 pub fn decode_i64(key: &[u8], value: &[u8]) -> Result<i64, StoreError> {
-    let bytes = value.try_into().map_err(|_| damaged(Table::Meta, key, "is not an integer of eight bytes"))?;
+    let bytes =
+        value.try_into().map_err(|_| damaged(Table::Meta, key, "is not an integer of eight bytes"))?;
     Ok(i64::from_be_bytes(bytes))
 }
 

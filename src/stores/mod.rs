@@ -93,7 +93,9 @@ pub enum StoreError {
         known: u32,
     },
     /// Bytes that are not what they should be.
-    #[error("{table} in the store is damaged at key {key}: {what}; restore the folder from a backup, or replay the logs into a new one")]
+    #[error(
+        "{table} in the store is damaged at key {key}: {what}; restore the folder from a backup, or replay the logs into a new one"
+    )]
     Damaged {
         /// The table.
         table: &'static str,

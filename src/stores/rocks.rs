@@ -66,13 +66,15 @@ impl RocksStore {
             return Err(StoreError::Empty(data.to_owned()));
         }
         let scratch = tempfile::tempdir().map_err(|error| failed("make a scratch folder", data, error))?;
-        let (mut db_options, families) = tuned(RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() });
+        let (mut db_options, families) =
+            tuned(RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() });
         db_options.create_if_missing(false);
         db_options.create_missing_column_families(false);
         // A secondary must keep every file open: the writer may delete files that it still reads.
         db_options.set_max_open_files(-1);
-        let db = DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
-            .map_err(|error| failed("be opened for reading", data, error))?;
+        let db =
+            DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
+                .map_err(|error| failed("be opened for reading", data, error))?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
         Ok(RocksStore { db, path: data.to_owned(), _scratch: Some(scratch) })
     }
@@ -166,7 +168,7 @@ impl Store for RocksStore {
 
     fn clear(&self, table: Table) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        // No key is as long as this: ids are at most 256 bytes.
+        // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
         batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
         self.db.write(batch).map_err(|error| self.failed("be cleared", error))
     }
@@ -248,10 +250,7 @@ impl Sorted {
             entry.head = u64::from_be_bytes(head);
         }
         entries.sort_unstable_by(|a, b| {
-            a.head
-                .cmp(&b.head)
-                .then_with(|| self.key(a).cmp(self.key(b)))
-                .then_with(|| a.start.cmp(&b.start))
+            a.head.cmp(&b.head).then_with(|| self.key(a).cmp(self.key(b))).then_with(|| a.start.cmp(&b.start))
         });
         self.entries = entries;
     }

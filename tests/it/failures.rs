@@ -159,3 +159,35 @@ proptest! {
         prop_assert_eq!(live(&*store), live(&*plain));
     }
 }
+
+#[test]
+fn a_bulk_load_keeps_no_retraction_of_a_member_it_then_forgets() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let options = EngineOptions { bulk: true, epoch_records: 1, ..options(1) };
+    let engine = Engine::start(store.clone(), store.clone(), options).unwrap();
+    let records = [
+        r#"{"member":"ann","item":"a","kind":"play","at":1000,"id":"e1"}"#,
+        r#"{"type":"retract","member":"ann","id":"e1"}"#,
+        r#"{"type":"retract","member":"ann","item":"b","kind":"play","at":3000}"#,
+        r#"{"type":"forget","member":"ann","at":2000}"#,
+    ];
+    // An epoch of a bulk load holds a great many records: this closes it after each.
+    for record in records {
+        engine.handle().submit(batch(&[record.to_owned()])).unwrap();
+    }
+    engine.finish().unwrap();
+    let mut left = 0;
+    let count = &mut |_: &[u8], _: &[u8]| {
+        left += 1;
+        ControlFlow::Continue(())
+    };
+    store.scan(Table::Records, &[], &[], count).unwrap();
+    assert_eq!(left, 0);
+    let mut kept = 0;
+    let count = &mut |_: &[u8], _: &[u8]| {
+        kept += 1;
+        ControlFlow::Continue(())
+    };
+    store.scan(Table::Tombstones, &[], &[], count).unwrap();
+    assert_eq!(kept, 1);
+}

@@ -25,7 +25,7 @@ pub(super) fn evaluate(
     options: &Train,
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Report, EvaluateError> {
-    let held_out = |member: Member| hash(seed, live.members.name(member.0), "") % ONE_IN == 0;
+    let held_out = |member: Member| hash(seed, live.members.name(member.0), "").is_multiple_of(ONE_IN);
     let keep = |member: Member, _: &Event| !held_out(member);
     let data = Dataset::new(live, &table.kinds, transform(options.transform), keep);
     let (model, _) = train_on(live, &data, table, options, &mut |done| progress(Stage::Training(done)))?;

@@ -38,29 +38,44 @@ pub fn ndcg(list: &[Item], relevant: &[Item], k: usize) -> f64 {
     gained / best
 }
 
-/// Gathers the lists of one column: a mean for each member, and then the mean of those.
+/// Gathers the lists of one column.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    members: Vec<[f64; 3]>,
-    moments: usize,
-    sums: [f64; 3],
+    members: Vec<Sums>,
+    current: Sums,
     shown: HashSet<Item>,
+}
+
+/// The figures of one member's lists, summed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    moments: usize,
+    figures: [f64; 3],
+}
+
+/// Whose every list, or who, counts the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weighing {
+    /// Every list.
+    Lists,
+    /// Every member, however many lists it was shown.
+    Members,
 }
 
 impl Tally {
     /// A list, and what was to be found in it; there must be something.
     pub fn add(&mut self, list: &[Item], relevant: &[Item]) {
-        self.moments += 1;
         let figures = [recall(list, relevant, 20), ndcg(list, relevant, 20), ndcg(list, relevant, DEPTH)];
-        self.sums.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
+        self.current.moments += 1;
+        self.current.figures.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
         self.shown.extend(list.iter().take(20));
     }
 
     /// The lists so far were one member's, and the next are another's.
     pub fn end_member(&mut self) {
-        if self.moments > 0 {
-            self.members.push(self.sums.map(|sum| sum / self.moments as f64));
-            (self.moments, self.sums) = (0, [0.0; 3]);
+        let sums = std::mem::take(&mut self.current);
+        if sums.moments > 0 {
+            self.members.push(sums);
         }
     }
 
@@ -75,9 +90,22 @@ impl Tally {
         self.members.len()
     }
 
+    /// How many lists there are.
+    pub fn lists(&self) -> usize {
+        self.members.iter().map(|member| member.moments).sum()
+    }
+
     /// The means.
-    pub fn metrics(&self, items_in_model: usize) -> Metrics {
-        let mean = |which: usize| mean(self.members.iter().map(|member| member[which]));
+    pub fn metrics(&self, items_in_model: usize, weighing: Weighing) -> Metrics {
+        let mean = |which: usize| {
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for member in &self.members {
+                let weight = member.weight(weighing);
+                sum += weight * member.figures[which];
+                weights += weight * member.moments as f64;
+            }
+            if weights > 0.0 { sum / weights } else { 0.0 }
+        };
         Metrics {
             recall_20: mean(0),
             ndcg_20: mean(1),
@@ -86,29 +114,42 @@ impl Tally {
         }
     }
 
-    /// By how much NDCG@20 is above that of `other` for the same members, and the standard error of that.
-    pub fn gain_over(&self, other: &Tally) -> Gain {
-        let differences: Vec<f64> =
-            self.members.iter().zip(&other.members).map(|(mine, other)| mine[1] - other[1]).collect();
-        let mean_gain = mean(differences.iter().copied());
-        let squares = mean(differences.iter().map(|difference| (difference - mean_gain).powi(2)));
-        let freedom = differences.len().saturating_sub(1).max(1) as f64;
-        Gain { ndcg_20: mean_gain, standard_error: (squares / freedom).sqrt() }
+    /// By how much NDCG@20 is above that of `other` for the same lists, and the standard error of that: members are
+    /// taken for independent of each other, and the lists of one member are not.
+    pub fn gain_over(&self, other: &Tally, weighing: Weighing) -> Gain {
+        let pairs = || self.members.iter().zip(&other.members);
+        let difference = |(mine, other): (&Sums, &Sums)| {
+            let weight = mine.weight(weighing);
+            (weight * (mine.figures[1] - other.figures[1]), weight * mine.moments as f64)
+        };
+        let (sum, weights) = pairs().map(difference).fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
+        if weights == 0.0 {
+            return Gain::default();
+        }
+        let gain = sum / weights;
+        let squares: f64 = pairs().map(difference).map(|(sum, weight)| (sum - weight * gain).powi(2)).sum();
+        let members = self.members.len() as f64;
+        let correction = if members > 1.0 { members / (members - 1.0) } else { 0.0 };
+        Gain { ndcg_20: gain, standard_error: (correction * squares).sqrt() / weights }
     }
 }
 
-/// A difference of NDCG@20, member by member.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Gain {
-    /// The mean over members.
-    pub ndcg_20: f64,
-    /// The standard error of that mean.
-    pub standard_error: f64,
+impl Sums {
+    fn weight(&self, weighing: Weighing) -> f64 {
+        match weighing {
+            Weighing::Lists => 1.0,
+            Weighing::Members => 1.0 / self.moments as f64,
+        }
+    }
 }
 
-fn mean(figures: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = figures.len().max(1) as f64;
-    figures.sum::<f64>() / count
+/// A difference of NDCG@20.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// The difference of the means.
+    pub ndcg_20: f64,
+    /// The standard error of that difference.
+    pub standard_error: f64,
 }
 
 #[cfg(test)]
@@ -145,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_member_counts_the_same_however_many_moments_it_has() {
+    fn lists_count_the_same_or_members_do() {
         let (found, missed) = (items(&[1]), items(&[2]));
         let mut tally = Tally::default();
         (0..9).for_each(|_| tally.add(&found, &items(&[1])));
@@ -153,8 +194,10 @@ mod tests {
         tally.add(&missed, &items(&[1]));
         tally.end_member();
         tally.end_member();
-        let metrics = tally.metrics(8);
-        assert_eq!((metrics.recall_20, metrics.ndcg_20, metrics.coverage), (0.5, 0.5, 0.25));
+        let by_member = tally.metrics(8, Weighing::Members);
+        assert_eq!((by_member.recall_20, by_member.ndcg_20, by_member.coverage), (0.5, 0.5, 0.25));
+        assert_eq!(tally.metrics(8, Weighing::Lists).ndcg_20, 0.9);
+        assert_eq!((tally.members(), tally.lists()), (2, 10));
     }
 
     #[test]
@@ -167,8 +210,22 @@ mod tests {
             stale.end_member();
         }
         // Differences 1, 0, 1, 0: mean 1/2, sample variance 1/3, error √(1/3 ÷ 4).
-        let gain = fresh.gain_over(&stale);
-        assert_eq!(gain.ndcg_20, 0.5);
-        assert!(close(gain.standard_error, (1.0 / 12f64).sqrt()));
+        for weighing in [Weighing::Lists, Weighing::Members] {
+            let gain = fresh.gain_over(&stale, weighing);
+            assert_eq!(gain.ndcg_20, 0.5);
+            assert!(close(gain.standard_error, (1.0 / 12f64).sqrt()), "{gain:?}");
+        }
+        // A fifth member with three lists that gained 1 each: 5 of 7 lists did, and the squared deviations of the
+        // members' sums are 2 (2/7)² + 2 (5/7)² + (3 − 15/7)².
+        for _ in 0..3 {
+            fresh.add(&items(&[1]), &items(&[1]));
+            stale.add(&items(&[2]), &items(&[1]));
+        }
+        fresh.end_member();
+        stale.end_member();
+        let gain = fresh.gain_over(&stale, Weighing::Lists);
+        assert!(close(gain.ndcg_20, 5.0 / 7.0), "{gain:?}");
+        let squares = (2.0 * 4.0 + 2.0 * 25.0 + 36.0) / 49.0;
+        assert!(close(gain.standard_error, (1.25f64 * squares).sqrt() / 7.0), "{gain:?}");
     }
 }

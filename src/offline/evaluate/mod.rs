@@ -1,6 +1,6 @@
 //! How good the lists are: part of the log trains a model, the rest says what should have been listed.
 //!
-//! Two protocols, [`time`] and [`members`]; docs/evaluation.md says what each measures, what counts as found, and
+//! Two protocols, `time` and `members`; docs/evaluation.md says what each measures, what counts as found, and
 //! where the measures come from. The lists are made by the same functions that the graph uses.
 
 mod lists;
@@ -9,12 +9,13 @@ pub mod metrics;
 mod moments;
 mod report;
 mod spread;
+mod table;
 mod time;
 
 use crate::config::{KindTable, Train};
 
 pub use metrics::{Gain, Metrics};
-pub use report::{Group, Report, Row, Tested, Trained};
+pub use report::{Columns, Group, Report, Row, Tested, Trained};
 
 use super::live::LiveSet;
 use super::train::{Progress, TrainError};
@@ -98,3 +99,5 @@ pub fn evaluate(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trial_tests;

@@ -1,9 +1,8 @@
-//! What an evaluation found, as JSON and as a table.
+//! What an evaluation found, as JSON.
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{Gain, Metrics, Tally};
+use super::metrics::{Gain, Metrics, Tally, Weighing};
 use crate::config::Train;
 use crate::offline::manifest::{Counts, Transform};
 use crate::offline::train::transform;
@@ -86,15 +85,26 @@ pub struct Row {
     pub group: Group,
     /// How many members.
     pub members: usize,
+    /// How many moments, each of which asked for a list.
+    pub moments: usize,
+    /// The means over moments: every list counts the same.
+    pub by_moment: Columns,
+    /// The means over members: every member counts the same, however many moments it had.
+    pub by_member: Columns,
+}
+
+/// The figures of the lists that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Columns {
     /// Lists from all events before the moment.
     pub nearline: Metrics,
     /// Lists from the factor as it was at the split.
     pub frozen: Option<Metrics>,
     /// The most popular items as of the split.
     pub popularity: Metrics,
-    /// Nearline less frozen, member by member.
+    /// Nearline less frozen.
     pub gain_over_frozen: Option<Gain>,
-    /// Nearline less popularity, member by member.
+    /// Nearline less popularity.
     pub gain_over_popularity: Gain,
 }
 
@@ -137,14 +147,19 @@ impl Tallies {
 
     /// The row of a group. Without frozen lists that column stays empty.
     pub fn row(&self, group: Group, with_frozen: bool, items_in_model: usize) -> Row {
+        let columns = |weighing| Columns {
+            nearline: self.nearline.metrics(items_in_model, weighing),
+            frozen: with_frozen.then(|| self.frozen.metrics(items_in_model, weighing)),
+            popularity: self.popularity.metrics(items_in_model, weighing),
+            gain_over_frozen: with_frozen.then(|| self.nearline.gain_over(&self.frozen, weighing)),
+            gain_over_popularity: self.nearline.gain_over(&self.popularity, weighing),
+        };
         Row {
             group,
             members: self.nearline.members(),
-            nearline: self.nearline.metrics(items_in_model),
-            frozen: with_frozen.then(|| self.frozen.metrics(items_in_model)),
-            popularity: self.popularity.metrics(items_in_model),
-            gain_over_frozen: with_frozen.then(|| self.nearline.gain_over(&self.frozen)),
-            gain_over_popularity: self.nearline.gain_over(&self.popularity),
+            moments: self.nearline.lists(),
+            by_moment: columns(Weighing::Lists),
+            by_member: columns(Weighing::Members),
         }
     }
 }
@@ -158,93 +173,9 @@ impl Trained {
     }
 }
 
-impl Group {
-    fn title(self) -> &'static str {
-        match self {
-            Group::All => "all",
-            Group::Known => "known before the split",
-            Group::Others => "the others",
-            Group::OthersFromTheirEvents => "the others, from their own events",
-            Group::HeldOut => "held out",
-        }
-    }
-}
-
 impl Report {
     /// The row of a group.
     pub fn row(&self, group: Group) -> Option<&Row> {
         self.rows.iter().find(|row| row.group == group)
-    }
-
-    /// The report as a table, with what it was made from above and what was gained below.
-    pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header(["members", "", "lists", "recall@20", "NDCG@20", "NDCG@100", "coverage"]);
-        let numbers = table.column_iter_mut().enumerate().filter(|(place, _)| *place != 0 && *place != 2);
-        for (_, column) in numbers {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        for row in &self.rows {
-            let lists = [
-                ("nearline", Some(&row.nearline)),
-                ("frozen", row.frozen.as_ref()),
-                ("popularity", Some(&row.popularity)),
-            ];
-            for (place, (name, metrics)) in lists.into_iter().enumerate() {
-                let Some(metrics) = metrics else { continue };
-                let (title, members) = if place == 0 {
-                    (row.group.title(), row.members.to_string())
-                } else {
-                    ("", String::new())
-                };
-                table.add_row([
-                    title.to_owned(),
-                    members,
-                    name.to_owned(),
-                    format!("{:.4}", metrics.recall_20),
-                    format!("{:.4}", metrics.ndcg_20),
-                    format!("{:.4}", metrics.ndcg_100),
-                    format!("{:.1} %", 100.0 * metrics.coverage),
-                ]);
-            }
-        }
-        format!("{}\n{table}\n{}", self.head(), self.gains())
-    }
-
-    fn head(&self) -> String {
-        let Trained { counts, rank, iterations, alpha0, lambda, nu, .. } = &self.trained;
-        let Tested { events, members, known, others, moments, relevant, not_in_model } = self.tested;
-        let split = self.split_at.as_ref().map_or(String::new(), |at| format!(", split at {at}"));
-        let who = match self.split_at {
-            Some(_) => format!("{members} members: {known} known before the split, {others} not"),
-            None => format!("{members} members held out"),
-        };
-        format!(
-            "protocol {}{split}\ntrained on {} events of {} members and {} items (rank {rank}, {iterations} iterations, \
-             alpha0 {alpha0}, lambda {lambda}, nu {nu})\ntested on {events} events of {who}; {relevant} items to be \
-             found at {moments} moments, {not_in_model} of them not in the model",
-            self.protocol, counts.events, counts.members, counts.items,
-        )
-    }
-
-    fn gains(&self) -> String {
-        let gain = |row: &Row, what: &str, gain: &Gain, base: f64| {
-            let percent =
-                if base > 0.0 { format!(", {:+.1} %", 100.0 * gain.ndcg_20 / base) } else { String::new() };
-            let Gain { ndcg_20, standard_error } = gain;
-            format!(
-                "{}: nearline over {what} {ndcg_20:+.4} NDCG@20 (± {standard_error:.4}{percent})\n",
-                row.group.title()
-            )
-        };
-        let mut text = String::new();
-        for row in self.rows.iter().filter(|row| row.group != Group::Others) {
-            if let (Some(over), Some(frozen)) = (&row.gain_over_frozen, &row.frozen) {
-                text += &gain(row, "frozen", over, frozen.ndcg_20);
-            }
-            text += &gain(row, "popularity", &row.gain_over_popularity, row.popularity.ndcg_20);
-        }
-        text
     }
 }

@@ -42,11 +42,11 @@ fn lists_that_follow_a_change_of_taste_beat_frozen_ones() {
     let (config, live) = two_tastes();
     let report =
         evaluate(&live, &config.kinds, &options(Protocol::Time(Split::At(5_000))), &mut |_| {}).unwrap();
-    let known = report.row(Group::Known).unwrap();
+    let known = report.row(Group::Known).unwrap().by_moment;
     let frozen = known.frozen.unwrap();
     assert_eq!((report.tested.members, report.tested.known, report.tested.moments), (2, 2, 24));
     assert!(known.nearline.ndcg_20 > 1.5 * frozen.ndcg_20, "{known:?}");
-    assert!(report.row(Group::All).unwrap().gain_over_frozen.unwrap().ndcg_20 > 0.0);
+    assert!(report.row(Group::All).unwrap().by_member.gain_over_frozen.unwrap().ndcg_20 > 0.0);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_member_without_a_frozen_list_has_popularity_in_every_column() {
     let live = log(&config, &lines);
     let split = options(Protocol::Time(Split::At(10)));
     let report = evaluate(&live, &config.kinds, &split, &mut |_| {}).unwrap();
-    let others = report.row(Group::Others).unwrap();
+    let others = report.row(Group::Others).unwrap().by_moment;
     assert_eq!(others.nearline, others.popularity);
     assert_eq!(others.frozen, Some(others.popularity));
     assert_eq!((report.tested.known, report.tested.others), (1, 1));
@@ -70,7 +70,35 @@ fn a_member_without_a_frozen_list_has_popularity_in_every_column() {
     let expected = (1.0 + 1.0 / 3f64.log2()) / 2.0;
     assert!((others.popularity.ndcg_20 - expected).abs() < 1e-12, "{others:?}");
     // `c` is not in the model and counts as missed.
-    assert_eq!((report.tested.not_in_model, report.row(Group::Known).unwrap().nearline.recall_20), (1, 0.0));
+    assert_eq!(
+        (report.tested.not_in_model, report.row(Group::Known).unwrap().by_moment.nearline.recall_20),
+        (1, 0.0)
+    );
+}
+
+#[test]
+fn what_new_members_gain_shows_in_a_row_of_its_own_and_in_no_other() {
+    // Half of the old members like one taste, half the other; the new ones go through the second taste.
+    let config = Config::default();
+    let old = (0..40)
+        .flat_map(|member| (0..12).map(move |step| (member, member % 2, (member / 2 + step) % 30, step)));
+    let new = (40..44)
+        .flat_map(|member| (0..12).map(move |step| (member, 1, (7 * member + step) % 30, 5_000 + step)));
+    let told: Vec<(String, String, i64)> = old
+        .chain(new)
+        .map(|(member, taste, item, at)| (format!("m{member:02}"), format!("taste{taste}-{item:02}"), at))
+        .collect();
+    let lines: Vec<Line<'_>> =
+        told.iter().map(|(member, item, at)| (member.as_str(), item.as_str(), "like", *at, 1.0)).collect();
+    let split = options(Protocol::Time(Split::At(5_000)));
+    let report = evaluate(&log(&config, &lines), &config.kinds, &split, &mut |_| {}).unwrap();
+    let columns = |group| report.row(group).unwrap().by_moment;
+    let own = columns(Group::OthersFromTheirEvents);
+    assert!(own.nearline.ndcg_20 > own.popularity.ndcg_20, "{own:?}");
+    for group in [Group::Others, Group::All] {
+        assert_eq!(columns(group).nearline, own.popularity, "{group:?}");
+        assert_eq!(columns(group).gain_over_frozen, Some(Gain::default()), "{group:?}");
+    }
 }
 
 #[test]
@@ -104,8 +132,8 @@ fn members_that_were_held_out_are_found_by_what_they_did() {
     let report =
         evaluate(&live, &config.kinds, &options(Protocol::Members { seed: 1 }), &mut |_| {}).unwrap();
     let row = report.row(Group::HeldOut).unwrap();
-    assert!(row.members > 0 && row.frozen.is_none());
-    assert!(row.nearline.ndcg_20 > row.popularity.ndcg_20, "{row:?}");
+    assert!(row.members > 0 && row.by_moment.frozen.is_none());
+    assert!(row.by_moment.nearline.ndcg_20 > row.by_moment.popularity.ndcg_20, "{row:?}");
 }
 
 #[test]

@@ -96,8 +96,7 @@ proptest! {
 
 #[test]
 fn the_newest_version_of_an_item_holds_and_at_equal_times_the_greater() {
-    let version =
-        |at, body, withdrawn| Record::Item(crate::records::ItemVersion { item: "i", at, body, withdrawn });
+    let version = |at, body, withdrawn| Record::Item(ItemVersion { item: "i", at, body, withdrawn });
     let mut versions = [
         version(5, r#"{"title":"B"}"#, true),
         version(5, r#"{"title":"A"}"#, false),

@@ -299,9 +299,9 @@ proptest! {
             "{space}{{\"member\":\"{member}\",{space}\"item\":\"i\",\"kind\"{space}:\"k\",\"at\":{at},\
              \"context\":{context}{space},\"value\":{value}{space}}}"
         );
-        let (mut scratch, mut full) = (super::context::Context::default(), Batch::new("full".into()));
-        let outcome = super::full::decode(&line, i64::MAX, &mut super::context::Context::default(), &mut full);
-        if let Some(event) = super::fast::event(&line, &mut scratch) {
+        let (mut scratch, mut full) = (context::Context::default(), Batch::new("full".into()));
+        let outcome = full::decode(&line, i64::MAX, &mut context::Context::default(), &mut full);
+        if let Some(event) = fast::event(&line, &mut scratch) {
             let mut normal = Vec::new();
             records::encode(&Record::Event(event), &mut normal);
             prop_assert!(outcome.is_ok(), "{} {:?}", line, outcome);
@@ -321,5 +321,5 @@ proptest! {
 #[test]
 fn the_usual_event_goes_the_fast_way() {
     let line = r#"{"member":"m104","item":"i2291","kind":"play","value":0.83,"at":"2026-01-02T03:04:05Z","context":{"country":"US"}}"#;
-    assert!(super::fast::event(line, &mut super::context::Context::default()).is_some());
+    assert!(fast::event(line, &mut context::Context::default()).is_some());
 }

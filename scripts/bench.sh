@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs the benchmarks and prints their table. Arguments: how many events, how many runs of each, a folder to work in.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+cargo bench --profile release --locked --quiet --bench pipeline -- "$@"
