@@ -86,7 +86,7 @@ impl Histories {
     /// Applies the records of one epoch; the order among them does not matter.
     pub fn apply(&mut self, ops: &mut Vec<Op>) -> Applied {
         let mut applied = Applied::default();
-        self.trim(ops, &mut applied);
+        let trimmed = self.refuse_trimmed(ops, &mut applied);
         ops.sort_unstable_by_key(|op| (op.member, op.seq));
         let mut actions: Vec<(u32, Action)> = Vec::new();
         for of_member in ops.chunk_by(|a, b| a.member == b.member) {
@@ -99,26 +99,21 @@ impl Histories {
             self.histories[member.index()].apply(&actions, &mut self.effects);
             self.note(member, &mut applied);
         }
+        // Last, so that what a trim tells the store of a member holds all that the epoch retracts.
+        self.trim(trimmed, &mut applied);
         applied.changed.sort_unstable();
         applied.changed.dedup();
         self.move_newest(&applied);
         applied
     }
 
-    /// Applies the trims among `ops`, and refuses what they cover.
-    fn trim(&mut self, ops: &mut Vec<Op>, applied: &mut Applied) {
+    /// Takes the trims out of `ops`, and refuses what they cover; says up to where everything is forgotten.
+    fn refuse_trimmed(&self, ops: &mut Vec<Op>, applied: &mut Applied) -> i64 {
         let trims = ops.iter().filter_map(|op| match op.action {
             Action::Trim(at) => Some(at),
             _ => None,
         });
         let trimmed = trims.fold(self.trimmed, i64::max);
-        if trimmed > self.trimmed {
-            self.trimmed = trimmed;
-            for number in 0..self.histories.len() {
-                self.histories[number].trim(trimmed, &mut self.effects);
-                self.note(Member(number as u32), applied);
-            }
-        }
         ops.retain(|op| match op.action {
             Action::Trim(_) => false,
             Action::Add(event) | Action::Retract(event) if event.at() <= trimmed => {
@@ -128,6 +123,18 @@ impl Histories {
             Action::RetractDigest(_, at) => at > trimmed,
             _ => true,
         });
+        trimmed
+    }
+
+    /// Takes out what a trim covers.
+    fn trim(&mut self, at: i64, applied: &mut Applied) {
+        if at > self.trimmed {
+            self.trimmed = at;
+            for number in 0..self.histories.len() {
+                self.histories[number].trim(at, &mut self.effects);
+                self.note(Member(number as u32), applied);
+            }
+        }
     }
 
     /// Moves what happened to one history into what happened to all.

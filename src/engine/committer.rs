@@ -104,6 +104,8 @@ pub enum ToCommit {
     },
     /// The folder's key has changed, by an import.
     Key(DigestKey),
+    /// How many live events were read back: a bulk load that was broken off may have left more than were counted.
+    Live(u64),
 }
 
 /// Counts of records since the folder was made.
@@ -209,6 +211,19 @@ pub struct WholeEpoch {
     members: usize,
 }
 
+impl WholeEpoch {
+    /// Whether the epoch takes out or changes what is in the store. In a bulk load it is then committed by itself and
+    /// in one write, since tables are loaded one after the other.
+    fn takes_out(&self) -> bool {
+        let takes_out = |effect: &RecordEffect| !matches!(effect, RecordEffect::Refused(_));
+        !self.records.tombstones.is_empty()
+            || self.deltas.iter().any(|delta| match delta {
+                Delta::Records(effects) => effects.iter().any(takes_out),
+                _ => false,
+            })
+    }
+}
+
 /// An epoch that is not on disk yet.
 #[derive(Default)]
 struct OpenEpoch {
@@ -286,6 +301,7 @@ impl Committer {
                 change.commit(true)?;
                 self.key = key;
             }
+            ToCommit::Live(events) => writer.counts.live_events = events,
         }
         Ok(())
     }
@@ -307,15 +323,17 @@ impl Committer {
             Mode::Discard => self.committed.publish(epoch, writer.counts),
             Mode::Whole => self.commit_whole(&whole, writer)?,
             Mode::Bulk => {
-                self.load_before_forget(&whole, writer)?;
+                let alone = whole.takes_out();
+                if alone {
+                    self.commit_gathered(writer)?;
+                }
                 self.gathered_records += whole.records.slots.len();
                 self.gathered.push(whole);
-                if self.gathered_records >= GATHERED {
+                if alone || self.gathered_records >= GATHERED {
                     self.commit_gathered(writer)?;
                 }
             }
             Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild => {
-                self.load_before_forget(&whole, writer)?;
                 self.gathered.push(whole);
                 self.load(mode, writer)?;
             }
@@ -335,14 +353,6 @@ impl Committer {
         write_offsets(&epoch.records, &mut *change);
         writer.write_made(&self.key.fingerprint(), &mut *change);
         self.close(epoch.epoch, change, true, writer)
-    }
-
-    /// A forget looks in the store for what it must erase, so what was gathered before it must be there.
-    fn load_before_forget(&mut self, epoch: &WholeEpoch, writer: &mut Writer) -> Result<(), StoreError> {
-        if effects(&epoch.deltas).any(|effect| matches!(effect, RecordEffect::Forgot(..))) {
-            self.commit_gathered(writer)?;
-        }
-        Ok(())
     }
 
     fn commit_gathered(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
@@ -366,12 +376,14 @@ impl Committer {
         let mut load = self.store.begin_load();
         for epoch in gathered {
             if with_records {
-                self.write_records(&epoch, writer, &mut *load)?;
+                let records_go_to = if epoch.takes_out() { &mut change } else { &mut load };
+                self.write_records(&epoch, writer, &mut **records_go_to)?;
+                // The catalogue is kept nowhere else.
+                let items = epoch.deltas.iter().filter(|delta| matches!(delta, Delta::Items(_)));
+                items.for_each(|delta| writer.write_view(delta, &mut *change));
                 write_offsets(&epoch.records, &mut *change);
             }
-            // The catalogue is a record as much as events are: it is kept nowhere else.
-            let items = epoch.deltas.iter().filter(|delta| with_records && matches!(delta, Delta::Items(_)));
-            epoch.lists.iter().chain(items).for_each(|delta| writer.write_view(delta, &mut *load));
+            epoch.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
             writer.held.hold(epoch.deltas);
         }
         load.commit(true)?;
@@ -449,26 +461,39 @@ impl Committer {
     ) -> Result<(), StoreError> {
         let WholeEpoch { records, deltas, members, .. } = epoch;
         writer.counts.members = writer.counts.members.max(*members as u64);
-        let mut refused = HashSet::new();
-        let mut removed: Vec<(Member, [u64; 2])> = Vec::new();
-        let mut forgot: HashMap<Member, Gone> = HashMap::new();
-        for effect in effects(deltas) {
-            match effect {
-                RecordEffect::Refused(seq) => drop(refused.insert(*seq)),
-                RecordEffect::Removed(member, digest) => removed.push((*member, *digest)),
-                RecordEffect::Forgot(member, gone) => drop(forgot.insert(*member, (**gone).clone())),
-            }
-        }
+        let effects = Effects::of(deltas);
         writer.counts.accepted += records.slots.len() as u64;
-        writer.write_slots(records, &refused, &forgot, change);
-        for (member, digest) in removed {
+        writer.write_slots(records, &effects.refused, &effects.forgot, change);
+        for (member, digest) in effects.removed {
             writer.delete_event(member, digest, change);
         }
-        for (member, gone) in &forgot {
+        self.write_imported(&records.tombstones, change)?;
+        // After the imported ones: what the graph says of a member holds those of the member already.
+        for (member, gone) in &effects.forgot {
             self.write_forgotten(*member, gone, writer, change)?;
         }
-        for (digest, tombstone) in &records.tombstones {
-            change.put(Table::Tombstones, digest, &formats::encode_tombstone(tombstone));
+        Ok(())
+    }
+
+    /// Adds imported tombstones to what is known of their members: an older export must not weaken a later forget.
+    fn write_imported(
+        &self,
+        imported: &[([u8; 16], TombstoneValue)],
+        change: &mut dyn Transaction,
+    ) -> Result<(), StoreError> {
+        let mut merged: BTreeMap<&[u8; 16], TombstoneValue> = BTreeMap::new();
+        for (digest, tombstone) in imported {
+            if !merged.contains_key(digest) {
+                let known = self.store.get(Table::Tombstones, digest)?;
+                let known = known.map(|value| formats::decode_tombstone(digest, &value)).transpose()?;
+                merged.insert(digest, known.unwrap_or_else(TombstoneValue::nothing));
+            }
+            if let Some(known) = merged.get_mut(digest) {
+                known.merge(tombstone.clone());
+            }
+        }
+        for (digest, tombstone) in merged {
+            change.put(Table::Tombstones, digest, &formats::encode_tombstone(&tombstone));
         }
         Ok(())
     }
@@ -500,15 +525,33 @@ impl Committer {
     }
 }
 
-/// What became of the records of an epoch.
-fn effects(deltas: &[Delta]) -> impl Iterator<Item = &RecordEffect> {
-    deltas
-        .iter()
-        .filter_map(|delta| match delta {
+/// What the graph says of an epoch's records.
+#[derive(Default)]
+struct Effects {
+    /// Records that changed nothing, by their place in the epoch.
+    refused: HashSet<u32>,
+    /// Events that ceased to be live.
+    removed: Vec<(Member, [u64; 2])>,
+    /// Members of whom something was forgotten, and what must stay known of them.
+    forgot: HashMap<Member, Gone>,
+}
+
+impl Effects {
+    fn of(deltas: &[Delta]) -> Self {
+        let mut all = Effects::default();
+        let effects = deltas.iter().filter_map(|delta| match delta {
             Delta::Records(effects) => Some(effects),
             _ => None,
-        })
-        .flatten()
+        });
+        for effect in effects.flatten() {
+            match effect {
+                RecordEffect::Refused(seq) => drop(all.refused.insert(*seq)),
+                RecordEffect::Removed(member, digest) => all.removed.push((*member, *digest)),
+                RecordEffect::Forgot(member, gone) => drop(all.forgot.insert(*member, (**gone).clone())),
+            }
+        }
+        all
+    }
 }
 
 /// How many members a delta of lists is of.

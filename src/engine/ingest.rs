@@ -168,15 +168,7 @@ impl Ingest {
 
     /// Remembers what keeps a forgotten member's old events out, until the member is met.
     pub fn remember(&mut self, member: [u8; 16], tombstone: TombstoneValue) {
-        let known =
-            self.dormant.entry(member).or_insert_with(|| TombstoneValue { forget: -1, ..Default::default() });
-        known.forget = known.forget.max(tombstone.forget);
-        known.ids.extend(tombstone.ids);
-        known.events.extend(tombstone.events);
-        known.ids.sort_unstable();
-        known.ids.dedup();
-        known.events.sort_unstable();
-        known.events.dedup();
+        self.dormant.entry(member).or_insert_with(TombstoneValue::nothing).merge(tombstone);
     }
 
     /// Takes records of a batch from `from` on, at most `limit`; says up to which it came. With the batch's last

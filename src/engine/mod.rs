@@ -28,6 +28,7 @@ use nearline_dataflows::types::Epoch;
 
 use crate::dictionary::ItemNames;
 use crate::digests::DigestKey;
+use crate::records::Record;
 use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::{Store, StoreError, Table, formats};
@@ -289,7 +290,8 @@ impl Pipeline<'_> {
         let version = model.as_ref().map(|model| model.version().to_owned());
         let empty = standing.epoch == 0;
         let same = standing.meaning == Some(self.options.meaning_hash) && standing.model == version;
-        let rebuild = self.options.rebuild || (!empty && (standing.pending || !same));
+        // A load that was broken off in the first epoch leaves records of no epoch.
+        let rebuild = self.options.rebuild || standing.pending || (!empty && !same);
         self.send(ToCommit::Made { meaning: self.options.meaning_hash, model: version })?;
         if rebuild {
             let mut mark = store.begin();
@@ -308,7 +310,12 @@ impl Pipeline<'_> {
         })?;
         let (mode, control) =
             if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
+        let mut live = 0;
         recover::records::<EngineError>(records, standing, &mut |batch| {
+            if rebuild {
+                live +=
+                    batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count() as u64;
+            }
             self.ingest.take(&Arc::new(batch), 0, usize::MAX);
             self.ingest.records = EpochRecords::default();
             self.close(mode, vec![control.clone()])
@@ -316,6 +323,7 @@ impl Pipeline<'_> {
         let model = model.map(|model| Arc::new(model.numbered(&mut |id| self.ingest.item(id))));
         let mut controls = vec![Control::Model(model)];
         let last = if rebuild {
+            self.send(ToCommit::Live(live))?;
             Mode::EndRebuild
         } else {
             controls.push(Control::Clean);

@@ -21,6 +21,7 @@ mod tombstones;
 pub mod train;
 
 pub use evaluate::{EvaluateOptions, Protocol, Report, evaluate};
+pub use items_file::Rows;
 pub use live::LiveSet;
 pub use manifest::Manifest;
 pub use model::{Model, ModelError};

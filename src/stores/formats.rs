@@ -150,6 +150,26 @@ pub struct TombstoneValue {
     pub events: Vec<([u64; 2], i64)>,
 }
 
+impl TombstoneValue {
+    /// Of a member of whom nothing is forgotten.
+    pub fn nothing() -> Self {
+        TombstoneValue { forget: -1, ids: Vec::new(), events: Vec::new() }
+    }
+
+    /// Adds what another tombstone of the same member remembers.
+    pub fn merge(&mut self, other: TombstoneValue) {
+        self.forget = self.forget.max(other.forget);
+        self.ids.extend(other.ids);
+        self.events.extend(other.events);
+        let forget = self.forget;
+        self.events.retain(|(_, at)| *at > forget);
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        self.events.sort_unstable();
+        self.events.dedup();
+    }
+}
+
 /// The value of an entry of `tombstones`.
 pub fn encode_tombstone(tombstone: &TombstoneValue) -> Vec<u8> {
     let mut out = vec![VALUE];

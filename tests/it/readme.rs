@@ -17,7 +17,7 @@ struct Step {
 
 #[test]
 fn the_commands_of_the_readme_run() {
-    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let text = include_str!("../../README.md");
     let steps = steps(text);
     assert!(steps.len() > 10, "the README has lost its walk-through: {} commands", steps.len());
     let folder = tempfile::tempdir().expect("a folder for the walk-through");

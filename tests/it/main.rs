@@ -1,0 +1,15 @@
+//! Whole-product tests, in one binary: the program as a person types it, and the library as one whole.
+//!
+//! What a single module does is tested beside it; here is only what takes several of them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cases;
+mod cli;
+mod crashes;
+mod failures;
+mod readme;
+mod real_data;
+mod running;
+mod sets;
+mod support;

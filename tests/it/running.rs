@@ -1,0 +1,131 @@
+//! Beside a process that writes: readers, a second writer, commands that reach it through its socket.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use nearline::engine::socket;
+use nearline::stores::StoreError;
+use nearline::stores::rocks::{RocksOptions, RocksStore};
+
+use crate::support::{Home, until};
+
+fn play(member: &str, item: &str, hour: u8) -> String {
+    format!(
+        r#"{{"member":"{member}","item":"{item}","kind":"play","value":0.5,"at":"2024-03-01T{hour:02}:00:00Z"}}"#
+    ) + "\n"
+}
+
+/// How many live events a member has; none where there is nothing yet.
+fn events_of(home: &Home, member: &str) -> usize {
+    let said = home.say(&["history", member, "--json"]);
+    let answer: Option<serde_json::Value> = serde_json::from_str(&said.out).ok();
+    answer.map_or(0, |answer| answer["events"].as_array().unwrap().len())
+}
+
+#[test]
+fn a_line_that_is_piped_in_shows_shortly_after_while_the_pipe_stays_open() {
+    let home = Home::new();
+    let mut running = home.start(&["run", "-"]);
+    running.send(&play("ann", "a", 10));
+    until("the first event shows", || events_of(&home, "ann") == 1);
+    assert_eq!(home.items("ann", "continue_watching"), ["a"]);
+    running.send(&play("ann", "b", 11));
+    until("the list follows", || home.items("ann", "continue_watching") == ["b", "a"]);
+    assert_eq!(home.json(&["popular", "--window", "1h"])["items"][0]["item"], "b");
+    assert_eq!(home.json(&["why", "ann", "a"])["kept_out"][0], "the member has seen the item");
+    assert_eq!(home.json(&["status"])["running"], true);
+    home.verified("nearline-data");
+    running.finish().ok();
+    assert_eq!(home.json(&["status"])["running"], false);
+}
+
+#[test]
+fn a_second_writer_is_told_that_the_folder_is_held() {
+    let home = Home::new();
+    let mut running = home.start(&["run", "-"]);
+    running.send(&play("ann", "a", 10));
+    for second in [&["run", "-"][..], &["replay", "-"]] {
+        let said = home.pipe(second, &play("bob", "a", 10)).ended(3);
+        assert!(said.contains("is held by another nearline process that writes to it"), "{said}");
+    }
+    let Err(error) = RocksStore::open(&home.path("nearline-data"), RocksOptions::default()) else {
+        panic!("two writers at once")
+    };
+    assert!(matches!(error, StoreError::Held(_)), "{error}");
+    running.finish().ok();
+    // Nothing of what was refused is there, and the folder is free again.
+    assert_eq!(events_of(&home, "bob"), 0);
+    home.ok_pipe(&["run", "-"], &play("bob", "a", 10));
+    assert_eq!((events_of(&home, "ann"), events_of(&home, "bob")), (1, 1));
+}
+
+#[test]
+fn a_forget_reaches_the_running_process_and_a_late_event_does_not_return() {
+    let home = Home::new();
+    let mut running = home.start(&["run", "-"]);
+    running.send(&(play("ann", "a", 10) + &play("bob", "a", 10)));
+    until("both are there", || events_of(&home, "ann") + events_of(&home, "bob") == 2);
+    let receipt = home.json(&["forget", "ann"]);
+    assert_eq!((&receipt["events"], &receipt["lists"]), (&1.into(), &1.into()));
+    assert_eq!(events_of(&home, "ann"), 0);
+    running.send(&(play("ann", "a", 10) + &play("ann", "late", 11) + &play("bob", "b", 12)));
+    until("what comes after is there", || events_of(&home, "bob") == 2);
+    assert_eq!(events_of(&home, "ann"), 0);
+    running.finish().ok();
+    home.ok_pipe(&["run", "-"], &play("ann", "a", 10));
+    assert_eq!(events_of(&home, "ann"), 0);
+    home.verified("nearline-data");
+}
+
+#[test]
+fn the_socket_is_for_its_owner_alone_and_goes_with_the_process() {
+    let home = Home::new();
+    let running = home.start(&["run", "-"]);
+    let path = home.path("nearline-data/nearline.sock");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    running.finish().ok();
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_the_socket_cannot_take_is_said_and_the_rest_is_taken() {
+    let home = Home::new();
+    let running = home.start(&["run", "-"]);
+    let path = home.path("nearline-data/nearline.sock");
+    let answer = socket::send(&path, &format!("nonsense\n{}", play("ann", "a", 10))).unwrap().unwrap();
+    assert_eq!((answer.accepted, answer.rejected.len(), answer.error), (1, 1, None));
+    assert!(answer.rejected[0].starts_with("line 1: "), "{:?}", answer.rejected);
+    // The answer came once the record was on disk.
+    assert_eq!(events_of(&home, "ann"), 1);
+    running.finish().ok();
+}
+
+#[test]
+fn a_terminate_lets_what_was_read_be_committed() {
+    let home = Home::new();
+    let log: String =
+        (0..20_000).map(|number| play(&format!("m{}", number % 50), &format!("i{number}"), 10)).collect();
+    home.write("log.jsonl", &log);
+    let running = home.start(&["run", "--follow", "log.jsonl"]);
+    until("all is there", || home.say(&["status", "--json"]).out.contains("\"live_events\":20000,"));
+    home.append("log.jsonl", &play("late", "a", 10));
+    until("the file is followed", || events_of(&home, "late") == 1);
+    let killed = Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    running.finish().ok();
+    home.verified("nearline-data");
+    assert!(home.json(&["status"])["sources"][0]["at_end"].as_bool().unwrap());
+}
+
+#[test]
+fn a_new_file_in_a_folder_that_is_followed_is_read() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("logs")).unwrap();
+    home.write("logs/1.jsonl", &play("ann", "a", 10));
+    let running = home.start(&["run", "--follow", "logs"]);
+    until("the first file is read", || events_of(&home, "ann") == 1);
+    home.write("logs/2.jsonl", &play("bob", "a", 10));
+    until("the second file is read", || events_of(&home, "bob") == 1);
+    running.kill();
+    home.verified("nearline-data");
+}
