@@ -126,7 +126,14 @@ fn go_on(brittle: Arc<Brittle>, records: &[String], way: &Way) -> Result<(), Eng
         lines += some.len();
         let none = (0, String::new());
         let (bytes, size) = (lines as u64, None);
-        batch.offset = Some(Offset { bytes, lines: lines as u64, size, head: none.clone(), tail: none });
+        batch.offset = Some(Offset {
+            bytes,
+            lines: lines as u64,
+            size,
+            head: none.clone(),
+            tail: none,
+            map: String::new(),
+        });
         engine.handle().send(batch)?;
         if way.stop_after < 10 {
             // Otherwise epochs may grow, and there are fewer writes to fail at.
