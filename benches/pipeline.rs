@@ -30,7 +30,8 @@ const MEMBERS: usize = 138_000;
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let number = |place: usize, default: usize| given.get(place).and_then(|word| word.parse().ok()).unwrap_or(default);
+    let number =
+        |place: usize, default: usize| given.get(place).and_then(|word| word.parse().ok()).unwrap_or(default);
     let (events, runs) = (number(0, 2_000_000), number(1, 3));
     let folder = given.get(2).map_or_else(|| std::env::temp_dir().join("nearline-bench"), PathBuf::from);
     let bench = Bench { events, runs, folder };
@@ -175,7 +176,13 @@ impl Bench {
         println!("{:<58}{:>14} members/s", "members solved, scored and stored", thousands(refreshed));
         peaks.sort_by(f64::total_cmp);
         let limit = 150.0 * self.events as f64 + 1_500.0 * MEMBERS as f64;
-        let of_limit = |peak: f64| format!("{:.0} MB, {:.0} % of 150 B an event and 1.5 kB a member", peak / 1e6, 100.0 * peak / limit);
+        let of_limit = |peak: f64| {
+            format!(
+                "{:.0} MB, {:.0} % of 150 B an event and 1.5 kB a member",
+                peak / 1e6,
+                100.0 * peak / limit
+            )
+        };
         println!("{:<58}{}", "largest resident memory, aggregates only", of_limit(peaks[self.runs / 2]));
         println!("{:<58}{}", "largest resident memory, of all runs", of_limit(peaks[peaks.len() - 1]));
         println!(
@@ -241,7 +248,8 @@ impl Sink for Nowhere {
 fn blocks(mut log: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let least = log.len().min(1 << 20);
-        let end = log[least..].iter().position(|byte| *byte == b'\n').map_or(log.len(), |more| least + more + 1);
+        let end =
+            log[least..].iter().position(|byte| *byte == b'\n').map_or(log.len(), |more| least + more + 1);
         let (block, rest) = log.split_at(end);
         log = rest;
         (!block.is_empty()).then_some(block)
@@ -251,7 +259,8 @@ fn blocks(mut log: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Runs the binary, and watches how long it takes and how much memory.
 fn nearline(words: &[&str]) -> Run {
     let started = Instant::now();
-    let mut child = Command::new(BINARY).args(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        Command::new(BINARY).args(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0.0_f64;
     loop {

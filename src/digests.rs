@@ -52,3 +52,13 @@ impl DigestKey {
         blake3::keyed_hash(&self.0, b"fingerprint").to_hex()[..16].to_owned()
     }
 }
+
+/// The bytes of hexadecimal digits.
+pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    (text.len() == 2 * N && text.is_ascii()).then_some(())?;
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -42,7 +42,12 @@ impl Folder {
 
     /// The folder of a model.
     pub fn model(&self, version: &str) -> PathBuf {
-        self.0.join("models").join(version)
+        self.models().join(version)
+    }
+
+    /// Where the models are that lists were made with.
+    pub fn models(&self) -> PathBuf {
+        self.0.join("models")
     }
 
     /// The socket of the process that writes.
@@ -50,26 +55,36 @@ impl Folder {
         self.0.join("nearline.sock")
     }
 
-    /// The key; makes one where there is none.
-    pub fn key(&self) -> io::Result<DigestKey> {
+    /// The key. A folder that has none yet gets one; one whose store was written with another is refused, since
+    /// nothing that was retracted or forgotten would be recognised: `written_with` is the fingerprint in the store.
+    pub fn key(&self, written_with: Option<&str>) -> io::Result<DigestKey> {
         let path = self.key_file();
-        match fs::read_to_string(&path) {
-            Ok(text) => crate::engine::ingest::hex::<32>(text.trim()).map(DigestKey::new).ok_or_else(|| {
-                let message = format!(
-                    "{} does not hold 64 hexadecimal digits; restore it from a backup",
-                    path.display()
-                );
-                io::Error::new(io::ErrorKind::InvalidData, message)
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let refused = |problem: &str| {
+            let message = format!("{} {problem}; restore it from a backup", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        };
+        let key = match fs::read_to_string(&path) {
+            Ok(text) => crate::digests::hex::<32>(text.trim())
+                .map(DigestKey::new)
+                .ok_or_else(|| refused("does not hold 64 hexadecimal digits"))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && written_with.is_none() => {
                 fs::create_dir_all(&self.0)?;
                 let mut bytes = [0; 32];
                 File::open("/dev/urandom")?.read_exact(&mut bytes)?;
                 let key = DigestKey::new(bytes);
                 write_key(&path, &key)?;
-                Ok(key)
+                key
             }
-            Err(error) => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(refused("is gone, and the store was written with it"));
+            }
+            Err(error) => return Err(error),
+        };
+        match written_with {
+            Some(known) if known != key.fingerprint() => {
+                Err(refused("is not the key that the store was written with"))
+            }
+            _ => Ok(key),
         }
     }
 }

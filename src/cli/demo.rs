@@ -83,7 +83,10 @@ impl Demo<'_> {
         let config = &self.context.config;
         let store = RocksStore::open_reader(self.folder.path())?;
         let standing = Standing::of(&store)?;
-        let mut gatherer = Gatherer::new(config.kinds.names.iter().map(String::as_str), self.folder.key()?);
+        let mut gatherer = Gatherer::new(
+            config.kinds.names.iter().map(String::as_str),
+            self.folder.key(standing.key.as_deref())?,
+        );
         recover::records::<Failure>(&store, &standing, &mut |batch| {
             gatherer.take(&batch);
             Ok(())

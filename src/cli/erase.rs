@@ -35,6 +35,7 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
     for table in [Table::TopPicks, Table::ContinueWatching] {
         lists += u64::from(serving.store.get(table, member.as_bytes())?.is_some());
     }
+    let key = context.folder.key(serving.standing.key.as_deref())?;
     drop(serving);
 
     let mut line = Vec::new();
@@ -55,7 +56,7 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
     if let Some(rejected) = answer.rejected.first() {
         return Err(Failure::Failed(format!("the forget was not taken: {rejected}")));
     }
-    let member_digest = records::hex(&context.folder.key()?.member(member));
+    let member_digest = records::hex(&key.member(member));
     let receipt = Receipt { member_digest, at, epoch: answer.epoch, events: past.events.len() as u64, lists };
     if context.json {
         return show::json(&receipt);

@@ -98,7 +98,7 @@ fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
     if given.sources.is_empty() {
         let store = RocksStore::open_reader(context.folder.path())?;
         let standing = Standing::of(&store)?;
-        let mut gatherer = Gatherer::new(names, context.folder.key()?);
+        let mut gatherer = Gatherer::new(names, context.folder.key(standing.key.as_deref())?);
         recover::records::<Failure>(&store, &standing, &mut |batch| {
             gatherer.take(&batch);
             Ok(())

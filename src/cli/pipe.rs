@@ -4,8 +4,8 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -21,10 +21,12 @@ use crate::engine::{Engine, EngineError, EngineOptions, Handle, ModelSource, rec
 use crate::folder::Folder;
 use crate::offline::Model;
 use crate::sources::rejected::RejectedLog;
-use crate::sources::{self, Offset, Source};
+use crate::sources::{self, Batch, Offset, Source};
 use crate::stores::rocks::{RocksOptions, RocksStore};
 use crate::stores::{Store, Table};
 
+/// How often a pipeline whose sources have ended looks whether it is to end too.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often a long load says how far it is where there is no terminal to draw a bar on.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
@@ -63,15 +65,19 @@ fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Re
     let options = source_options(config, given, how.follow, stop.clone())?;
     let opened = open_engine(&context.folder, config, how.model.as_deref(), how.workers, how.bulk)?;
     let store = opened.store.clone();
-    let known = move |source: &str| -> Option<Offset> {
+    let read_with = given.map.clone().unwrap_or_default();
+    let known = |source: &str| -> Option<Offset> {
         let value = store.get(Table::Offsets, source.as_bytes()).ok().flatten()?;
-        serde_json::from_slice(&value).ok()
+        let offset: Offset = serde_json::from_slice(&value).ok()?;
+        (offset.map == read_with).then_some(offset)
     };
     let mut names = given.sources.clone();
     if names.is_empty() && !how.follow {
         names.push("-".into());
     }
     let sources = sources::open(&names, &options, &known)?;
+    let max_ahead = config.run.max_ahead.ms();
+    let latest_at = Arc::new(move || now_ms() + max_ahead);
     let _socket =
         socket::serve(&context.folder.socket(), opened.engine.handle(), latest_at).map_err(|error| {
             Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
@@ -79,17 +85,18 @@ fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Re
     stop_on_signal(stop.clone())?;
     let bar = progress(&names, how.bulk);
     let started = Instant::now();
-    let pumped = pump(sources, &opened.engine.handle(), &bar, &stop);
+    let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
+    while how.follow
+        && !stop.load(Ordering::Relaxed)
+        && opened.engine.handle().committed().failure().is_none()
+    {
+        std::thread::sleep(LOOK);
+    }
     let ended = opened.engine.finish();
     bar.finish_and_clear();
     let (epoch, counts) = ended?;
     pumped?;
     summary(context, epoch, &counts, &opened.before, started.elapsed())
-}
-
-/// Records may not be further ahead of the clock than this; the default where a command comes by the socket.
-fn latest_at() -> i64 {
-    now_ms() + 24 * 3_600_000
 }
 
 /// How sources are opened.
@@ -138,13 +145,26 @@ pub fn open_engine(
     };
     let options = EngineOptions {
         rejected: Some(RejectedLog::open(&folder.rejected())?),
-        key: folder.key()?,
+        key: folder.key(standing.key.as_deref())?,
         key_file: Some(folder.key_file()),
         bulk,
         ..engine_options(config, model, workers)
     };
+    let version = options.model.as_ref().map(|model| model.version().to_owned());
     let engine = Engine::start(store.clone(), store.clone(), options)?;
+    drop_other_models(folder, version.as_deref());
     Ok(Opened { engine, store, before: standing.counts })
+}
+
+/// Earlier models leave no trace.
+fn drop_other_models(folder: &Folder, version: Option<&str>) {
+    let models = std::fs::read_dir(folder.models()).into_iter().flatten().flatten();
+    for model in models.filter(|model| version.is_some_and(|version| model.file_name() != version)) {
+        if let Err(error) = std::fs::remove_dir_all(model.path()) {
+            let path = model.path();
+            tracing::warn!(%error, model = %path.display(), "an earlier model could not be removed");
+        }
+    }
 }
 
 /// The options that follow from a config and a model.
@@ -193,7 +213,8 @@ impl ModelSource for Numbered {
 /// Item factors of Spark MLlib are taken with the config's weights and regularisation.
 fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure> {
     let model = if Model::is_spark(path) {
-        Model::from_spark(path, &config.kinds, &config.train).map_err(|error| Failure::Use(error.to_string()))?
+        Model::from_spark(path, &config.kinds, &config.train)
+            .map_err(|error| Failure::Use(error.to_string()))?
     } else {
         load(path)?
     };
@@ -210,48 +231,79 @@ pub fn load(path: &Path) -> Result<Model, Failure> {
     Model::load(path).map_err(|error| Failure::Use(error.to_string()))
 }
 
-/// Sends all batches of all sources to the engine, source by source.
+/// Sends all batches of all sources to the engine, each source on a thread of its own. What is wrong with one
+/// stops no other; the first error is the answer when all have ended.
 fn pump(
     sources: Vec<Box<dyn Source>>,
     handle: &Handle,
+    read_with: &str,
     bar: &ProgressBar,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let say = Say::new(bar);
-    for mut source in sources {
-        while let Some(batch) = source.next()? {
-            bar.inc(batch.bytes_read);
-            say.records(batch.len() as u64, bar);
-            handle.send(batch)?;
-            if stop.load(Ordering::Relaxed) {
-                return Ok(());
+    let outcomes: Vec<Result<(), Failure>> = std::thread::scope(|scope| {
+        let start = |source| scope.spawn(|| pump_one(source, handle, read_with, &say, stop));
+        let pumps: Vec<_> = sources.into_iter().map(start).collect();
+        let panicked = |_| Err(Failure::Failed("a thread that reads a source ended before its time".into()));
+        pumps.into_iter().map(|pump| pump.join().unwrap_or_else(panicked)).collect()
+    });
+    outcomes.into_iter().collect()
+}
+
+fn pump_one(
+    mut source: Box<dyn Source>,
+    handle: &Handle,
+    read_with: &str,
+    say: &Say<'_>,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let mut outcome = Ok(());
+    while !stop.load(Ordering::Relaxed) {
+        match source.next() {
+            Ok(None) => break,
+            Ok(Some(mut batch)) => {
+                if let Some(offset) = &mut batch.offset {
+                    read_with.clone_into(&mut offset.map);
+                }
+                say.batch(&batch);
+                handle.send(batch)?;
+            }
+            Err(error) => {
+                tracing::error!(source = source.name(), %error, "a part of the source cannot be read");
+                outcome = outcome.and(Err(error.into()));
             }
         }
     }
-    Ok(())
+    outcome
 }
 
-/// Says how far a load is, line by line, where no bar can be drawn.
-struct Say {
+/// Says how far a load is: on the bar, or line by line where none can be drawn.
+struct Say<'a> {
+    bar: &'a ProgressBar,
     plain: bool,
-    state: std::cell::RefCell<(u64, Instant)>,
+    /// Records so far, and when a line was last said.
+    state: Mutex<(u64, Instant)>,
     started: Instant,
 }
 
-impl Say {
-    fn new(bar: &ProgressBar) -> Self {
+impl<'a> Say<'a> {
+    fn new(bar: &'a ProgressBar) -> Self {
         let now = Instant::now();
-        Say { plain: bar.is_hidden() && bar.length().is_some(), state: (0, now).into(), started: now }
+        let plain = bar.is_hidden() && bar.length().is_some();
+        Say { bar, plain, state: Mutex::new((0, now)), started: now }
     }
 
-    fn records(&self, more: u64, bar: &ProgressBar) {
-        let mut state = self.state.borrow_mut();
-        state.0 += more;
+    fn batch(&self, batch: &Batch) {
+        self.bar.inc(batch.bytes_read);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += batch.len() as u64;
         let rate = state.0 as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        bar.set_message(format!("{} records, {}/s", show::count(state.0), show::count(rate as u64)));
-        if self.plain && state.1.elapsed() >= SAY_EVERY {
+        let text = format!("{} records, {}/s", show::count(state.0), show::count(rate as u64));
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text);
+        } else if self.plain && state.1.elapsed() >= SAY_EVERY {
+            eprintln!("{text}");
             state.1 = Instant::now();
-            eprintln!("{} records, {}/s", show::count(state.0), show::count(rate as u64));
         }
     }
 }

@@ -84,7 +84,7 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
         standing.model.as_ref().map(|version| pipe::load(&context.folder.model(version))).transpose()?;
     let comparison = Arc::new(Comparison::new(stored.clone()));
     let options = EngineOptions {
-        key: context.folder.key()?,
+        key: context.folder.key(standing.key.as_deref())?,
         rebuild: true,
         ..pipe::engine_options(&context.config, model, workers)
     };
@@ -114,7 +114,7 @@ pub fn export(context: &Context, without_key: bool) -> Result<(), Failure> {
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let mut line = Vec::new();
     if !without_key {
-        export_key(context, &store, &mut out)?;
+        export_key(context, &standing, &store, &mut out)?;
     }
     recover::records::<Failure>(&store, &standing, &mut |batch| {
         for (record, _) in batch.records() {
@@ -128,8 +128,13 @@ pub fn export(context: &Context, without_key: bool) -> Result<(), Failure> {
 }
 
 /// The key and the tombstones: without the key nobody could tell whom they keep out.
-fn export_key(context: &Context, store: &dyn Store, out: &mut impl Write) -> Result<(), Failure> {
-    let key = context.folder.key()?;
+fn export_key(
+    context: &Context,
+    standing: &Standing,
+    store: &dyn Store,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let key = context.folder.key(standing.key.as_deref())?;
     let mut tombstones = Vec::new();
     recover::tombstones(store, &mut |digest, tombstone| {
         tombstones.push((digest, tombstone));

@@ -212,15 +212,11 @@ pub struct WholeEpoch {
 }
 
 impl WholeEpoch {
-    /// Whether the epoch takes out or changes what is in the store. In a bulk load it is then committed by itself and
-    /// in one write, since tables are loaded one after the other.
+    /// Whether the epoch takes out or changes what is in the store. In a bulk load it is then committed by itself, as
+    /// it looks there for what it must erase, and in one write, as tables are loaded one after the other.
     fn takes_out(&self) -> bool {
-        let takes_out = |effect: &RecordEffect| !matches!(effect, RecordEffect::Refused(_));
         !self.records.tombstones.is_empty()
-            || self.deltas.iter().any(|delta| match delta {
-                Delta::Records(effects) => effects.iter().any(takes_out),
-                _ => false,
-            })
+            || effects(&self.deltas).any(|effect| !matches!(effect, RecordEffect::Refused(_)))
     }
 }
 
@@ -295,7 +291,12 @@ impl Committer {
                 }
             }
             ToCommit::Made { meaning, model } => writer.made = Some((meaning, model)),
-            ToCommit::Key(key) => self.key = key,
+            ToCommit::Key(key) => {
+                let mut change = self.store.begin();
+                change.put(Table::Meta, meta::KEY, key.fingerprint().as_bytes());
+                change.commit(true)?;
+                self.key = key;
+            }
             ToCommit::Live(events) => writer.counts.live_events = events,
         }
         Ok(())
@@ -329,6 +330,9 @@ impl Committer {
                 }
             }
             Mode::EndBulk | Mode::Rebuild | Mode::EndRebuild => {
+                if whole.takes_out() {
+                    self.commit_gathered(writer)?;
+                }
                 self.gathered.push(whole);
                 self.load(mode, writer)?;
             }
@@ -346,7 +350,7 @@ impl Committer {
         writer.write_cells(&held::newest(cells), &mut *change);
         epoch.deltas.iter().for_each(|delta| writer.write_view(delta, &mut *change));
         write_offsets(&epoch.records, &mut *change);
-        writer.write_made(&mut *change);
+        writer.write_made(&self.key.fingerprint(), &mut *change);
         self.close(epoch.epoch, change, true, writer)
     }
 
@@ -373,12 +377,11 @@ impl Committer {
             if with_records {
                 let records_go_to = if epoch.takes_out() { &mut change } else { &mut load };
                 self.write_records(&epoch, writer, &mut **records_go_to)?;
-                // The catalogue is kept nowhere else.
-                let items = epoch.deltas.iter().filter(|delta| matches!(delta, Delta::Items(_)));
-                items.for_each(|delta| writer.write_view(delta, &mut *change));
                 write_offsets(&epoch.records, &mut *change);
             }
-            epoch.lists.iter().for_each(|delta| writer.write_view(delta, &mut *load));
+            // The catalogue is a record as much as events are: it is kept nowhere else.
+            let items = epoch.deltas.iter().filter(|delta| with_records && matches!(delta, Delta::Items(_)));
+            epoch.lists.iter().chain(items).for_each(|delta| writer.write_view(delta, &mut *load));
             writer.held.hold(epoch.deltas);
         }
         load.commit(true)?;
@@ -390,7 +393,7 @@ impl Committer {
             writer.held.take_views().iter().for_each(|delta| writer.write_view(delta, &mut *change));
             change.delete(Table::Meta, meta::PENDING);
             writer.pending = false;
-            writer.write_made(&mut *change);
+            writer.write_made(&self.key.fingerprint(), &mut *change);
         }
         self.close(last, change, mode != Mode::Rebuild, writer)
     }
@@ -456,15 +459,24 @@ impl Committer {
     ) -> Result<(), StoreError> {
         let WholeEpoch { records, deltas, members, .. } = epoch;
         writer.counts.members = writer.counts.members.max(*members as u64);
-        let effects = Effects::of(deltas);
+        let mut refused = HashSet::new();
+        let mut removed: Vec<(Member, [u64; 2])> = Vec::new();
+        let mut forgot: HashMap<Member, Gone> = HashMap::new();
+        for effect in effects(deltas) {
+            match effect {
+                RecordEffect::Refused(seq) => drop(refused.insert(*seq)),
+                RecordEffect::Removed(member, digest) => removed.push((*member, *digest)),
+                RecordEffect::Forgot(member, gone) => drop(forgot.insert(*member, (**gone).clone())),
+            }
+        }
         writer.counts.accepted += records.slots.len() as u64;
-        writer.write_slots(records, &effects.refused, &effects.forgot, change);
-        for (member, digest) in effects.removed {
+        writer.write_slots(records, &refused, &forgot, change);
+        for (member, digest) in removed {
             writer.delete_event(member, digest, change);
         }
         self.write_imported(&records.tombstones, change)?;
         // After the imported ones: what the graph says of a member holds those of the member already.
-        for (member, gone) in &effects.forgot {
+        for (member, gone) in &forgot {
             self.write_forgotten(*member, gone, writer, change)?;
         }
         Ok(())
@@ -520,33 +532,15 @@ impl Committer {
     }
 }
 
-/// What the graph says of an epoch's records.
-#[derive(Default)]
-struct Effects {
-    /// Records that changed nothing, by their place in the epoch.
-    refused: HashSet<u32>,
-    /// Events that ceased to be live.
-    removed: Vec<(Member, [u64; 2])>,
-    /// Members of whom something was forgotten, and what must stay known of them.
-    forgot: HashMap<Member, Gone>,
-}
-
-impl Effects {
-    fn of(deltas: &[Delta]) -> Self {
-        let mut all = Effects::default();
-        let effects = deltas.iter().filter_map(|delta| match delta {
+/// What became of the records of an epoch.
+fn effects(deltas: &[Delta]) -> impl Iterator<Item = &RecordEffect> {
+    deltas
+        .iter()
+        .filter_map(|delta| match delta {
             Delta::Records(effects) => Some(effects),
             _ => None,
-        });
-        for effect in effects.flatten() {
-            match effect {
-                RecordEffect::Refused(seq) => drop(all.refused.insert(*seq)),
-                RecordEffect::Removed(member, digest) => all.removed.push((*member, *digest)),
-                RecordEffect::Forgot(member, gone) => drop(all.forgot.insert(*member, (**gone).clone())),
-            }
-        }
-        all
-    }
+        })
+        .flatten()
 }
 
 /// How many members a delta of lists is of.
@@ -592,10 +586,11 @@ impl Writer {
         }
     }
 
-    fn write_made(&mut self, change: &mut dyn Transaction) {
+    fn write_made(&mut self, fingerprint: &str, change: &mut dyn Transaction) {
         let Some((meaning, model)) = self.made.take() else { return };
         change.put(Table::Meta, meta::FORMAT, &formats::FORMAT.to_be_bytes());
         change.put(Table::Meta, meta::MEANING, &meaning);
+        change.put(Table::Meta, meta::KEY, fingerprint.as_bytes());
         match model {
             Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
             None => change.delete(Table::Meta, meta::MODEL),

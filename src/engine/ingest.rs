@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nearline_dataflows::types::{Action, Country, Event, Item, ItemVersion, Kind, Member, Op};
 
 use crate::dictionary::{Dictionary, Names};
-use crate::digests::DigestKey;
+use crate::digests::{DigestKey, hex};
 use crate::records::{self, Record};
 use crate::sources::{Batch, Offset, Reason, Rejected};
 use crate::stores::formats::TombstoneValue;
@@ -383,16 +383,6 @@ impl TombstoneBody {
             events: self.events.iter().map(event).collect::<Option<_>>()?,
         })
     }
-}
-
-/// The bytes of hexadecimal digits.
-pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    (text.len() == 2 * N && text.is_ascii()).then_some(())?;
-    for (place, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// The fixed hash (32-bit FNV-1a) that says which worker a member belongs to.

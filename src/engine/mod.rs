@@ -389,8 +389,7 @@ impl Pipeline<'_> {
     fn room(&self) -> usize {
         let records = self.ingest.records.slots.len();
         let busy = self.epoch - self.committed.epoch() >= UNDER_WAY;
-        let size =
-            if self.options.bulk { self.options.epoch_records.max(BULK) } else { self.options.epoch_records };
+        let size = if self.options.bulk { BULK } else { self.options.epoch_records };
         // An epoch of a few records was asked for in order to see each by itself.
         let most = if busy && size >= 1024 && !self.options.bulk { size * GROWTH } else { size };
         most.saturating_sub(records)

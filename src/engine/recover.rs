@@ -28,6 +28,8 @@ pub struct Standing {
     pub model: Option<String>,
     /// Whether the views lag behind the records.
     pub pending: bool,
+    /// The fingerprint of the key that digests are made with.
+    pub key: Option<String>,
 }
 
 impl Standing {
@@ -49,6 +51,7 @@ impl Standing {
             meaning: get(meta::MEANING)?.and_then(|value| value.try_into().ok()),
             model: get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
             pending: get(meta::PENDING)?.is_some(),
+            key: get(meta::KEY)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
         })
     }
 }

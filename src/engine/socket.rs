@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
@@ -15,6 +16,9 @@ use tokio::net::UnixListener;
 use super::Handle;
 use crate::sources::json::Decoder;
 use crate::sources::{self, Batch};
+
+/// Says, at any moment, the latest that an event may be.
+pub type LatestAt = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The largest request, in bytes.
 const MAX_REQUEST: u64 = 64 << 20;
@@ -54,7 +58,7 @@ impl Drop for Listening {
 
 /// Serves the socket on a thread of its own. Only the process that holds the store calls this, so a socket that
 /// is there is what a killed process left.
-pub fn serve(path: &Path, handle: Handle, latest_at: fn() -> i64) -> io::Result<Listening> {
+pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Listening> {
     let _ = std::fs::remove_file(path);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -67,7 +71,7 @@ pub fn serve(path: &Path, handle: Handle, latest_at: fn() -> i64) -> io::Result<
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let handle = handle.clone();
+                        let (handle, latest_at) = (handle.clone(), latest_at.clone());
                         tokio::spawn(async move {
                             if let Err(error) = answer(stream, handle, latest_at).await {
                                 tracing::debug!(%error, "a command went away before its answer");
@@ -85,7 +89,7 @@ pub fn serve(path: &Path, handle: Handle, latest_at: fn() -> i64) -> io::Result<
     Ok(Listening { path: path.to_owned() })
 }
 
-async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: fn() -> i64) -> io::Result<()> {
+async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: LatestAt) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;

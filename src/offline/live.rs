@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use nearline_dataflows::history::{Effects, History};
 use nearline_dataflows::types::{Action, Event, Item, Kind, Member};
 
-use super::tombstones::{self, Tombstones};
+use super::tombstones::Tombstones;
 use crate::dictionary::Dictionary;
-use crate::digests::DigestKey;
+use crate::digests::{DigestKey, hex};
 use crate::records::{ItemVersion, Record};
 use crate::sources::Batch;
 
@@ -122,7 +122,7 @@ impl Gatherer {
                 self.key_used = true;
                 self.refused += u64::from(!self.tombstones.take(&tombstone, &self.key));
             }
-            Record::Key(key) => match tombstones::hex(key).map(DigestKey::new) {
+            Record::Key(key) => match hex(key).map(DigestKey::new) {
                 Some(key) if !self.key_used || key.bytes() == self.key.bytes() => self.key = key,
                 _ => self.refused += 1,
             },

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use nearline_dataflows::types::{Action, Digest};
 use serde::Deserialize;
 
-use crate::digests::DigestKey;
+use crate::digests::{DigestKey, hex};
 use crate::records::Tombstone;
 
 /// What may not come back, by the keyed digest of the member.
@@ -63,14 +63,4 @@ fn parse(tombstone: &Tombstone<'_>, key: &DigestKey) -> Option<([u8; 16], Vec<Ac
 fn halves(digest: &str) -> Option<Digest> {
     let number = u128::from_be_bytes(hex(digest)?);
     Some([(number >> 64) as u64, number as u64])
-}
-
-/// The bytes that hexadecimal digits stand for.
-pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    (text.len() == 2 * N && text.is_ascii()).then_some(())?;
-    for (place, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }

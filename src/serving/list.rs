@@ -1,5 +1,6 @@
 //! `nearline get`: a member's list, and what to show where there is none.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::popular::Ranking;
@@ -29,7 +30,7 @@ impl ListName {
 }
 
 /// One place of a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Entry {
     /// The item's id.
     pub item: String,
@@ -44,7 +45,7 @@ pub struct Entry {
 type NoList = Option<&'static str>;
 
 /// A list, and how fresh it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ListAnswer {
     /// Whose.
     pub member: String,
@@ -182,4 +183,22 @@ impl Serving {
 /// From units of 2⁻³² events to events.
 fn trend_score(score: u128) -> f64 {
     score as f64 / 4_294_967_296.0
+}
+
+/// The JSON Schema of a list, as `get --json` prints it.
+pub fn schema() -> serde_json::Value {
+    serde_json::to_value(schemars::schema_for!(ListAnswer)).expect("a schema is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schema_in_the_repository_is_that_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/list.schema.json");
+        let text = serde_json::to_string_pretty(&super::schema()).unwrap() + "\n";
+        if std::env::var_os("NEARLINE_REWRITE").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text, "NEARLINE_REWRITE=1 writes it anew");
+    }
 }

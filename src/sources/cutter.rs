@@ -27,6 +27,11 @@ pub struct Cutter {
     rejected: Vec<Rejected>,
 }
 
+/// A column without the quotation marks around it.
+fn unquoted(column: &[u8]) -> &[u8] {
+    column.strip_prefix(b"\"").and_then(|column| column.strip_suffix(b"\"")).unwrap_or(column)
+}
+
 /// A place in a log: bytes before it and lines before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
@@ -77,6 +82,17 @@ impl Cutter {
     pub fn peek(&mut self) -> Option<u8> {
         self.pass_mark();
         self.buffer.iter().copied().find(|byte| !byte.is_ascii_whitespace())
+    }
+
+    /// Whether the first line is our own header: it names the columns that an event must have. None where the line has
+    /// no end yet.
+    pub fn has_own_header(&mut self, last: bool) -> Option<bool> {
+        self.pass_mark();
+        let text = self.buffer.trim_ascii_start();
+        let end = memchr::memchr(b'\n', text).or(last.then_some(text.len()))?;
+        let columns: Vec<&[u8]> =
+            text[..end].split(|byte| *byte == b',').map(|column| unquoted(column.trim_ascii())).collect();
+        Some([&b"member"[..], b"item", b"kind", b"at"].iter().all(|wanted| columns.contains(wanted)))
     }
 
     /// The first row that is not blank, with its line end. At the end of the log it need not have one.

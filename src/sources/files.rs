@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::decoding::{Decoding, Format};
 use super::reading::Reading;
-use super::watched::{Named, Watched, latest_at, plan_of};
+use super::watched::{Named, Watched, latest_at, own_plan, plan_of};
 use super::{Offset, Source};
 use crate::config::columns::{ColumnMap, MapError};
 use crate::sources::compressed::Stored;
@@ -201,12 +201,20 @@ fn read_stream(name: &str, path: Option<PathBuf>, options: &Options, feed: &Feed
         .map_err(|source| unreadable(name, source))?;
     let source: Arc<str> = name.into();
     let told = |reading: &Reading, error| damaged(name, stored, reading, error);
-    let format = match &options.map {
+    let is_json = |first: Option<u8>| first.is_none_or(|first| first == b'{' || first == b'[');
+    let plan = match &options.map {
+        Some(map) => plan_of(name, map, &mut reading, false)?,
+        None if is_json(reading.peek().map_err(|error| unreadable(name, error))?) => None,
+        // A broken line must not stop what follows it, so nothing but our own header makes a stream CSV.
+        None if reading.has_own_header().map_err(|error| unreadable(name, error))? => {
+            own_plan(name, ",", &mut reading, false)?
+        }
+        None => None,
+    };
+    let format = match plan {
+        Some(plan) => Format::Rows(plan),
+        None if options.map.is_some() => return Ok(()),
         None => Format::Json,
-        Some(map) => match plan_of(name, map, &mut reading, false)? {
-            Some(plan) => Format::Rows(plan),
-            None => return Ok(()),
-        },
     };
     while let Some(cut) = reading.next(true).map_err(|error| told(&reading, error))? {
         let block = Block {

@@ -109,6 +109,10 @@ pub struct Offset {
     /// replaced by a longer one with the same beginning.
     #[serde(default)]
     pub tail: (u32, String),
+    /// The column map that it was read with, as it was given; empty without one. Read with another map, a log is
+    /// another log.
+    #[serde(default)]
+    pub map: String,
 }
 
 /// How much of a line is kept where it could not be taken, in bytes.

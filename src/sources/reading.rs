@@ -76,6 +76,18 @@ impl Reading {
         }
     }
 
+    /// Whether the log begins with our own header. Reads no further than the first line.
+    pub fn has_own_header(&mut self) -> io::Result<bool> {
+        loop {
+            if let Some(found) = self.cutter.has_own_header(false) {
+                return Ok(found);
+            }
+            if !self.read_more()? {
+                return Ok(self.cutter.has_own_header(true).unwrap_or(false));
+            }
+        }
+    }
+
     /// The first row that is not blank. `whole`: only with its line end.
     pub fn first_row(&mut self, whole: bool) -> io::Result<Option<Vec<u8>>> {
         loop {

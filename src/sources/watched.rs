@@ -222,8 +222,14 @@ impl Tracked {
             .as_ref()
             .filter(|offset| offset.bytes == whole.bytes)
             .map(|offset| offset.tail.clone());
-        let mut offset =
-            Offset { bytes: whole.bytes, lines: whole.lines, size: None, head, tail: tail.unwrap_or(none) };
+        let mut offset = Offset {
+            bytes: whole.bytes,
+            lines: whole.lines,
+            size: None,
+            head,
+            tail: tail.unwrap_or(none),
+            map: String::new(),
+        };
         let send = |cut: Cut, offset: &Offset, bytes_read| {
             if feed.is_over() {
                 return Err(Closed);
@@ -354,7 +360,8 @@ pub fn plan_of(
     Ok(Some(Arc::new(plan)))
 }
 
-fn own_plan(
+/// The plan of a log with our own header.
+pub fn own_plan(
     name: &str,
     delimiter: &str,
     reading: &mut Reading,

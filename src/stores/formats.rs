@@ -19,6 +19,8 @@ pub mod meta {
     pub const EPOCH: &[u8] = b"epoch";
     /// The newest `at` among live events, a big-endian i64; absent where there is none.
     pub const NOW: &[u8] = b"now";
+    /// The fingerprint of the key that digests are made with.
+    pub const KEY: &[u8] = b"key";
     /// The event that set `now`, as JSON; goes with it.
     pub const NOW_EVENT: &[u8] = b"now_event";
     /// The trending list.

@@ -11,7 +11,7 @@ use rocksdb::{
     IngestExternalFileOptions, IteratorMode, Options, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
 };
 
-use super::{Store, StoreError, Table, Transaction};
+use super::{Store, StoreError, Table, Transaction, formats};
 
 /// How much memory RocksDB may use.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ impl RocksStore {
                 failed("open", data, message)
             }
         })?;
-        Ok(RocksStore { db, path: data.to_owned(), _scratch: None })
+        RocksStore { db, path: data.to_owned(), _scratch: None }.known()
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
@@ -76,7 +76,17 @@ impl RocksStore {
             DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
                 .map_err(|error| failed("be opened for reading", data, error))?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
-        Ok(RocksStore { db, path: data.to_owned(), _scratch: Some(scratch) })
+        RocksStore { db, path: data.to_owned(), _scratch: Some(scratch) }.known()
+    }
+
+    /// Refuses a folder of a later format.
+    fn known(self) -> Result<Self, StoreError> {
+        let value = self.get(Table::Meta, formats::meta::FORMAT)?;
+        let found = value.and_then(|value| value.try_into().ok()).map_or(formats::FORMAT, u32::from_be_bytes);
+        if found > formats::FORMAT {
+            return Err(StoreError::Newer { path: self.path, found, known: formats::FORMAT });
+        }
+        Ok(self)
     }
 
     /// The size of the files of each table, in bytes.

@@ -126,7 +126,8 @@ fn go_on(brittle: Arc<Brittle>, records: &[String], way: &Way) -> Result<(), Eng
         lines += some.len();
         let none = (0, String::new());
         let (bytes, size) = (lines as u64, None);
-        batch.offset = Some(Offset { bytes, lines: lines as u64, size, head: none.clone(), tail: none });
+        let (head, map) = (none.clone(), Default::default());
+        batch.offset = Some(Offset { bytes, lines: lines as u64, size, head, tail: none, map });
         engine.handle().send(batch)?;
         if way.stop_after < 10 {
             // Otherwise epochs may grow, and there are fewer writes to fail at.
