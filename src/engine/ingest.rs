@@ -3,6 +3,7 @@
 //! The one place where ids get numbers. An epoch that is open collects the records of its batches and what each
 //! worker is to be fed; closing it is the engine's business.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -108,6 +109,8 @@ pub struct Ingest {
     items: Dictionary,
     kinds: Dictionary,
     countries: Dictionary,
+    /// The kind that was met last, and its number.
+    last_kind: (String, Kind),
     /// Tombstones of members that have not been met by name, by keyed digest.
     dormant: HashMap<[u8; 16], TombstoneValue>,
     /// Whether no record was ever taken: only then may a key be imported.
@@ -134,6 +137,7 @@ impl Ingest {
             items: Dictionary::default(),
             kinds: known,
             countries,
+            last_kind: (String::new(), Kind(0)),
             dormant: HashMap::new(),
             pristine,
             records: EpochRecords::default(),
@@ -287,6 +291,10 @@ impl Ingest {
     }
 
     fn kind(&mut self, name: &str) -> Result<Kind, (Reason, String)> {
+        // Most events are of the kind of the event before.
+        if self.last_kind.0 == name {
+            return Ok(self.last_kind.1);
+        }
         let number = match self.kinds.get(name) {
             Some(number) => number,
             None if self.kinds.len() > usize::from(u16::MAX) => {
@@ -295,13 +303,11 @@ impl Ingest {
             }
             None => self.kinds.number(name),
         };
-        Ok(Kind(number as u16))
+        self.last_kind = (name.to_owned(), Kind(number as u16));
+        Ok(self.last_kind.1)
     }
 
     fn country(&mut self, context: &str) -> u32 {
-        if context.is_empty() {
-            return 0;
-        }
         match country_of(context) {
             Some(country) => self.countries.number(&country),
             None => 0,
@@ -393,17 +399,19 @@ fn route(id: &str) -> u32 {
 /// The country that an event's context names.
 ///
 /// In canonical JSON the key's text can stand nowhere else: a quotation mark inside a string is escaped.
-fn country_of(context: &str) -> Option<String> {
-    let (_, rest) = context.split_once("\"country\":")?;
+fn country_of(context: &str) -> Option<Cow<'_, str>> {
+    const KEY: &str = "\"country\":";
+    let place = memchr::memmem::find(context.as_bytes(), KEY.as_bytes())?;
+    let rest = &context[place + KEY.len()..];
     if let Some(text) = rest.strip_prefix('"')
-        && let Some((country, _)) = text.split_once('"')
-        && !country.contains('\\')
+        && let Some(end) = memchr::memchr(b'"', text.as_bytes())
+        && !text[..end].contains('\\')
     {
-        return Some(country.to_owned());
+        return Some(Cow::Borrowed(&text[..end]));
     }
     let context: serde_json::Value = serde_json::from_str(context).ok()?;
     match context.get("country")? {
-        serde_json::Value::String(country) => Some(country.clone()),
-        other => Some(other.to_string()),
+        serde_json::Value::String(country) => Some(Cow::Owned(country.clone())),
+        other => Some(Cow::Owned(other.to_string())),
     }
 }

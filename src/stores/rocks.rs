@@ -134,7 +134,7 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
         family.set_write_buffer_size(options.write_buffer / 2);
         // A bulk load brings a file an epoch and table; compacting them every few files would cost more than the
         // load. Readers find their way through some dozens by their filters.
-        family.set_level_zero_file_num_compaction_trigger(24);
+        family.set_level_zero_file_num_compaction_trigger(40);
         family.set_level_zero_slowdown_writes_trigger(60);
         family.set_level_zero_stop_writes_trigger(100);
         ColumnFamilyDescriptor::new(table.name(), family)
@@ -275,11 +275,17 @@ impl Sorted {
     }
 
     /// Writes the sorted entries to a file.
-    fn write(&self, path: &Path) -> Result<(), rocksdb::Error> {
+    fn write(&self, table: Table, path: &Path) -> Result<(), rocksdb::Error> {
         let mut options = Options::default();
-        options.set_compression_type(DBCompressionType::Lz4);
         let mut blocks = BlockBasedOptions::default();
-        blocks.set_bloom_filter(10.0, false);
+        // Records are half digests, which nothing compresses; counts are numbers under keys that share their
+        // beginnings anyway. Both are read in order, which no filter helps.
+        if matches!(table, Table::Records | Table::Popularity) {
+            options.set_compression_type(DBCompressionType::None);
+        } else {
+            options.set_compression_type(DBCompressionType::Lz4);
+            blocks.set_bloom_filter(10.0, false);
+        }
         blocks.set_block_size(16 << 10);
         options.set_block_based_table_factory(&blocks);
         let mut writer = SstFileWriter::create(&options);
@@ -330,7 +336,7 @@ impl Transaction for RocksLoad<'_> {
             }
             sorted.sort();
             let path = store.path.join(format!("load-{}.sst", table.name()));
-            let written = sorted.write(&path).and_then(|()| {
+            let written = sorted.write(table, &path).and_then(|()| {
                 store.db.ingest_external_file_cf_opts(store.family(table), &ingest, vec![path.clone()])
             });
             // Taken into the store by name, or of no use.
