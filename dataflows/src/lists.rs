@@ -59,7 +59,7 @@ fn solve_and_score(
     let mut selected: Vec<Vec<Scored>> = Vec::new();
     model.side.select(&factors, &excluded, &touched.available, length, &mut selected);
 
-    let rank = model.side.rank();
+    let rank = model.side.items().rank();
     let one = |((member, factor), best): ((Member, &[f32]), Vec<Scored>)| MemberLists {
         member,
         factor: Some(factor.into()),

@@ -350,7 +350,7 @@ impl State {
         let Some(model) = &self.model else { return };
         let mut available = Bitmap::full(model.items().len());
         for index in self.withdrawn.iter().filter_map(|item| model.index_of(*item)) {
-            available.clear(index);
+            available.set(index, false);
         }
         self.available = Rc::new(available);
     }

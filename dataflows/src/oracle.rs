@@ -186,8 +186,8 @@ fn top_picks(
     }
     pairs.sort_by_key(|pair| pair.item);
     pairs.iter().any(|pair| pair.b > 0.0).then_some(())?;
-    let mut factor = vec![0.0; model.side.rank()];
-    model.side.fold_in(&pairs, &mut Scratch::default(), &mut factor);
+    let mut factor = vec![0.0; model.side.items().rank()];
+    model.side.fold_in(&pairs, &mut Scratch::new(), &mut factor);
     let excluded = |item: Item| {
         let own = sums.iter().find(|(of, _)| *of == item);
         own.is_some_and(|(_, sums)| sums.seen || sums.hidden || sums.signal < 0) || withdrawn(item)

@@ -53,7 +53,7 @@ fn model() -> Model {
         (0..items.len() * rank).map(|place| ((place * 7 % 11) as f32 - 4.0) / 5.0).collect();
     rows.copy_within(0..rank, rank);
     let factors = Factors::new(rank, rows).expect("the rows are whole");
-    let regularisation = Regularisation { alpha0: 0.1, lambda: 0.05, nu: 1.0 };
+    let regularisation = Regularisation::new(0.1, 0.05, 1.0).expect("each is in its range");
     let mut weights = meaning().kinds.rules().to_vec();
     weights[0].weight = 2 * MICROS;
     Model::new("m".into(), ItemSide::new(factors, regularisation), weights, Transform::Log1p, items)

@@ -1,30 +1,67 @@
-//! The numeric core of Nearline: Gram matrix, solve, train, score, select. Slices in, slices out.
+//! The numeric core of Nearline: training a factor model, folding members in, scoring and selecting. Slices in,
+//! slices out: no dataflow, no files, no ids, no clock.
 //!
-//! No dataflow, no input or output, no types of the rest of the product. One rule governs every kernel: a float
-//! depends on its inputs alone, never on batch, tile, thread, neighbours or the width of the instructions.
+//! One rule shapes all of it: **a float depends on its inputs alone**. A factor is a function of the member's
+//! pairs, in item order, and the model; a score is a function of one factor and one item. Neither depends on the
+//! batch, the number of threads or the processor's vector width. So every sum has one order, written down where
+//! it is made: over pairs in order, over k from 0 up, over rows in blocks of fixed size added in order.
 //!
-//! The objective is that of implicit matrix factorisation (Hu, Koren and Volinsky 2008) with the unobserved weight
-//! and the frequency-scaled ridge of Rendle et al. (2021, "Revisiting the Performance of iALS", section 3):
+//! ```
+//! use std::ops::ControlFlow;
+//! use nearline_factors::{Bitmap, ItemSide, Matrix, Pair, Regularisation, Scratch, TrainOptions, train};
 //!
-//! minimise Σ_S w (x·y − t)² + α₀ Σ_all (x·y)² + Σ_u λ (n_u + α₀ N_items)^ν ‖x_u‖² + the same for items.
+//! // Members 0 and 1 like items 0 and 1; member 2 likes item 2 and dislikes item 0.
+//! let entries = vec![(0, 1.0), (1, 1.0), (0, 1.0), (1, 2.0), (0, -3.0), (2, 1.0)];
+//! let matrix = Matrix::from_rows(3, vec![0, 2, 4, 6], entries)?;
+//! let regularisation = Regularisation::new(0.1, 0.01, 1.0)?;
+//! let options = TrainOptions { rank: 2, iterations: 8, regularisation, seed: 1, threads: 1 };
+//! let trained = train(&matrix, &options, &mut |_| ControlFlow::Continue(()))?;
+//!
+//! // A new member who plays item 0 is offered item 1 first.
+//! let model = ItemSide::new(trained.items, regularisation);
+//! let mut factor = vec![0.0; 2];
+//! model.fold_in(&[Pair::preferred(0, 1.0)], &mut Scratch::new(), &mut factor);
+//! let mut lists = Vec::new();
+//! model.select(&factor, &[&[0]], &Bitmap::full(3), 10, &mut lists);
+//! assert_eq!(lists[0][0].item, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+#![warn(missing_docs)]
+
+mod bitmap;
+mod cholesky;
 mod factors;
-// The one place for `unsafe`: calls of functions compiled for instructions that were found on this processor.
-#[expect(unsafe_code, reason = "a call of a target-feature function is unsafe; `level.rs` holds the proof")]
-mod kernels;
+mod gram;
+mod half_step;
+mod item_side;
+mod keeper;
+mod lanes;
 mod level;
 mod loss;
 mod matrix;
+mod pair;
+mod parallel;
+mod progress;
+mod regularisation;
 mod select;
 mod side;
-mod solve;
+mod start;
+mod system;
 mod train;
 
-pub use factors::{Factors, FactorsError, Pair, Regularisation};
+pub use bitmap::Bitmap;
+pub use factors::{Factors, FactorsError};
+pub use item_side::ItemSide;
+pub use keeper::Scored;
+#[doc(hidden)]
 pub use level::Level;
 pub use loss::loss;
 pub use matrix::{Matrix, MatrixError};
-pub use select::{Bitmap, Scored};
-pub use side::ItemSide;
-pub use solve::Scratch;
-pub use train::{Progress, TrainError, TrainOptions, Trained, train};
+pub use pair::Pair;
+pub use progress::{Iteration, Progress, Step, TrainError};
+pub use regularisation::{Regularisation, RegularisationError};
+pub use side::Scratch;
+#[doc(hidden)]
+pub use train::train_with_level;
+pub use train::{TrainOptions, Trained, train};

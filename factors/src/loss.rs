@@ -1,49 +1,119 @@
-//! The objective that training makes small, as DESIGN.md section 5 has it.
+//! The objective that training lowers, computed in f64. For people and tests to look at: no factor depends on it.
 
-use crate::factors::{Factors, Regularisation};
+use crate::factors::Factors;
+use crate::lanes::{LANES, Lanes, panels};
+use crate::level::{Level, kernel};
 use crate::matrix::Matrix;
+use crate::parallel::for_each;
+use crate::regularisation::Regularisation;
+use crate::side::Side;
 
-/// Σ_S w (x·y − t)² + α₀ Σ_all (x·y)² + ridge terms of both sides, in double precision, summed in order.
+/// Members whose errors are summed together, in order.
+const BLOCK: usize = 256;
+
+/// Σ_S w (x·y − t)² + alpha0 Σ_all (x·y)² + Σ_u lambda (n_u + alpha0 N_items)^nu ‖x_u‖² + the same for items.
 ///
-/// Σ_all (x·y)² = Σ_kl (XᵀX)_kl (YᵀY)_kl.
+/// S are the pairs of `matrix`, with w = |weight| and t = 1 where the weight is positive, else 0. The sum over
+/// all pairs is the sum of the products of the two Gram matrices' elements (Hu, Koren, Volinsky 2008, section 4).
+///
+/// # Panics
+///
+/// Where the factors' rows do not match the matrix, or their ranks differ.
 pub fn loss(matrix: &Matrix, members: &Factors, items: &Factors, regularisation: Regularisation) -> f64 {
-    let mut observed = 0.0;
-    let mut ridge = 0.0;
-    let mut of_item = vec![0_usize; items.rows()];
+    let level = Level::best();
+    let member_side = Side::new(level, members, regularisation, 1);
+    let item_side = Side::new(level, items, regularisation, 1);
+    let columns = column_counts(matrix);
+    Loss { matrix, columns: &columns, threads: 1 }.of((members, &member_side), (items, &item_side))
+}
+
+/// How many pairs each item has.
+pub(crate) fn column_counts(matrix: &Matrix) -> Vec<usize> {
+    let mut counts = vec![0; matrix.items()];
     for member in 0..matrix.members() {
-        let x = members.row(member);
-        for (item, weight) in matrix.row(member) {
-            let target = if *weight > 0.0 { 1.0 } else { 0.0 };
-            let error = dot(x, items.row(*item as usize)) - target;
-            observed += f64::from(weight.abs()) * error * error;
-            of_item[*item as usize] += 1;
+        for &(item, _) in matrix.row(member) {
+            counts[item as usize] += 1;
         }
-        let pairs = matrix.row(member).len();
-        ridge += f64::from(regularisation.ridge(pairs, items.rows())) * dot(x, x);
     }
-    for (item, pairs) in of_item.iter().enumerate() {
-        let y = items.row(item);
-        ridge += f64::from(regularisation.ridge(*pairs, members.rows())) * dot(y, y);
-    }
-    let (of_members, of_items) = (gram(members), gram(items));
-    let all: f64 = of_members.iter().zip(&of_items).map(|(a, b)| a * b).sum();
-    observed + f64::from(regularisation.alpha0) * all + ridge
+    counts
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+/// What stays the same from one evaluation to the next.
+pub(crate) struct Loss<'a> {
+    pub(crate) matrix: &'a Matrix,
+    pub(crate) columns: &'a [usize],
+    pub(crate) threads: usize,
 }
 
-fn gram(rows: &Factors) -> Vec<f64> {
-    let rank = rows.rank();
-    let mut gram = vec![0.0; rank * rank];
-    for row in 0..rows.rows() {
-        let row = rows.row(row);
-        for (line, a) in gram.chunks_exact_mut(rank).zip(row) {
-            for (sum, b) in line.iter_mut().zip(row) {
-                *sum += f64::from(*a) * f64::from(*b);
+impl Loss<'_> {
+    /// The loss of these factors, each with its side.
+    pub(crate) fn of(
+        &self,
+        (members, member_side): (&Factors, &Side),
+        (items, item_side): (&Factors, &Side),
+    ) -> f64 {
+        assert_eq!((members.rows(), items.rows()), (self.matrix.members(), self.matrix.items()));
+        assert_eq!(members.rank(), items.rank());
+        let regularisation = item_side.regularisation;
+        let rows = |member: usize| self.matrix.row(member).len();
+        self.errors(item_side.level, members, items)
+            + f64::from(regularisation.alpha0) * all_pairs(item_side, member_side, items.rank())
+            + ridges(members, |member| regularisation.ridge(rows(member), items.rows()))
+            + ridges(items, |item| regularisation.ridge(self.columns[item], members.rows()))
+    }
+
+    fn errors(&self, level: Level, members: &Factors, items: &Factors) -> f64 {
+        let mut sums = vec![0.0; members.rows().div_ceil(BLOCK)];
+        let state = || vec![Lanes::ZERO; panels(items.rank())];
+        for_each(self.threads, &mut sums, state, |wide, block, sum| {
+            for member in block * BLOCK..((block + 1) * BLOCK).min(members.rows()) {
+                *sum += row_error(level, self.matrix.row(member), members.row(member), items, wide);
             }
+        });
+        sums.iter().sum()
+    }
+}
+
+fn all_pairs(items: &Side, members: &Side, rank: usize) -> f64 {
+    let panels = panels(rank);
+    let mut sum = 0.0;
+    for i in 0..rank {
+        for j in i..rank {
+            let at = i * panels + j / LANES;
+            let product = items.gram[at].0[j % LANES] * members.gram[at].0[j % LANES];
+            // What stands above the diagonal stands below it as well.
+            sum += if i == j { product } else { 2.0 * product };
         }
     }
-    gram
+    sum
+}
+
+fn ridges(factors: &Factors, ridge: impl Fn(usize) -> f64) -> f64 {
+    let squares = |row: usize| factors.row(row).iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
+    (0..factors.rows()).map(|row| ridge(row) * squares(row)).sum()
+}
+
+kernel! {
+    /// Σ w (x·y − t)² over one member's pairs; `wide` is workspace of one group per panel.
+    fn row_error(row: &[(u32, f32)], member: &[f32], items: &Factors, wide: &mut [Lanes<f64>]) -> f64
+        = row_error_body, row_error_body, row_error_body;
+}
+
+#[inline(always)]
+fn row_error_body(row: &[(u32, f32)], member: &[f32], items: &Factors, wide: &mut [Lanes<f64>]) -> f64 {
+    let rank = member.len();
+    for (to, part) in wide.iter_mut().zip(member.chunks(LANES)) {
+        *to = Lanes::load(part);
+    }
+    let mut sum = 0.0;
+    for &(item, weight) in row {
+        let mut product = Lanes::ZERO;
+        let factor = &items.as_slice()[item as usize * rank..][..rank];
+        for (x, part) in wide.iter().zip(factor.chunks(LANES)) {
+            product.add_products(x, &Lanes::load(part));
+        }
+        let error = product.sum() - if weight > 0.0 { 1.0 } else { 0.0 };
+        sum += f64::from(weight.abs()) * error * error;
+    }
+    sum
 }

@@ -1,32 +1,75 @@
-//! What is trained on: members by items, sparse, with signed weights.
+//! Signed weights of members and items, sparse, by row. What they mean is fixed here (above 0 preferred, below
+//! disliked); how they came about is not its business.
 
-/// A sparse matrix: rows of (column, weight), sorted by column.
+use std::fmt;
+
+/// Weights of members (rows) and items (columns), compressed by row; entries of a row ascend by column, and
+/// every weight is finite and not zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
-    columns: usize,
+    items: usize,
     offsets: Vec<usize>,
     entries: Vec<(u32, f32)>,
 }
 
-/// Why rows are no matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why rows are not a matrix.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum MatrixError {
-    /// The offsets do not partition the entries.
-    Offsets,
-    /// A row is not sorted, names a column twice or one that does not exist, or has a weight that is zero or not
-    /// finite.
-    Row(usize),
+    /// Members and items are counted in 32 bits.
+    TooLarge,
+    /// Offsets must begin with 0, never descend, and end with the number of entries.
+    Offsets {
+        /// The first offset that does not fit.
+        at: usize,
+    },
+    /// An entry's item is not below the number of items.
+    Item {
+        /// Its row.
+        member: usize,
+        /// The item.
+        item: u32,
+    },
+    /// An entry's item is not above the one before it.
+    Order {
+        /// Its row.
+        member: usize,
+        /// The item.
+        item: u32,
+    },
+    /// A weight is zero or not finite.
+    Weight {
+        /// Its row.
+        member: usize,
+        /// Its item.
+        item: u32,
+        /// The weight.
+        weight: f32,
+    },
 }
 
-impl std::fmt::Display for MatrixError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for MatrixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MatrixError::Offsets => write!(out, "the offsets do not partition the entries"),
-            MatrixError::Row(row) => write!(
-                out,
-                "row {row} is not sorted, names a column twice or one that does not exist, or has a weight that is \
-                 zero or not finite"
-            ),
+            Self::TooLarge => write!(f, "a matrix of more than {} members or items", u32::MAX),
+            Self::Offsets { at } => {
+                write!(f, "offset {at} does not fit: begin with 0, ascend, end with the number of entries")
+            }
+            Self::Item { member, item } => {
+                write!(f, "row {member} has item {item}, which is not below the number of items")
+            }
+            Self::Order { member, item } => {
+                write!(
+                    f,
+                    "row {member} has item {item} out of order or twice: sort by item and add up weights"
+                )
+            }
+            Self::Weight { member, item, weight } => {
+                write!(
+                    f,
+                    "row {member} has weight {weight} for item {item}: leave out what is zero or not finite"
+                )
+            }
         }
     }
 }
@@ -34,69 +77,93 @@ impl std::fmt::Display for MatrixError {
 impl std::error::Error for MatrixError {}
 
 impl Matrix {
-    /// The rows are `entries[offsets[r]..offsets[r + 1]]`: columns below `columns`, ascending, each with a weight
-    /// that is positive (preferred) or negative (disliked).
+    /// Takes rows over `items` items: row m is `entries[offsets[m]..offsets[m + 1]]`, each an item and a weight,
+    /// above 0 where preferred and below 0 where disliked.
+    ///
+    /// # Errors
+    ///
+    /// Where the offsets do not cut the entries into rows, or a row is not ascending by item, names an item that
+    /// is not there, or has a weight that is zero or not finite.
     pub fn from_rows(
-        columns: usize,
+        items: usize,
         offsets: Vec<usize>,
         entries: Vec<(u32, f32)>,
     ) -> Result<Self, MatrixError> {
-        let partition =
-            offsets.first() == Some(&0) && offsets.last() == Some(&entries.len()) && offsets.is_sorted();
-        if !partition {
-            return Err(MatrixError::Offsets);
+        if items > u32::MAX as usize || offsets.len() > u32::MAX as usize {
+            return Err(MatrixError::TooLarge);
         }
-        for (row, bounds) in offsets.windows(2).enumerate() {
-            let row_entries = &entries[bounds[0]..bounds[1]];
-            let sorted = row_entries.windows(2).all(|pair| pair[0].0 < pair[1].0);
-            let sound = |(column, weight): &(u32, f32)| {
-                (*column as usize) < columns && weight.is_finite() && *weight != 0.0
-            };
-            if !sorted || !row_entries.iter().all(sound) {
-                return Err(MatrixError::Row(row));
-            }
+        if offsets.first() != Some(&0) {
+            return Err(MatrixError::Offsets { at: 0 });
         }
-        Ok(Matrix { columns, offsets, entries })
+        if let Some(at) = offsets.windows(2).position(|ends| ends[0] > ends[1]) {
+            return Err(MatrixError::Offsets { at: at + 1 });
+        }
+        if offsets.last() != Some(&entries.len()) {
+            return Err(MatrixError::Offsets { at: offsets.len() - 1 });
+        }
+        let matrix = Matrix { items, offsets, entries };
+        (0..matrix.members()).try_for_each(|member| matrix.check_row(member))?;
+        Ok(matrix)
     }
 
-    /// How many rows: members.
+    fn check_row(&self, member: usize) -> Result<(), MatrixError> {
+        let mut before = None;
+        for &(item, weight) in self.row(member) {
+            if item as usize >= self.items {
+                return Err(MatrixError::Item { member, item });
+            }
+            if before.is_some_and(|before| before >= item) {
+                return Err(MatrixError::Order { member, item });
+            }
+            if weight == 0.0 || !weight.is_finite() {
+                return Err(MatrixError::Weight { member, item, weight });
+            }
+            before = Some(item);
+        }
+        Ok(())
+    }
+
+    /// The same weights with items as rows and members as columns.
+    pub fn transpose(&self) -> Matrix {
+        let mut offsets = vec![0; self.items + 1];
+        for &(item, _) in &self.entries {
+            offsets[item as usize + 1] += 1;
+        }
+        for item in 0..self.items {
+            offsets[item + 1] += offsets[item];
+        }
+        let mut next = offsets.clone();
+        let mut entries = vec![(0, 0.0); self.entries.len()];
+        for member in 0..self.members() {
+            for &(item, weight) in self.row(member) {
+                entries[next[item as usize]] = (member as u32, weight);
+                next[item as usize] += 1;
+            }
+        }
+        Matrix { items: self.members(), offsets, entries }
+    }
+
+    /// How many rows there are.
     pub fn members(&self) -> usize {
         self.offsets.len() - 1
     }
 
-    /// How many columns: items.
+    /// How many columns there are.
     pub fn items(&self) -> usize {
-        self.columns
+        self.items
     }
 
-    /// How many entries.
-    pub fn pairs(&self) -> usize {
+    /// How many weights there are.
+    pub fn nnz(&self) -> usize {
         self.entries.len()
     }
 
-    /// One row.
-    pub fn row(&self, row: usize) -> &[(u32, f32)] {
-        &self.entries[self.offsets[row]..self.offsets[row + 1]]
-    }
-
-    /// Rows as columns and columns as rows; entries stay sorted.
-    pub fn transpose(&self) -> Matrix {
-        let mut offsets = vec![0_usize; self.columns + 1];
-        for (column, _) in &self.entries {
-            offsets[*column as usize + 1] += 1;
-        }
-        for column in 0..self.columns {
-            offsets[column + 1] += offsets[column];
-        }
-        let mut next = offsets.clone();
-        let mut entries = vec![(0, 0.0); self.entries.len()];
-        for row in 0..self.members() {
-            for (column, weight) in self.row(row) {
-                let place = &mut next[*column as usize];
-                entries[*place] = (row as u32, *weight);
-                *place += 1;
-            }
-        }
-        Matrix { columns: self.members(), offsets, entries }
+    /// The items and weights of member `i`.
+    ///
+    /// # Panics
+    ///
+    /// Where `i` is not below [`members`](Self::members).
+    pub fn row(&self, i: usize) -> &[(u32, f32)] {
+        &self.entries[self.offsets[i]..self.offsets[i + 1]]
     }
 }

@@ -1,134 +1,137 @@
-//! The best items of each member: scored tile by tile and kept at once, so that scores are never written out.
-//!
-//! Exact: every available item is scored in full by the one score chain. Higher scores first, equal scores by
-//! the smaller index.
+//! Scoring and choosing in one pass: the scores of a few members for a few items live in registers and are
+//! compared at once with each member's bar, so the matrix of scores is never written.
 
-use std::cmp::Ordering;
+use crate::bitmap::Bitmap;
+use crate::factors::Factors;
+use crate::keeper::{Keeper, Scored};
+use crate::lanes::{LANES, Lanes, panels};
+use crate::level::{Level, kernel};
 
-use crate::kernels::{MEMBERS, TILE, score_tile};
-use crate::side::ItemSide;
+/// Members whose scores are held in registers together.
+const TOGETHER: usize = 4;
 
-/// Tiles that are scored for all members before the next ones: small enough for the second-level cache.
-const GROUP: usize = 32;
+/// Members that go through all items in one pass: their factors stay in the first cache.
+const GROUP: usize = 64;
 
-/// One item and its score.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scored {
-    /// The item's index.
-    pub item: u32,
-    /// Its score.
-    pub score: f32,
+/// Tiles are padded to a multiple of this many, the most a kernel takes at once.
+const TILES: usize = 2;
+
+/// Item factors laid out for scoring: tile t holds items 16t … 16t + 15 as `rank` groups of lanes, group k being
+/// their k-th numbers.
+pub(crate) struct Tiles {
+    rank: usize,
+    rows: usize,
+    lanes: Vec<Lanes<f32>>,
 }
 
-/// A set of indexes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bitmap {
-    words: Vec<u64>,
-}
-
-impl Bitmap {
-    /// All indexes below `length`.
-    pub fn full(length: usize) -> Self {
-        Bitmap { words: vec![u64::MAX; length.div_ceil(64)] }
-    }
-
-    /// Takes an index out.
-    pub fn clear(&mut self, index: u32) {
-        if let Some(word) = self.words.get_mut(index as usize / 64) {
-            *word &= !(1 << (index % 64));
+impl Tiles {
+    pub(crate) fn new(items: &Factors) -> Self {
+        let (rank, rows) = (items.rank(), items.rows());
+        let mut lanes = vec![Lanes::ZERO; panels(rows).next_multiple_of(TILES) * rank];
+        for (item, row) in items.as_slice().chunks_exact(rank).enumerate() {
+            let tile = &mut lanes[item / LANES * rank..][..rank];
+            for (to, &from) in tile.iter_mut().zip(row) {
+                to.0[item % LANES] = from;
+            }
         }
+        Tiles { rank, rows, lanes }
     }
 
-    /// Whether an index is in.
-    pub fn contains(&self, index: u32) -> bool {
-        self.words.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
-    }
-}
-
-impl ItemSide {
-    /// The best `k` items of each member. `members` are factors, one after the other; `excluded[m]` are the
-    /// sorted indexes that member `m` does not get. Items whose score is not a number are never selected.
-    pub fn select(
+    /// The best `k` for each row of `members`, as [`ItemSide::select`](crate::ItemSide::select) says.
+    pub(crate) fn select(
         &self,
+        level: Level,
         members: &[f32],
         excluded: &[&[u32]],
         available: &Bitmap,
         k: usize,
-        out: &mut Vec<Vec<Scored>>,
+        out: &mut [Vec<Scored>],
     ) {
-        let rank = self.rank();
-        let rows: Vec<&[f32]> = members.chunks_exact(rank).collect();
-        let mut keepers: Vec<Keeper<'_>> = excluded.iter().map(|excluded| Keeper::new(k, excluded)).collect();
-        let tiles: Vec<&[[f32; TILE]]> = self.tiles.chunks_exact(rank).collect();
-        for (group, tiles) in tiles.chunks(GROUP).enumerate() {
-            for (four, keepers) in rows.chunks(MEMBERS).zip(keepers.chunks_mut(MEMBERS)) {
-                let mut block = [four[0]; MEMBERS];
-                block[..four.len()].copy_from_slice(four);
-                let mut scores = [[0.0; TILE]; MEMBERS];
-                for (place, tile) in tiles.iter().enumerate() {
-                    score_tile(self.level, &block, tile, &mut scores);
-                    let first = (group * GROUP + place) * TILE;
-                    let real = TILE.min(self.items() - first);
-                    for (keeper, scores) in keepers.iter_mut().zip(&scores) {
-                        keeper.offer(first as u32, &scores[..real], available);
+        let k = k.min(self.rows);
+        if k == 0 {
+            out.iter_mut().for_each(Vec::clear);
+            return;
+        }
+        let groups = members.chunks(GROUP * self.rank).zip(excluded.chunks(GROUP));
+        for ((members, excluded), lists) in groups.zip(out.chunks_mut(GROUP)) {
+            let mut keepers: Vec<Keeper<'_>> = excluded.iter().map(|items| Keeper::new(k, items)).collect();
+            pass(level, self, &side_by_side(members, self.rank), &mut keepers, available);
+            for (keeper, list) in keepers.into_iter().zip(lists) {
+                keeper.finish(list);
+            }
+        }
+    }
+}
+
+/// Blocks of `TOGETHER` members as `rank` groups of their k-th numbers; zeros where the last block is short.
+fn side_by_side(members: &[f32], rank: usize) -> Vec<[f32; TOGETHER]> {
+    let count = members.len() / rank;
+    let mut blocks = vec![[0.0; TOGETHER]; count.div_ceil(TOGETHER) * rank];
+    for (m, member) in members.chunks_exact(rank).enumerate() {
+        for (to, &from) in blocks[m / TOGETHER * rank..].iter_mut().zip(member) {
+            to[m % TOGETHER] = from;
+        }
+    }
+    blocks
+}
+
+kernel! {
+    fn pass(tiles: &Tiles, blocks: &[[f32; TOGETHER]], keepers: &mut [Keeper<'_>], available: &Bitmap)
+        = pass_body::<2>, pass_body::<1>, pass_body::<1>;
+}
+
+/// Shows all items to all keepers, `WIDTH` tiles at a time. `WIDTH` divides [`TILES`].
+#[inline(always)]
+fn pass_body<const WIDTH: usize>(
+    tiles: &Tiles,
+    blocks: &[[f32; TOGETHER]],
+    keepers: &mut [Keeper<'_>],
+    available: &Bitmap,
+) {
+    let rank = tiles.rank;
+    for (number, some) in tiles.lanes.chunks_exact(WIDTH * rank).enumerate() {
+        for (block, keepers) in blocks.chunks_exact(rank).zip(keepers.chunks_mut(TOGETHER)) {
+            let scores = score::<WIDTH>(some, block);
+            for (t, scores) in scores.iter().enumerate() {
+                let first = ((number * WIDTH + t) * LANES) as u32;
+                for (keeper, scores) in keepers.iter_mut().zip(scores) {
+                    if reaches(scores, keeper.bar) {
+                        keeper.offer(first, scores, available);
                     }
                 }
             }
         }
-        out.clear();
-        out.extend(keepers.into_iter().map(Keeper::finish));
     }
 }
 
-/// The best items of one member so far.
-struct Keeper<'a> {
-    k: usize,
-    excluded: &'a [u32],
-    /// Up to 2 k candidates; the best k are among them.
-    best: Vec<Scored>,
-    /// A score must be above this: items come in the order of their indexes, so a later equal one never wins.
-    threshold: f32,
-}
-
-impl<'a> Keeper<'a> {
-    fn new(k: usize, excluded: &'a [u32]) -> Self {
-        Keeper { k, excluded, best: Vec::with_capacity(2 * k.min(4096)), threshold: f32::NEG_INFINITY }
+/// The scores of `WIDTH` tiles for one block of members: for each, one chain over k from zero.
+#[inline(always)]
+fn score<const WIDTH: usize>(
+    tiles: &[Lanes<f32>],
+    block: &[[f32; TOGETHER]],
+) -> [[Lanes<f32>; TOGETHER]; WIDTH] {
+    let rank = block.len();
+    let mut scores = [[Lanes::ZERO; TOGETHER]; WIDTH];
+    let mut tile = [&tiles[..rank]; WIDTH];
+    for t in 1..WIDTH {
+        tile[t] = &tiles[t * rank..][..rank];
     }
-
-    fn offer(&mut self, first: u32, scores: &[f32], available: &Bitmap) {
-        let threshold = self.threshold;
-        if self.k == 0 || !scores.iter().fold(false, |any, score| any | (*score > threshold)) {
-            return;
-        }
-        for (lane, score) in scores.iter().enumerate() {
-            let item = first + lane as u32;
-            if *score > self.threshold
-                && available.contains(item)
-                && self.excluded.binary_search(&item).is_err()
-            {
-                self.best.push(Scored { item, score: *score });
-                if self.best.len() == 2 * self.k {
-                    self.prune();
-                }
+    for k in 0..rank {
+        for t in 0..WIDTH {
+            for m in 0..TOGETHER {
+                scores[t][m].add_product(block[k][m], &tile[t][k]);
             }
         }
     }
-
-    fn prune(&mut self) {
-        self.best.select_nth_unstable_by(self.k - 1, better);
-        self.best.truncate(self.k);
-        self.threshold = self.best[self.k - 1].score;
-    }
-
-    fn finish(mut self) -> Vec<Scored> {
-        self.best.sort_unstable_by(better);
-        self.best.truncate(self.k);
-        self.best.shrink_to_fit();
-        self.best
-    }
+    scores
 }
 
-/// Higher scores first, equal ones by the smaller index. Scores are numbers here.
-fn better(a: &Scored, b: &Scored) -> Ordering {
-    b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal).then(a.item.cmp(&b.item))
+/// Whether any score is at or above the bar.
+#[inline(always)]
+fn reaches(scores: &Lanes<f32>, bar: f32) -> bool {
+    let mut any = false;
+    for l in 0..LANES {
+        any |= scores.0[l] >= bar;
+    }
+    any
 }

@@ -1,105 +1,128 @@
-//! The item side of a model: item factors, and all that is derived from them once.
+//! One side of the model as the other side's solves see it: the one function that makes a factor, shared by
+//! training, fold-in and explanation. It holds no factors, only what is derived from them.
 
-use crate::factors::{Factors, Pair, Regularisation};
-use crate::kernels::{TILE, add_scaled, dot};
+use crate::cholesky;
+use crate::factors::Factors;
+use crate::gram::gram;
+use crate::lanes::{LANES, Lanes, Real};
 use crate::level::Level;
-use crate::solve::{Padded, Scratch, gram, solve};
+use crate::pair::Pair;
+use crate::regularisation::Regularisation;
+use crate::system::System;
 
-/// Item factors with their Gram matrix and their layout for scoring.
-#[derive(Clone, Debug)]
-pub struct ItemSide {
+/// What is derived from a table of factors for solving against it.
+pub(crate) struct Side {
     pub(crate) level: Level,
-    factors: Factors,
-    padded: Padded,
-    regularisation: Regularisation,
-    /// α₀ YᵀY: upper triangle, padded.
-    base: Vec<f32>,
-    /// Items in tiles: for each tile, for each k, the k-th number of its items.
-    pub(crate) tiles: Vec<[f32; TILE]>,
+    pub(crate) regularisation: Regularisation,
+    /// YᵀY, laid out as [`System::matrix`].
+    pub(crate) gram: Vec<Lanes<f64>>,
+    /// alpha0 YᵀY, rounded once: where every f32 matrix starts.
+    start: Vec<Lanes<f32>>,
 }
 
-impl ItemSide {
-    /// Derives all that is needed from item factors.
-    pub fn new(items: Factors, regularisation: Regularisation) -> Self {
-        ItemSide::with_level(items, regularisation, Level::detect())
+/// Workspace for solving, kept between calls to spare allocations; it carries nothing from one to the next.
+#[derive(Default)]
+pub struct Scratch {
+    single: Option<System<f32>>,
+    double: Option<System<f64>>,
+}
+
+impl Scratch {
+    /// Workspace that grows when first used.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// The right side of a solve.
+#[derive(Clone, Copy)]
+pub(crate) enum Right<'a> {
+    /// Σ b y, which makes a factor.
+    Pairs,
+    /// A vector of its own.
+    Vector(&'a [f32]),
+}
+
+impl Side {
+    pub(crate) fn new(
+        level: Level,
+        factors: &Factors,
+        regularisation: Regularisation,
+        threads: usize,
+    ) -> Self {
+        let gram = gram(level, factors, threads);
+        let start = weighted(&gram, regularisation.alpha0);
+        Side { level, regularisation, gram, start }
     }
 
-    /// The same on given instructions, for tests; falls back to the best there are.
-    #[doc(hidden)]
-    pub fn with_level(items: Factors, regularisation: Regularisation, level: Level) -> Self {
-        let level = if level.available() { level } else { Level::detect() };
-        let padded = Padded::new(items.rank(), items.as_slice());
-        let base = base(level, &padded, regularisation.alpha0);
-        let mut tiles = vec![[0.0; TILE]; items.rows().div_ceil(TILE) * items.rank()];
-        for row in 0..items.rows() {
-            for (k, number) in items.row(row).iter().enumerate() {
-                tiles[row / TILE * items.rank() + k][row % TILE] = *number;
+    /// Solves `(alpha0 YᵀY + Σ a y yᵀ + ridge I) x = right` into `out`. In f32; where that loses a pivot, in
+    /// f64 with every sum made anew; where that fails as well, `out` is zeros.
+    pub(crate) fn solve(
+        &self,
+        factors: &Factors,
+        pairs: &[Pair],
+        right: Right<'_>,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        let system = fitting(&mut scratch.single, factors.rank());
+        system.begin(&self.start);
+        if self.attempt(factors, pairs, right, system, out) {
+            return;
+        }
+        let system = fitting(&mut scratch.double, factors.rank());
+        system.begin(&weighted(&self.gram, self.regularisation.alpha0));
+        if !self.attempt(factors, pairs, right, system, out) {
+            out.fill(0.0);
+        }
+    }
+
+    fn attempt<T: Real>(
+        &self,
+        factors: &Factors,
+        pairs: &[Pair],
+        right: Right<'_>,
+        system: &mut System<T>,
+        out: &mut [f32],
+    ) -> bool {
+        system.add_pairs(self.level, factors.as_slice(), pairs);
+        system.add_diagonal(T::from_f64(self.regularisation.ridge(pairs.len(), factors.rows())));
+        if let Right::Vector(vector) = right {
+            for (to, part) in system.right.iter_mut().zip(vector.chunks(LANES)) {
+                *to = Lanes::load(part);
             }
         }
-        ItemSide { level, factors: items, padded, regularisation, base, tiles }
-    }
-
-    /// The item factors.
-    pub fn factors(&self) -> &Factors {
-        &self.factors
-    }
-
-    /// The length of a factor.
-    pub fn rank(&self) -> usize {
-        self.factors.rank()
-    }
-
-    /// How many items there are.
-    pub fn items(&self) -> usize {
-        self.factors.rows()
-    }
-
-    /// How factors are held small.
-    pub fn regularisation(&self) -> Regularisation {
-        self.regularisation
-    }
-
-    /// Folds a member in: the solution of `(α₀ YᵀY + Σ a y yᵀ + λ (n + α₀ N)^ν I) x = Σ b y`, into `out` of the
-    /// rank's length. `pairs` are sorted by item; every item is one of the model.
-    pub fn fold_in(&self, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
-        let ridge = self.regularisation.ridge(pairs.len(), self.items());
-        solve(self.level, &self.base, &self.padded, pairs, ridge, scratch, out);
-    }
-
-    /// Folds many members in: the pairs of member `m` are `pairs[offsets[m]..offsets[m + 1]]`. `out` becomes
-    /// their factors, one after the other.
-    pub fn fold_in_batch(&self, offsets: &[usize], pairs: &[Pair], out: &mut Vec<f32>) {
-        let rank = self.rank();
-        out.clear();
-        out.resize(offsets.len().saturating_sub(1) * rank, 0.0);
-        let mut scratch = Scratch::default();
-        for (bounds, factor) in offsets.windows(2).zip(out.chunks_exact_mut(rank)) {
-            self.fold_in(&pairs[bounds[0]..bounds[1]], &mut scratch, factor);
+        if !cholesky::solve(self.level, system) {
+            return false;
         }
+        for (to, from) in out.chunks_mut(LANES).zip(&system.right) {
+            for (to, from) in to.iter_mut().zip(&from.0) {
+                *to = from.to_f32();
+            }
+        }
+        out.iter().all(|x| x.is_finite())
     }
 
-    /// The score of a member's factor and an item.
-    pub fn score(&self, member: &[f32], item: u32) -> f32 {
-        dot(self.level, member, self.factors.row(item as usize))
-    }
-
-    /// What each pair adds to the score of an item (Hu, Koren and Volinsky 2008, section 5): with the member's
-    /// matrix A, pair j adds `b_j · y_itemᵀ A⁻¹ y_j`. The parts sum to the score but for rounding.
-    pub fn explain(&self, pairs: &[Pair], item: u32) -> Vec<f32> {
-        // A⁻¹ y_item is the solution with y_item on the right: a pair of no weight in the matrix.
-        let mut asked: Vec<Pair> = pairs.iter().map(|pair| Pair { b: 0.0, ..*pair }).collect();
-        asked.push(Pair { item, a: 0.0, b: 1.0 });
-        let ridge = self.regularisation.ridge(pairs.len(), self.items());
-        let mut direction = vec![0.0; self.rank()];
-        solve(self.level, &self.base, &self.padded, &asked, ridge, &mut Scratch::default(), &mut direction);
-        pairs.iter().map(|pair| pair.b * self.score(&direction, pair.item)).collect()
+    /// The factor of a row with these pairs: the solution, or zeros where no pair asks for anything.
+    pub(crate) fn factor(&self, factors: &Factors, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
+        if pairs.iter().all(|pair| pair.b == 0.0) {
+            out.fill(0.0);
+        } else {
+            self.solve(factors, pairs, Right::Pairs, scratch, out);
+        }
     }
 }
 
-/// α₀ times the Gram matrix.
-pub(crate) fn base(level: Level, rows: &Padded, alpha0: f32) -> Vec<f32> {
-    let gram = gram(level, rows);
-    let mut base = vec![0.0; gram.len()];
-    add_scaled(level, &mut base, &gram, alpha0);
-    base
+/// The Gram matrix times alpha0, in f64, rounded to `T`.
+fn weighted<T: Real>(gram: &[Lanes<f64>], alpha0: f32) -> Vec<Lanes<T>> {
+    let weigh = |lanes: &Lanes<f64>| Lanes(lanes.0.map(|x| T::from_f64(f64::from(alpha0) * x)));
+    gram.iter().map(weigh).collect()
+}
+
+/// The system in `place`, made anew where its rank is another.
+fn fitting<T: Real>(place: &mut Option<System<T>>, rank: usize) -> &mut System<T> {
+    if place.as_ref().is_some_and(|system| system.rank != rank) {
+        *place = None;
+    }
+    place.get_or_insert_with(|| System::new(rank))
 }

@@ -22,6 +22,7 @@ pub struct Model {
     pub manifest: Manifest,
     items: Vec<String>,
     factors: Factors,
+    regularisation: Regularisation,
 }
 
 impl Model {
@@ -71,8 +72,11 @@ impl Model {
             let (item, place) = (&items[broken / manifest.rank], broken % manifest.rank);
             return Err(format!("the factor of item {item:?} is not finite at place {place}"));
         }
+        let Manifest { alpha0, lambda, nu, .. } = manifest;
+        let regularisation =
+            Regularisation::new(alpha0, lambda, nu).map_err(|error| format!("{MANIFEST}: {error}"))?;
         let factors = Factors::new(manifest.rank, values).map_err(|error| error.to_string())?;
-        Ok(Model { manifest, items, factors })
+        Ok(Model { manifest, items, factors, regularisation })
     }
 
     /// The ids of the items, sorted as bytes. An item's place here is its index.
@@ -98,8 +102,7 @@ impl Model {
 
     /// The model with all that folding in and scoring derive from it.
     pub fn side(&self) -> ItemSide {
-        let Manifest { alpha0, lambda, nu, .. } = self.manifest;
-        ItemSide::new(self.factors.clone(), Regularisation { alpha0, lambda, nu })
+        ItemSide::new(self.factors.clone(), self.regularisation)
     }
 
     /// The weights of the configured kinds under this model, by the kind's number.

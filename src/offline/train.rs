@@ -6,7 +6,9 @@
 use nearline_dataflows::transform::Transform;
 use std::ops::ControlFlow;
 
-use nearline_factors::{MatrixError, Progress as Step, Regularisation, TrainOptions, Trained};
+use nearline_factors::{
+    Iteration, MatrixError, Progress as Step, Regularisation, RegularisationError, TrainOptions, Trained,
+};
 
 use super::dataset::Dataset;
 use super::items_file::Rows;
@@ -41,6 +43,9 @@ pub enum TrainError {
         /// How many events there were.
         events: u64,
     },
+    /// A number that holds factors back is out of its range.
+    #[error("cannot train: {0}")]
+    Regularisation(#[from] RegularisationError),
     /// The numeric core says no.
     #[error("cannot train: {0}")]
     Core(#[from] nearline_factors::TrainError),
@@ -90,11 +95,11 @@ pub fn train_on(
         return Err(TrainError::NoSignal { events: data.events });
     }
     let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
-    let regularisation = Regularisation { alpha0, lambda, nu };
+    let regularisation = Regularisation::new(alpha0, lambda, nu)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let how = TrainOptions { rank, iterations, regularisation, seed, threads };
-    let mut tell = |step| {
-        if let Step::Iteration { iteration, loss } = step {
+    let mut tell = |step: &Step| {
+        if let Step::Iteration(Iteration { iteration, loss }) = *step {
             progress(Progress { iteration, of: iterations, loss });
         }
         ControlFlow::Continue(())

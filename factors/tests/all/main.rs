@@ -1,0 +1,12 @@
+//! The tests of the numeric core, in one binary. Every result is held against a slow f64 computation that can be
+//! checked by eye, or against itself made in another way.
+
+mod data;
+mod naive;
+
+mod explain;
+mod fold_in;
+mod input;
+mod levels;
+mod select;
+mod training;

@@ -1,0 +1,152 @@
+//! Training: it lowers the loss it says, and its result depends on the matrix, the options and nothing else.
+
+use std::ops::ControlFlow;
+
+use nearline_factors::{
+    Factors, ItemSide, Matrix, Progress, Regularisation, Scratch, Step, TrainError, TrainOptions, Trained,
+    loss, train,
+};
+
+use crate::data::{bits, factors, matrix, regularisation, row_pairs};
+use crate::naive;
+
+fn options(rank: usize, iterations: usize, threads: usize) -> TrainOptions {
+    TrainOptions { rank, iterations, regularisation: regularisation(), seed: 17, threads }
+}
+
+fn trained(matrix: &Matrix, options: &TrainOptions) -> Trained {
+    train(matrix, options, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+#[test]
+fn the_loss_is_that_of_the_reference() {
+    for (alpha0, nu) in [(0.0, 0.0), (0.3, 1.0), (1.0, 0.5)] {
+        let reg = Regularisation::new(alpha0, 0.02, nu).unwrap();
+        let (matrix, members, items) = (matrix(1, 300, 70), factors(2, 300, 19), factors(3, 70, 19));
+        let (got, want) = (loss(&matrix, &members, &items, reg), naive::loss(&matrix, &members, &items, reg));
+        assert!((got - want).abs() <= 1e-10 * want, "{got} is not {want}");
+    }
+}
+
+#[test]
+fn the_loss_falls_with_every_iteration() {
+    let trained = trained(&matrix(4, 400, 90), &options(12, 8, 2));
+    assert_eq!(trained.losses.len(), 8);
+    for pair in trained.losses.windows(2) {
+        assert!(pair[1] <= pair[0] * (1.0 + 1e-6), "{} after {}", pair[1], pair[0]);
+    }
+    assert!(trained.losses[7] < 0.98 * trained.losses[0]);
+}
+
+#[test]
+fn a_reported_loss_is_that_of_the_factors_and_the_last_half_step_lowers_it() {
+    let matrix = matrix(5, 200, 50);
+    let trained = trained(&matrix, &options(9, 3, 1));
+    let end = loss(&matrix, &trained.members, &trained.items, regularisation());
+    assert!(end < trained.losses[2] && end > 0.9 * trained.losses[2]);
+}
+
+#[test]
+fn no_small_change_of_a_trained_member_lowers_the_loss() {
+    let matrix = matrix(6, 30, 25);
+    let Trained { members, items, .. } = trained(&matrix, &options(4, 5, 1));
+    let best = naive::loss(&matrix, &members, &items, regularisation());
+    for at in 0..members.as_slice().len() {
+        for step in [-0.01, 0.01] {
+            let mut moved = members.as_slice().to_vec();
+            moved[at] += step;
+            let moved = Factors::new(4, moved).unwrap();
+            assert!(naive::loss(&matrix, &moved, &items, regularisation()) > best);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let matrix = matrix(7, 900, 300);
+    let one = trained(&matrix, &options(17, 2, 1));
+    for threads in [2, 3, 5] {
+        let other = trained(&matrix, &options(17, 2, threads));
+        assert_eq!(bits(one.members.as_slice()), bits(other.members.as_slice()));
+        assert_eq!(bits(one.items.as_slice()), bits(other.items.as_slice()));
+        assert_eq!(one.losses, other.losses);
+    }
+}
+
+#[test]
+fn fold_in_of_a_trained_member_is_its_trained_factor_to_the_bit() {
+    // More than 256 items, so that the Gram matrix has several blocks; the first member has nearly all of them.
+    let matrix = matrix(8, 150, 600);
+    let trained = trained(&matrix, &options(20, 2, 2));
+    let side = ItemSide::new(trained.items, regularisation());
+    for member in 0..150 {
+        let mut out = vec![0.0; 20];
+        side.fold_in(&row_pairs(&matrix, member), &mut Scratch::new(), &mut out);
+        assert_eq!(bits(&out), bits(trained.members.row(member)));
+    }
+    assert!(trained.members.row(149).iter().all(|&x| x == 0.0));
+}
+
+#[test]
+fn a_transposed_matrix_has_the_same_weights_and_back_again() {
+    let matrix = matrix(9, 40, 30);
+    let across = matrix.transpose();
+    assert_eq!((across.members(), across.items(), across.nnz()), (30, 40, matrix.nnz()));
+    for item in 0..30 {
+        for &(member, weight) in across.row(item) {
+            assert!(matrix.row(member as usize).contains(&(item as u32, weight)));
+        }
+    }
+    assert_eq!(across.transpose(), matrix);
+}
+
+#[test]
+fn two_tastes_are_told_apart() {
+    // Even members like even items, odd members odd ones; each has left out one that it should then be offered.
+    let (mut offsets, mut entries) = (vec![0], Vec::new());
+    for member in 0..20u32 {
+        let liked = (0..20u32).filter(|item| item % 2 == member % 2 && *item != (member + 2) % 20);
+        entries.extend(liked.map(|item| (item, 1.0)));
+        offsets.push(entries.len());
+    }
+    let matrix = Matrix::from_rows(20, offsets, entries).unwrap();
+    let trained = trained(&matrix, &options(4, 10, 1));
+    let side = ItemSide::new(trained.items.clone(), regularisation());
+    for member in 0..20 {
+        let seen: Vec<u32> = matrix.row(member).iter().map(|&(item, _)| item).collect();
+        let mut lists = Vec::new();
+        let available = nearline_factors::Bitmap::full(20);
+        side.select(trained.members.row(member), &[&seen], &available, 1, &mut lists);
+        assert_eq!(lists[0][0].item, (member as u32 + 2) % 20);
+    }
+}
+
+#[test]
+fn progress_tells_every_step_and_can_break_off() {
+    let matrix = matrix(10, 200, 50);
+    let mut ends = Vec::new();
+    let mut iterations = 0;
+    train(&matrix, &options(3, 2, 2), &mut |progress| {
+        match progress {
+            Progress::Rows { iteration, step, done, total } => {
+                assert!(done <= total);
+                if done == total {
+                    ends.push((*iteration, *step));
+                }
+            }
+            Progress::Iteration(end) => {
+                iterations += 1;
+                assert_eq!(end.iteration, iterations);
+            }
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(
+        ends,
+        [(1, Step::Members), (1, Step::Items), (2, Step::Members), (2, Step::Items), (2, Step::LastMembers)]
+    );
+    assert_eq!(iterations, 2);
+    let stopped = train(&matrix, &options(3, 2, 2), &mut |_| ControlFlow::Break(()));
+    assert_eq!(stopped, Err(TrainError::Stopped));
+}
