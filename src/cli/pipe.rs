@@ -16,7 +16,7 @@ use super::args::{ReplayArgs, RunArgs, SourceArgs};
 use super::{Context, Failure, now_ms, show};
 use crate::config::columns::ColumnMap;
 use crate::config::{Config, KindTable};
-use crate::engine::committer::Counts;
+use crate::engine::committed::Counts;
 use crate::engine::{Engine, EngineError, EngineOptions, Handle, ModelSource, recover::Standing, socket};
 use crate::folder::Folder;
 use crate::offline::Model;

@@ -7,13 +7,16 @@
 //! An [`Engine`] owns a store's future: it reads the records back at the start, takes batches, closes epochs, and
 //! says when they are on disk. It knows sources and stores by their traits alone.
 
+pub mod committed;
 pub mod committer;
 mod held;
 pub mod ingest;
 pub mod recover;
 pub mod socket;
+mod storing;
 pub mod verify;
 pub mod workers;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +35,8 @@ use crate::records::Record;
 use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::{Store, StoreError, Table, formats};
-use committer::{Committed, Committer, Counts, Mode, ToCommit};
+use committed::{Committed, Counts};
+use committer::{Committer, Mode, ToCommit};
 use ingest::{EpochRecords, Ingest, WorkerFeed};
 use recover::Standing;
 use workers::{Feed, Workers};
@@ -227,8 +231,6 @@ fn run(
         workers: options.workers,
         rejected: options.rejected.take(),
         committed: committed.clone(),
-        gathered: Vec::new(),
-        gathered_records: 0,
     };
     let start = standing.clone();
     let committing = std::thread::Builder::new()

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::committer::Counts;
+use super::committed::Counts;
 use crate::records::{self, Record};
 use crate::sources::Batch;
 use crate::stores::formats::{self, TombstoneValue, meta};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Serving, ServingError};
-use crate::engine::committer::Counts;
+use crate::engine::committed::Counts;
 use crate::engine::recover;
 use crate::sources::Offset;
 use crate::stores::{Store, Table, formats};

@@ -104,6 +104,11 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// The system gives no thread to store with.
+    #[error(
+        "no thread could be started to store with: {0}; raise the limit of threads, or stop other processes"
+    )]
+    Thread(String),
     /// The disk or RocksDB said no.
     #[error("the store could not {doing} in {}: {message}", .path.display())]
     Failed {
@@ -142,7 +147,7 @@ pub trait Store: Send + Sync {
 }
 
 /// Changes that are made together or not at all.
-pub trait Transaction {
+pub trait Transaction: Send {
     /// Sets the value of a key.
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]);
     /// Removes a key.

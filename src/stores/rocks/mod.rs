@@ -1,16 +1,19 @@
 //! The store on disk: RocksDB, a column family per table.
 //!
 //! One process writes; any number read while it does, each as a RocksDB secondary that sees whole write batches
-//! only. This is the only file that names `rocksdb`.
+//! only. Nothing outside this folder names `rocksdb`.
+
+mod load;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
-    IngestExternalFileOptions, IteratorMode, Options, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
+    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use self::load::{Buffers, RocksLoad};
 use super::{Store, StoreError, Table, Transaction, formats};
 
 /// How much memory RocksDB may use.
@@ -32,6 +35,8 @@ impl Default for RocksOptions {
 pub struct RocksStore {
     db: DB,
     path: PathBuf,
+    /// Buffers of loads, to be used again.
+    buffers: Buffers,
     /// A reader's own folder for RocksDB's log; goes with the reader.
     _scratch: Option<tempfile::TempDir>,
 }
@@ -55,7 +60,7 @@ impl RocksStore {
                 failed("open", data, message)
             }
         })?;
-        RocksStore { db, path: data.to_owned(), _scratch: None }.known()
+        RocksStore { db, path: data.to_owned(), buffers: Buffers::default(), _scratch: None }.known()
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
@@ -76,7 +81,7 @@ impl RocksStore {
             DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
                 .map_err(|error| failed("be opened for reading", data, error))?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
-        RocksStore { db, path: data.to_owned(), _scratch: Some(scratch) }.known()
+        RocksStore { db, path: data.to_owned(), buffers: Buffers::default(), _scratch: Some(scratch) }.known()
     }
 
     /// Refuses a folder of a later format.
@@ -148,7 +153,7 @@ impl Store for RocksStore {
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
-        Box::new(RocksLoad { store: self, tables: Table::ALL.map(|table| (table, Sorted::default())) })
+        Box::new(RocksLoad::new(self))
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -206,143 +211,5 @@ impl Transaction for RocksTransaction<'_> {
         let mut options = WriteOptions::default();
         options.set_sync(synced);
         self.store.db.write_opt(self.batch, &options).map_err(|error| self.store.failed("be written", error))
-    }
-}
-
-/// A load: entries are sorted in memory, written as one file a table, and taken into the store as they are.
-struct RocksLoad<'a> {
-    store: &'a RocksStore,
-    tables: [(Table, Sorted); 9],
-}
-
-/// Entries of one table, to be sorted.
-#[derive(Default)]
-struct Sorted {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-}
-
-/// Where an entry's key and value lie in the bytes.
-struct Entry {
-    /// Eight bytes of the key behind what all keys begin with, so that most comparisons need not look further.
-    head: u64,
-    start: usize,
-    key: u16,
-    /// The length of the value; none where the key is removed.
-    value: Option<u32>,
-}
-
-impl Sorted {
-    fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
-        self.entries.push(Entry {
-            head: 0,
-            start: self.bytes.len(),
-            key: key.len() as u16,
-            value: value.map(|value| value.len() as u32),
-        });
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-    }
-
-    fn key(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start..entry.start + usize::from(entry.key)]
-    }
-
-    /// Sorts by key; of entries with one key the last that was pushed comes last.
-    fn sort(&mut self) {
-        let mut entries = std::mem::take(&mut self.entries);
-        let shared = self.shared_prefix(&entries);
-        for entry in &mut entries {
-            let rest = &self.key(entry)[shared..];
-            let mut head = [0; 8];
-            let known = rest.len().min(8);
-            head[..known].copy_from_slice(&rest[..known]);
-            entry.head = u64::from_be_bytes(head);
-        }
-        entries.sort_unstable_by(|a, b| {
-            a.head.cmp(&b.head).then_with(|| self.key(a).cmp(self.key(b))).then_with(|| a.start.cmp(&b.start))
-        });
-        self.entries = entries;
-    }
-
-    /// How many bytes all keys begin with.
-    fn shared_prefix(&self, entries: &[Entry]) -> usize {
-        let Some(first) = entries.first().map(|entry| self.key(entry)) else { return 0 };
-        entries.iter().fold(first.len(), |shared, entry| {
-            let same = |(a, b): &(&u8, &u8)| a == b;
-            first[..shared].iter().zip(self.key(entry)).take_while(same).count()
-        })
-    }
-
-    /// Writes the sorted entries to a file.
-    fn write(&self, table: Table, path: &Path) -> Result<(), rocksdb::Error> {
-        let mut options = Options::default();
-        let mut blocks = BlockBasedOptions::default();
-        // Records are half digests, which nothing compresses; counts are numbers under keys that share their
-        // beginnings anyway. Both are read in order, which no filter helps.
-        if matches!(table, Table::Records | Table::Popularity) {
-            options.set_compression_type(DBCompressionType::None);
-        } else {
-            options.set_compression_type(DBCompressionType::Lz4);
-            blocks.set_bloom_filter(10.0, false);
-        }
-        blocks.set_block_size(16 << 10);
-        options.set_block_based_table_factory(&blocks);
-        let mut writer = SstFileWriter::create(&options);
-        writer.open(path)?;
-        for (place, entry) in self.entries.iter().enumerate() {
-            let key = self.key(entry);
-            if self.entries.get(place + 1).is_some_and(|next| self.key(next) == key) {
-                continue;
-            }
-            match entry.value {
-                Some(length) => {
-                    let start = entry.start + key.len();
-                    writer.put(key, &self.bytes[start..start + length as usize])?;
-                }
-                None => writer.delete(key)?,
-            }
-        }
-        writer.finish()
-    }
-}
-
-impl RocksLoad<'_> {
-    fn sorted(&mut self, table: Table) -> &mut Sorted {
-        &mut self.tables[table as usize].1
-    }
-}
-
-impl Transaction for RocksLoad<'_> {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.sorted(table).push(key, Some(value));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.sorted(table).push(key, None);
-    }
-
-    fn size(&self) -> usize {
-        self.tables.iter().map(|(_, sorted)| sorted.bytes.len()).sum()
-    }
-
-    fn commit(self: Box<Self>, _synced: bool) -> Result<(), StoreError> {
-        let RocksLoad { store, tables } = *self;
-        let mut ingest = IngestExternalFileOptions::default();
-        ingest.set_move_files(true);
-        for (table, mut sorted) in tables {
-            if sorted.entries.is_empty() {
-                continue;
-            }
-            sorted.sort();
-            let path = store.path.join(format!("load-{}.sst", table.name()));
-            let written = sorted.write(table, &path).and_then(|()| {
-                store.db.ingest_external_file_cf_opts(store.family(table), &ingest, vec![path.clone()])
-            });
-            // Taken into the store by name, or of no use.
-            let _ = std::fs::remove_file(&path);
-            written.map_err(|error| store.failed("take in a load", error))?;
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,83 @@
+//! How far the store is: what the committer says of itself, shared with whoever waits for an epoch.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use nearline_dataflows::types::Epoch;
+
+use crate::stores::StoreError;
+
+/// Counts of records since the folder was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Live events.
+    pub live_events: u64,
+    /// Records that were accepted.
+    pub accepted: u64,
+    /// Accepted records that changed nothing: sent before, retracted or forgotten.
+    pub without_effect: u64,
+    /// Lines that were rejected.
+    pub rejected: u64,
+    /// Members that have been met.
+    pub members: u64,
+}
+
+/// How far the committer is: shared with whoever waits for it.
+#[derive(Debug, Default)]
+pub struct Committed {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default, Clone)]
+struct State {
+    epoch: Epoch,
+    counts: Counts,
+    failure: Option<Arc<StoreError>>,
+}
+
+impl Committed {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest epoch on disk.
+    pub fn epoch(&self) -> Epoch {
+        self.state().epoch
+    }
+
+    /// Counts up to that epoch.
+    pub fn counts(&self) -> Counts {
+        self.state().counts
+    }
+
+    /// Why nothing is committed any more, where that is so.
+    pub fn failure(&self) -> Option<Arc<StoreError>> {
+        self.state().failure.clone()
+    }
+
+    /// Waits until an epoch is on disk, or nothing will be any more.
+    pub fn wait_for(&self, epoch: Epoch) -> Result<(), Arc<StoreError>> {
+        let mut state = self.state();
+        while state.epoch < epoch {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Says that an epoch is on disk.
+    pub(super) fn publish(&self, epoch: Epoch, counts: Counts) {
+        let mut state = self.state();
+        (state.epoch, state.counts) = (epoch, counts);
+        self.changed.notify_all();
+    }
+
+    /// Says why nothing is committed any more.
+    pub(super) fn fail(&self, failure: StoreError) {
+        self.state().failure = Some(Arc::new(failure));
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,84 @@
+//! The thread that stores: it commits what the committer has put together, in order, while the next is put together.
+//!
+//! Sorting and writing a load takes as long as making it, so the two run side by side. At most one load is stored
+//! while another is made.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use nearline_dataflows::types::Epoch;
+
+use super::committed::{Committed, Counts};
+use crate::stores::{StoreError, Transaction};
+
+/// What is to be stored.
+pub enum Job<'s> {
+    /// A load of a pending folder.
+    Load(Box<dyn Transaction + 's>),
+    /// What ends an epoch, all before it being on disk.
+    Close {
+        /// Which epoch.
+        epoch: Epoch,
+        /// The rest of what is written for it.
+        change: Box<dyn Transaction + 's>,
+        /// Whether it must be on disk for the epoch to count.
+        synced: bool,
+        /// Counts up to the epoch.
+        counts: Counts,
+    },
+    /// Somebody waits until all before it is stored.
+    Wait(Sender<()>),
+}
+
+/// The store failed; [`Committed`] says why.
+#[derive(Debug)]
+pub struct Stopped;
+
+/// The way to the thread that stores.
+pub struct Storing<'s>(Sender<Job<'s>>);
+
+impl<'s> Storing<'s> {
+    /// A way, and its end for [`run`].
+    pub fn new() -> (Self, Receiver<Job<'s>>) {
+        // Nothing waits on the way: whoever sends waits until it is taken.
+        let (jobs, todo) = bounded(0);
+        (Storing(jobs), todo)
+    }
+
+    /// Sends a job.
+    pub fn send(&self, job: Job<'s>) -> Result<(), Stopped> {
+        self.0.send(job).map_err(|_| Stopped)
+    }
+
+    /// Waits until all that was sent is stored.
+    pub fn wait(&self) -> Result<(), Stopped> {
+        let (reply, answer) = bounded(1);
+        self.send(Job::Wait(reply))?;
+        answer.recv().map_err(|_| Stopped)
+    }
+}
+
+/// Stores job by job until there are no more or the store fails.
+pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed) {
+    for job in todo {
+        let done = match job {
+            Job::Load(load) => load.commit(true),
+            Job::Close { epoch, change, synced, counts } => {
+                change.commit(synced).map(|()| committed.publish(epoch, counts))
+            }
+            Job::Wait(reply) => {
+                // Whoever waited has gone away.
+                let _ = reply.send(());
+                Ok(())
+            }
+        };
+        if let Err(failure) = done {
+            fail(committed, failure);
+            return;
+        }
+    }
+}
+
+/// Says that the store has failed.
+pub fn fail(committed: &Committed, failure: StoreError) {
+    tracing::error!(%failure, "nothing is committed any more");
+    committed.fail(failure);
+}

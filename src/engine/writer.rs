@@ -1,0 +1,255 @@
+//! What the committer writes: records, counts and views, as entries of a transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use nearline_dataflows::graph::Delta;
+use nearline_dataflows::histories::RecordEffect;
+use nearline_dataflows::history::Gone;
+use nearline_dataflows::members::Cell;
+use nearline_dataflows::types::Member;
+
+use super::committed::Counts;
+use super::held::Held;
+use super::ingest::{AllNames, EpochRecords};
+use crate::records::{self, Record, RecordType};
+use crate::stores::formats::{self, CellKey, RecordKind, meta};
+use crate::stores::{Table, Transaction};
+
+/// What the graph says of an epoch's records.
+#[derive(Default)]
+pub struct Effects {
+    /// Records that changed nothing, by their place in the epoch.
+    pub refused: HashSet<u32>,
+    /// Events that ceased to be live.
+    pub removed: Vec<(Member, [u64; 2])>,
+    /// Members of whom something was forgotten, and what must stay known of them.
+    pub forgot: HashMap<Member, Gone>,
+}
+
+impl Effects {
+    /// Sums an epoch's changes up.
+    pub fn of(deltas: &[Delta]) -> Self {
+        let mut all = Effects::default();
+        let effects = deltas.iter().filter_map(|delta| match delta {
+            Delta::Records(effects) => Some(effects),
+            _ => None,
+        });
+        for effect in effects.flatten() {
+            match effect {
+                RecordEffect::Refused(seq) => drop(all.refused.insert(*seq)),
+                RecordEffect::Removed(member, digest) => all.removed.push((*member, *digest)),
+                RecordEffect::Forgot(member, gone) => drop(all.forgot.insert(*member, (**gone).clone())),
+            }
+        }
+        all
+    }
+}
+
+/// Writes how far the sources of an epoch are.
+pub fn write_offsets(records: &EpochRecords, change: &mut dyn Transaction) {
+    for (source, offset) in &records.offsets {
+        let offset = serde_json::to_vec(offset).unwrap_or_default();
+        change.put(Table::Offsets, source.as_bytes(), &offset);
+    }
+}
+
+/// Writes entries into a transaction, with buffers that are used again.
+pub struct Writer {
+    /// Ids by number.
+    pub names: AllNames,
+    /// Counts up to what was written last.
+    pub counts: Counts,
+    trimmed: i64,
+    /// Whether the folder is marked as pending.
+    pub pending: bool,
+    /// What the views are made with, where the store does not know yet.
+    pub made: Option<([u8; 32], Option<String>)>,
+    /// What is held back while it is.
+    pub held: Held,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Writer {
+    /// A writer that goes on from what the store holds.
+    pub fn new(names: AllNames, counts: Counts, trimmed: i64) -> Self {
+        Writer {
+            names,
+            counts,
+            trimmed,
+            pending: false,
+            made: None,
+            held: Held::default(),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
+    /// Writes what the views are made with, where that is news.
+    pub fn write_made(&mut self, fingerprint: &str, change: &mut dyn Transaction) {
+        let Some((meaning, model)) = self.made.take() else { return };
+        change.put(Table::Meta, meta::FORMAT, &formats::FORMAT.to_be_bytes());
+        change.put(Table::Meta, meta::MEANING, &meaning);
+        change.put(Table::Meta, meta::KEY, fingerprint.as_bytes());
+        match model {
+            Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
+            None => change.delete(Table::Meta, meta::MODEL),
+        }
+    }
+
+    /// Writes an epoch's records but for those that were refused.
+    pub fn write_slots(
+        &mut self,
+        records: &EpochRecords,
+        refused: &HashSet<u32>,
+        forgot: &HashMap<Member, Gone>,
+        change: &mut dyn Transaction,
+    ) {
+        for (seq, slot) in records.slots.iter().enumerate() {
+            if !refused.is_empty() && refused.contains(&(seq as u32)) {
+                self.counts.without_effect += 1;
+                continue;
+            }
+            let bytes = records.bytes(slot);
+            let forgotten = !forgot.is_empty() && forgot.contains_key(&Member(slot.member));
+            match records::type_of(bytes) {
+                RecordType::Event => {
+                    formats::event_entry(
+                        RecordKind::Event,
+                        bytes,
+                        slot.digest,
+                        &mut self.key,
+                        &mut self.value,
+                    );
+                    change.put(Table::Records, &self.key, &self.value);
+                    self.counts.live_events += 1;
+                }
+                RecordType::Retract if !forgotten => {
+                    formats::event_entry(
+                        RecordKind::Retract,
+                        bytes,
+                        slot.digest,
+                        &mut self.key,
+                        &mut self.value,
+                    );
+                    change.put(Table::Records, &self.key, &self.value);
+                }
+                RecordType::Retract => {}
+                RecordType::Other => self.write_rare(&records.record(slot), forgotten, change),
+            }
+        }
+    }
+
+    fn write_rare(&mut self, record: &Record<'_>, forgotten: bool, change: &mut dyn Transaction) {
+        match *record {
+            Record::RetractId { member, id } if !forgotten => {
+                formats::record_key(member, RecordKind::RetractId, id.as_bytes(), &mut self.key);
+                change.put(Table::Records, &self.key, formats::NOTHING);
+            }
+            Record::Trim { at } => {
+                self.trimmed = self.trimmed.max(at);
+                change.put(Table::Meta, meta::TRIMMED, &self.trimmed.to_be_bytes());
+            }
+            _ => {}
+        }
+    }
+
+    /// Removes an event that is live no more.
+    pub fn delete_event(&mut self, member: Member, digest: [u64; 2], change: &mut dyn Transaction) {
+        let digest = formats::digest_bytes(digest);
+        formats::record_key(&self.names.members[member.index()], RecordKind::Event, &digest, &mut self.key);
+        change.delete(Table::Records, &self.key);
+        self.counts.live_events = self.counts.live_events.saturating_sub(1);
+    }
+
+    /// Writes counts; a count of zero is absent.
+    pub fn write_cells(&mut self, cells: &[(Cell, u64)], change: &mut dyn Transaction) {
+        for (cell, count) in cells {
+            let key = CellKey {
+                kind: &self.names.kinds[cell.kind.index()],
+                hour: cell.hour,
+                item: &self.names.items[cell.item.index()],
+                country: &self.names.countries[cell.country.index()],
+            };
+            formats::cell_key(&key, &mut self.key);
+            if *count > 0 {
+                formats::encode_count(*count, &mut self.value);
+                change.put(Table::Popularity, &self.key, &self.value);
+            } else {
+                change.delete(Table::Popularity, &self.key);
+            }
+        }
+    }
+
+    /// Writes a change of any view but counts.
+    pub fn write_view(&mut self, delta: &Delta, change: &mut dyn Transaction) {
+        match delta {
+            Delta::Records(_) | Delta::Popularity(_) => {}
+            Delta::Now(Some(now)) => {
+                change.put(Table::Meta, meta::NOW, &now.at.to_be_bytes());
+                let event = serde_json::json!({
+                    "member": &*self.names.members[now.member.index()],
+                    "item": &*self.names.items[now.item.index()],
+                    "kind": &*self.names.kinds[now.kind.index()],
+                });
+                change.put(Table::Meta, meta::NOW_EVENT, event.to_string().as_bytes());
+            }
+            Delta::Now(None) => {
+                change.delete(Table::Meta, meta::NOW);
+                change.delete(Table::Meta, meta::NOW_EVENT);
+            }
+            Delta::Trending(list) => {
+                formats::begin_list(&mut self.value);
+                for entry in list {
+                    formats::push_trend(&self.names.items[entry.item.index()], entry.score, &mut self.value);
+                }
+                self.put_list(Table::Meta, meta::TRENDING, list.is_empty(), change);
+            }
+            Delta::Items(versions) => {
+                for version in versions {
+                    let body = std::str::from_utf8(&version.body).unwrap_or_default();
+                    formats::encode_item(version.at, version.withdrawn, body, &mut self.value);
+                    let item = self.names.items[version.item.index()].as_bytes();
+                    change.put(Table::Items, item, &self.value);
+                }
+            }
+            Delta::Progress(lists) => {
+                for (member, list) in lists {
+                    formats::begin_list(&mut self.value);
+                    for entry in list {
+                        let item = &self.names.items[entry.item.index()];
+                        formats::push_begun(item, entry.at, entry.value, &mut self.value);
+                    }
+                    let member = self.names.members[member.index()].clone();
+                    self.put_list(Table::ContinueWatching, member.as_bytes(), list.is_empty(), change);
+                }
+            }
+            Delta::Lists(lists) => {
+                for made in lists {
+                    let member = self.names.members[made.member.index()].clone();
+                    let Some(factor) = &made.factor else {
+                        change.delete(Table::Factors, member.as_bytes());
+                        change.delete(Table::TopPicks, member.as_bytes());
+                        continue;
+                    };
+                    formats::encode_factor(factor, &mut self.value);
+                    change.put(Table::Factors, member.as_bytes(), &self.value);
+                    formats::begin_list(&mut self.value);
+                    for (item, score) in &made.top_picks {
+                        formats::push_scored(&self.names.items[item.index()], *score, &mut self.value);
+                    }
+                    self.put_list(Table::TopPicks, member.as_bytes(), made.top_picks.is_empty(), change);
+                }
+            }
+        }
+    }
+
+    /// Puts the list that `value` holds; an empty one is absent.
+    fn put_list(&self, table: Table, key: &[u8], empty: bool, change: &mut dyn Transaction) {
+        if empty {
+            change.delete(table, key);
+        } else {
+            change.put(table, key, &self.value);
+        }
+    }
+}
