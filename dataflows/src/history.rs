@@ -55,6 +55,8 @@ pub struct Effects {
     pub refused: Vec<u32>,
     /// Whether a forget or a trim moved `forgotten`.
     pub forgot: bool,
+    /// Room to sort what is added, used again.
+    fresh: Vec<(Event, u32)>,
 }
 
 impl Effects {
@@ -155,7 +157,8 @@ impl History {
 
     fn add(&mut self, actions: &[(u32, Action)], effects: &mut Effects) {
         let first = effects.added.len();
-        let mut fresh: Vec<(Event, u32)> = Vec::new();
+        let mut fresh = std::mem::take(&mut effects.fresh);
+        fresh.clear();
         for &(seq, action) in actions {
             if let Action::Add(event) = action {
                 let dead = self.gone.as_ref().is_some_and(|gone| gone.covers(&event));
@@ -176,6 +179,7 @@ impl History {
         });
         effects.added.extend(fresh.iter().map(|(event, _)| event));
         merge(&mut self.events, &effects.added[first..]);
+        effects.fresh = fresh;
     }
 }
 
@@ -192,13 +196,13 @@ fn insert_sorted<T: Ord>(list: &mut Vec<T>, value: T) -> bool {
 
 /// Merges sorted `fresh` into sorted `events` from the back, in place.
 ///
-/// Room is made for an eighth more than is needed: histories are most of the memory of a process.
+/// Room is made for an eighth more than is needed and one: histories are most of the memory of a process.
 fn merge(events: &mut Vec<Event>, fresh: &[Event]) {
     let Some(filler) = fresh.first().copied() else { return };
     let old = events.len();
     let total = old + fresh.len();
     if events.capacity() < total {
-        events.reserve_exact(fresh.len() + total / 8);
+        events.reserve_exact(fresh.len() + total / 8 + 1);
     }
     events.resize(total, filler);
     let (mut read, mut write, mut left) = (old, total, fresh.len());

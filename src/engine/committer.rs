@@ -30,7 +30,7 @@ use crate::stores::{Store, StoreError, Table, Transaction};
 /// How many counts of a pending folder are loaded at a time.
 const CELLS: usize = 131_072;
 /// How many records of a bulk load are loaded at a time.
-const GATHERED: usize = 49_152;
+const GATHERED: usize = 65_536;
 /// How long gathered epochs wait for more.
 const GATHER: Duration = Duration::from_millis(50);
 /// How long the committer waits where it has nothing to do.

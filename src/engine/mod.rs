@@ -49,7 +49,7 @@ const WAITING_DELTAS: usize = 32;
 /// From so many epochs under way on the open one may outgrow its size: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
 /// How many records an epoch of a bulk load has. The committer gathers several for the store.
-const BULK: usize = 49_152;
+const BULK: usize = 65_536;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
 const GROWTH: usize = 4;
 
