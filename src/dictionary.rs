@@ -1,6 +1,7 @@
 //! External ids to numbers and back, for as long as the process lives.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use nearline_dataflows::types::{Item, ItemIds};
@@ -8,28 +9,71 @@ use nearline_dataflows::types::{Item, ItemIds};
 /// Ids by number: append-only, and read by many threads while one appends.
 pub type Names = boxcar::Vec<Arc<str>>;
 
+type Numbers<K> = HashMap<K, u32, foldhash::fast::FixedState>;
+
 /// Numbers external ids in the order in which they are first met.
 #[derive(Debug, Default)]
 pub struct Dictionary {
-    numbers: HashMap<Arc<str>, u32, foldhash::fast::FixedState>,
+    short: Numbers<Short>,
+    long: Numbers<Arc<str>>,
     names: Arc<Names>,
+}
+
+/// An id of at most 15 bytes, kept in the table itself: looking one up needs no second look elsewhere in memory,
+/// which is what a look-up spends its time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Short([u64; 2]);
+
+impl Short {
+    /// The id's bytes, zeros, and its length.
+    fn of(id: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        if id.len() >= bytes.len() {
+            return None;
+        }
+        bytes[..id.len()].copy_from_slice(id.as_bytes());
+        bytes[15] = id.len() as u8;
+        let [first, second] = [0, 8].map(|at| {
+            let half = bytes[at..at + 8].first_chunk().expect("sixteen bytes are two halves");
+            u64::from_le_bytes(*half)
+        });
+        Some(Short([first, second]))
+    }
+}
+
+impl Hash for Short {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+        state.write_u64(self.0[1]);
+    }
 }
 
 impl Dictionary {
     /// The number of `id`, a new one where it is met for the first time.
     pub fn number(&mut self, id: &str) -> u32 {
-        if let Some(&number) = self.numbers.get(id) {
+        let short = Short::of(id);
+        if let Some(number) = self.known(id, short) {
             return number;
         }
         let id: Arc<str> = id.into();
         let number = self.names.push(id.clone()) as u32;
-        self.numbers.insert(id, number);
+        match short {
+            Some(short) => self.short.insert(short, number),
+            None => self.long.insert(id, number),
+        };
         number
+    }
+
+    fn known(&self, id: &str, short: Option<Short>) -> Option<u32> {
+        match short {
+            Some(short) => self.short.get(&short).copied(),
+            None => self.long.get(id).copied(),
+        }
     }
 
     /// The number of `id`, where it has one.
     pub fn get(&self, id: &str) -> Option<u32> {
-        self.numbers.get(id).copied()
+        self.known(id, Short::of(id))
     }
 
     /// How many ids have a number.
@@ -59,5 +103,30 @@ pub struct ItemNames(pub Arc<Names>);
 impl ItemIds for ItemNames {
     fn id(&self, item: Item) -> &[u8] {
         self.0.get(item.index()).map_or(&[], |id| id.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_every_length_keep_their_numbers() {
+        let mut dictionary = Dictionary::default();
+        let mut ids: Vec<String> = (0..40).map(|length| "m".repeat(length)).collect();
+        // Only their lengths, or what follows the last letter, tells these apart.
+        ids.extend(
+            ["a", "a\0", "a\0\0", "fourteen bytes", "fifteen bytes..", "fifteen bytes.\u{f}"]
+                .map(String::from),
+        );
+        for (number, id) in ids.iter().enumerate() {
+            assert_eq!(dictionary.get(id), None, "{id:?}");
+            assert_eq!(dictionary.number(id), number as u32, "{id:?}");
+        }
+        for (number, id) in ids.iter().enumerate() {
+            assert_eq!(dictionary.number(id), number as u32, "{id:?}");
+            assert_eq!(dictionary.name(number as u32), id);
+        }
+        assert_eq!(dictionary.len(), ids.len());
     }
 }

@@ -115,6 +115,8 @@ pub struct Ingest {
     dormant: HashMap<[u8; 16], TombstoneValue>,
     /// Whether no record was ever taken: only then may a key be imported.
     pristine: bool,
+    /// Why records of the batch that was taken last were refused here, behind the source.
+    pub refused: Vec<String>,
     /// What the next epoch brings so far.
     pub records: EpochRecords,
     /// What each worker will be fed.
@@ -140,6 +142,7 @@ impl Ingest {
             last_kind: (String::new(), Kind(0)),
             dormant: HashMap::new(),
             pristine,
+            refused: Vec::new(),
             records: EpochRecords::default(),
             feeds: (0..workers).map(|_| WorkerFeed::default()).collect(),
         }
@@ -178,6 +181,9 @@ impl Ingest {
     /// Takes records of a batch from `from` on, at most `limit`; says up to which it came. With the batch's last
     /// record its offset and its rejected lines are taken too.
     pub fn take(&mut self, batch: &Arc<Batch>, from: usize, limit: usize) -> usize {
+        if from == 0 {
+            self.refused.clear();
+        }
         let end = batch.len().min(from.saturating_add(limit));
         if end > from {
             self.records.batches.push(batch.clone());
@@ -187,6 +193,7 @@ impl Ingest {
             let bytes = batch.bytes(index);
             let record = records::decode(bytes).expect("a batch holds records in normal form");
             if let Err((reason, detail)) = self.take_record(&record, bytes, place, index as u32) {
+                self.refused.push(detail.clone());
                 let rejected = Rejected { line: 0, offset: 0, reason, detail, raw: Vec::new() };
                 self.records.rejected.push((batch.source.clone(), rejected));
             }

@@ -126,9 +126,18 @@ pub struct Engine {
 enum Message {
     Batch(Batch),
     /// Take the batch, close the epoch, and say which it was.
-    Submit(Batch, Sender<Epoch>),
+    Submit(Batch, Sender<Submitted>),
     /// Close the epoch with which a bulk load ends.
     Finish,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// The epoch that its records are in.
+    pub epoch: Epoch,
+    /// Why some of its records were refused.
+    pub refused: Vec<String>,
 }
 
 /// Sends batches to a running engine; can be cloned and sent to other threads.
@@ -144,13 +153,13 @@ impl Handle {
         self.messages.send(Message::Batch(batch)).map_err(|_| self.why())
     }
 
-    /// Sends a batch and waits until it is on disk; says in which epoch.
-    pub fn submit(&self, batch: Batch) -> Result<Epoch, EngineError> {
+    /// Sends a batch and waits until it is on disk.
+    pub fn submit(&self, batch: Batch) -> Result<Submitted, EngineError> {
         let (reply, answer) = bounded(1);
         self.messages.send(Message::Submit(batch, reply)).map_err(|_| self.why())?;
-        let epoch = answer.recv().map_err(|_| self.why())?;
-        self.committed.wait_for(epoch).map_err(EngineError::Failed)?;
-        Ok(epoch)
+        let submitted = answer.recv().map_err(|_| self.why())?;
+        self.committed.wait_for(submitted.epoch).map_err(EngineError::Failed)?;
+        Ok(submitted)
     }
 
     /// How far the store is.
@@ -346,9 +355,10 @@ impl Pipeline<'_> {
                 Ok(Message::Batch(batch)) => self.take(batch)?,
                 Ok(Message::Submit(batch, reply)) => {
                     self.take(batch)?;
+                    let refused = std::mem::take(&mut self.ingest.refused);
                     self.close_live()?;
                     // Whoever asked has gone away; the records are kept all the same.
-                    let _ = reply.send(self.epoch);
+                    let _ = reply.send(Submitted { epoch: self.epoch, refused });
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => self.close_live()?,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use super::Handle;
+use super::{Handle, Submitted};
 use crate::sources::json::Decoder;
 use crate::sources::{self, Batch};
 
@@ -113,7 +113,11 @@ pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
     response.rejected =
         batch.rejected.iter().map(|line| format!("line {}: {}", line.line, line.detail)).collect();
     match handle.submit(batch) {
-        Ok(epoch) => response.epoch = epoch,
+        Ok(Submitted { epoch, refused }) => {
+            response.epoch = epoch;
+            response.accepted -= refused.len() as u64;
+            response.rejected.extend(refused);
+        }
         Err(error) => response.error = Some(error.to_string()),
     }
     response

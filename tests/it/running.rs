@@ -92,9 +92,13 @@ fn what_the_socket_cannot_take_is_said_and_the_rest_is_taken() {
     let home = Home::new();
     let running = home.start(&["run", "-"]);
     let path = home.path("nearline-data/nearline.sock");
-    let answer = socket::send(&path, &format!("nonsense\n{}", play("ann", "a", 10))).unwrap().unwrap();
-    assert_eq!((answer.accepted, answer.rejected.len(), answer.error), (1, 1, None));
+    // The tombstone is a sound record, of another folder: that is seen only behind the source.
+    let foreign = r#"{"type":"tombstone","member":"41a40000000000000000000000000000","body":{"events":[],"forget":5,"ids":[],"key":"6714bfd61714f6e7"}}"#;
+    let lines = format!("nonsense\n{}{foreign}\n", play("ann", "a", 10));
+    let answer = socket::send(&path, &lines).unwrap().unwrap();
+    assert_eq!((answer.accepted, answer.rejected.len(), answer.error), (1, 2, None));
     assert!(answer.rejected[0].starts_with("line 1: "), "{:?}", answer.rejected);
+    assert!(answer.rejected[1].contains("another data folder"), "{:?}", answer.rejected);
     // The answer came once the record was on disk.
     assert_eq!(events_of(&home, "ann"), 1);
     running.finish().ok();
