@@ -79,6 +79,9 @@ pub fn popular(
         text += &format!(" up to {}", show::time(as_of));
     }
     text += &format!(", epoch {}\n", answer.epoch);
+    if answer.views_pending {
+        text += "a bulk load or a rebuild is under way: these counts lag behind the records\n";
+    }
     if answer.items.is_empty() {
         let kinds = serving.counted_kinds()?;
         text += &format!(

@@ -58,6 +58,9 @@ pub struct PopularAnswer {
     pub epoch: u64,
     /// The newest event that it covers, in milliseconds since 1970.
     pub as_of: Option<i64>,
+    /// Whether counts lag behind the records, inside a bulk load or a rebuild: they are those on disk so far.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub views_pending: bool,
 }
 
 impl Serving {
@@ -82,6 +85,7 @@ impl Serving {
             items,
             epoch: self.standing.epoch,
             as_of: self.standing.now,
+            views_pending: self.standing.pending,
         })
     }
 

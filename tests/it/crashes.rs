@@ -90,6 +90,7 @@ fn a_replay_that_was_broken_off_says_so_until_it_is_made_good() {
     }
     assert!(home.say(&["verify"]).ended(1).contains("broken off"));
     assert_eq!(home.json(&["get", "m1"])["reason"], "the lists are being made anew");
+    assert!(home.say(&["popular"]).out.contains("lag behind"), "the counts say so too");
     whole_again(&home, &["replay", "--model", "model", "log.jsonl"], &digest);
 }
 
