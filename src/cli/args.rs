@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Span;
+use crate::config::{MAX_WORKERS, Span};
 use crate::serving::list::ListName;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
-#[command(name = "nearline", version, max_term_width = 110, disable_help_subcommand = true)]
+#[command(name = "nearline", version, max_term_width = 110)]
 #[command(
     after_help = "Start here:\n  nearline demo                       see lists change as events are piped in\n  \
     nearline replay events.jsonl        load a log\n  nearline get MEMBER                 read a list\n\n\
@@ -110,7 +110,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  nearline verify && echo right\n\nExit code 1 where a view differs.")]
     Verify {
         /// How many threads; all cores unless given.
-        #[arg(long)]
+        #[arg(long, value_name = "N", value_parser = workers)]
         workers: Option<usize>,
     },
     /// Live records, catalogue and tombstones as JSON Lines; piped into an empty folder they give the same digest.
@@ -185,7 +185,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// How many threads run the graph; all cores unless given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
     /// Go on when sources are at their end: wait for more.
     #[arg(long)]
@@ -208,7 +208,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// How many threads run the graph; all cores unless given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
 }
 
@@ -268,7 +268,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "time")]
     pub protocol: ProtocolName,
     /// Split by time where this share of the events has come.
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, conflicts_with = "split_at")]
     pub split: f64,
     /// Split by time at this moment (RFC 3339) instead.
     #[arg(long, value_name = "TIME")]
@@ -276,6 +276,12 @@ pub struct EvaluateArgs {
     /// How to train.
     #[command(flatten)]
     pub fit: FitArgs,
+}
+
+/// A number of workers.
+fn workers(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_WORKERS).contains(number));
+    number.ok_or_else(|| format!("give a number from 1 to {MAX_WORKERS}"))
 }
 
 /// A window of whole hours; none for all.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::args::window_hours;
-use super::{Context, Failure, now_ms, show};
+use super::{Context, Failure, member_id, now_ms, show};
 use crate::records::format_micros;
 use crate::serving::list::{ListAnswer, ListName};
 use crate::serving::popular::PopularQuery;
@@ -18,6 +18,7 @@ pub fn get(
     offset: usize,
     limit: usize,
 ) -> Result<(), Failure> {
+    member_id(member)?;
     let answer = context.serving()?.list(member, list, offset, limit, now_ms())?;
     if context.json {
         return show::json(&answer);
@@ -84,10 +85,12 @@ pub fn popular(
     }
     if answer.items.is_empty() {
         let kinds = serving.counted_kinds()?;
-        text += &format!(
-            "none; there are events of: {}\n",
-            if kinds.is_empty() { "no kind".into() } else { kinds.join(", ") }
-        );
+        text += &if kinds.contains(&answer.kind) {
+            "none in this window and country\n".to_owned()
+        } else {
+            let kinds = if kinds.is_empty() { "no kind".into() } else { kinds.join(", ") };
+            format!("none; there are events of: {kinds}\n")
+        };
         return show::text(&text);
     }
     let row = |(place, entry): (usize, &crate::serving::popular::PopularEntry)| {
@@ -119,6 +122,7 @@ struct HistoryLine<'a> {
 
 /// `nearline history`.
 pub fn history(context: &Context, member: &str, limit: Option<usize>) -> Result<(), Failure> {
+    member_id(member)?;
     let serving = context.serving()?;
     let past = serving.past(member)?;
     if past.events.is_empty() {
@@ -227,8 +231,7 @@ fn status_text(answer: &StatusAnswer) -> String {
     if answer.views_pending {
         rows.push(("views", "lag behind the records: a bulk load or a rebuild is under way".into()));
     }
-    let total: u64 = answer.sizes.values().sum();
-    rows.push(("on disk", show::bytes(total)));
+    rows.push(("on disk", show::bytes(answer.on_disk)));
     rows.extend(
         answer
             .sizes

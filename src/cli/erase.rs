@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Context, Failure, now_ms, pipe, records, show};
+use super::{Context, Failure, member_id, now_ms, pipe, records, show};
 use crate::engine::socket;
 use crate::records::{Record, write_json};
 use crate::stores::{Store, Table};
@@ -24,9 +24,7 @@ struct Receipt {
 
 /// `nearline forget`.
 pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
-    if member.is_empty() || member.len() > crate::records::MAX_ID {
-        return Err(Failure::Use("a member's id has 1 to 256 bytes".into()));
-    }
+    member_id(member)?;
     let serving = context.serving()?;
     let past = serving.past(member)?;
     let newest = past.events.iter().map(|event| event.at).max();
@@ -35,6 +33,7 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
     for table in [Table::TopPicks, Table::ContinueWatching] {
         lists += u64::from(serving.store.get(table, member.as_bytes())?.is_some());
     }
+    let meaning = serving.standing.meaning;
     let key = context.folder.key(serving.standing.key.as_deref())?;
     drop(serving);
 
@@ -43,6 +42,12 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
     let line = String::from_utf8_lossy(&line).into_owned();
     let answer = match socket::send(&context.folder.socket(), &line)? {
         Some(answer) => answer,
+        // Opened with another config, the folder would have every list made anew on the way.
+        None if meaning.is_some_and(|meaning| meaning != context.config.meaning_hash()) => {
+            let message = "the views were made with another config: give it with --config, or start `nearline run` \
+                           with this one to make them anew";
+            return Err(Failure::Use(message.into()));
+        }
         None => {
             let opened = pipe::open_engine(&context.folder, &context.config, None, None, false)?;
             let answer = socket::submit(&line, &opened.engine.handle(), i64::MAX);

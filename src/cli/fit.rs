@@ -14,7 +14,7 @@ use crate::config::Train;
 use crate::engine::recover::{self, Standing};
 use crate::offline::evaluate::{EvaluateOptions, Protocol, Split, Stage};
 use crate::offline::live::Gatherer;
-use crate::offline::{LiveSet, evaluate as evaluation, train as training};
+use crate::offline::{LiveSet, Model, evaluate as evaluation, train as training};
 use crate::records::time::parse_rfc3339;
 use crate::sources;
 use crate::stores::rocks::RocksStore;
@@ -22,6 +22,7 @@ use crate::stores::rocks::RocksStore;
 /// `nearline train`.
 pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
     let options = fit_options(context, &args.fit)?;
+    Model::may_save(&args.out).map_err(|error| Failure::Use(error.to_string()))?;
     let live = live_set(context, &args.sources)?;
     let bar = iterations(options.iterations);
     let model = training(&live, &context.config.kinds, &options, &mut |progress| {

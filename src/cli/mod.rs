@@ -20,6 +20,7 @@ use args::{Cli, Command};
 use crate::config::Config;
 use crate::engine::EngineError;
 use crate::folder::Folder;
+use crate::records::MAX_ID;
 use crate::serving::{Serving, ServingError};
 use crate::sources::SourceError;
 use crate::stores::StoreError;
@@ -67,7 +68,10 @@ impl From<EngineError> for Failure {
 
 impl From<ServingError> for Failure {
     fn from(error: ServingError) -> Self {
-        Failure::Failed(error.to_string())
+        match error {
+            ServingError::OtherConfig => Failure::Use(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        }
     }
 }
 
@@ -143,6 +147,14 @@ fn answer(cli: Cli) -> Result<(), Failure> {
 /// How an engine runs under a config, without a model: for benchmarks and tests.
 pub fn pipe_options(config: &Config) -> crate::engine::EngineOptions {
     pipe::engine_options(config, None, None)
+}
+
+/// Refuses what is no member's id.
+pub(crate) fn member_id(member: &str) -> Result<(), Failure> {
+    if (1..=MAX_ID).contains(&member.len()) {
+        return Ok(());
+    }
+    Err(Failure::Use(format!("a member's id has 1 to {MAX_ID} bytes, and this one {}", member.len())))
 }
 
 /// The wall clock, in milliseconds since 1970.

@@ -65,7 +65,7 @@ fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Re
     let options = source_options(config, given, how.follow, stop.clone())?;
     let opened = open_engine(&context.folder, config, how.model.as_deref(), how.workers, how.bulk)?;
     let store = opened.store.clone();
-    let read_with = given.map.clone().unwrap_or_default();
+    let read_with = given.map.as_deref().map_or_else(String::new, |map| config.map_text(map));
     let known = |source: &str| -> Option<Offset> {
         let value = store.get(Table::Offsets, source.as_bytes()).ok().flatten()?;
         let offset: Offset = serde_json::from_slice(&value).ok()?;

@@ -12,7 +12,7 @@ use crate::engine::recover::{self, Standing};
 use crate::engine::verify::Comparison;
 use crate::engine::{Engine, EngineOptions};
 use crate::records::{Record, Tombstone, write_json};
-use crate::sources;
+use crate::sources::{self, SourceError};
 use crate::stores::rocks::RocksStore;
 use crate::stores::{Store, StoreError};
 
@@ -28,8 +28,25 @@ pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
     let options = pipe::source_options(&context.config, &given, false, Arc::new(AtomicBool::new(false)))?;
     let mut reasons: BTreeMap<&'static str, (u64, Vec<String>)> = BTreeMap::new();
     let (mut taken, mut rejected) = (0_u64, 0_u64);
-    for mut source in sources::open(&names, &options, &|_| None)? {
-        while let Some(batch) = source.next()? {
+    // What is wrong with one source is no reason to say nothing of the others.
+    let mut broken: Vec<SourceError> = Vec::new();
+    let mut opened = Vec::new();
+    for name in &names {
+        match sources::open(std::slice::from_ref(name), &options, &|_| None) {
+            Ok(sources) => opened.extend(sources),
+            Err(error) => broken.push(error),
+        }
+    }
+    for mut source in opened {
+        loop {
+            let batch = match source.next() {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) => {
+                    broken.push(error);
+                    continue;
+                }
+            };
             taken += batch.len() as u64;
             for line in &batch.rejected {
                 rejected += 1;
@@ -43,7 +60,10 @@ pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
     }
     if context.json {
         let counts: BTreeMap<_, _> = reasons.iter().map(|(reason, (count, _))| (reason, count)).collect();
-        show::json(&serde_json::json!({"accepted": taken, "rejected": rejected, "reasons": counts}))?;
+        let said: Vec<String> = broken.iter().map(SourceError::to_string).collect();
+        show::json(
+            &serde_json::json!({"accepted": taken, "rejected": rejected, "reasons": counts, "broken": said}),
+        )?;
     } else {
         let mut text = format!(
             "{} records would be taken, {} lines rejected\n",
@@ -54,7 +74,11 @@ pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
             text += &format!("{} {reason}\n", show::count(*count));
             text.extend(examples.iter().map(|example| format!("  {example}\n")));
         }
+        text.extend(broken.iter().map(|error| format!("{error}\n")));
         show::text(&text)?;
+    }
+    if let Some(error) = broken.into_iter().next() {
+        return Err(error.into());
     }
     if rejected == 0 {
         Ok(())

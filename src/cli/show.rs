@@ -1,5 +1,6 @@
 //! How answers look: tables for people, JSON for programs, times as RFC 3339.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -7,9 +8,10 @@ use serde::Serialize;
 
 use super::Failure;
 
-/// Prints a text as it is.
+/// Prints a text. Whatever is in ids and titles, nothing in it moves a terminal's cursor.
 pub fn text(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
+    let text = &*plain(text, &['\n', '\t']);
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
         out.write_all(b"\n")?;
@@ -28,7 +30,7 @@ pub fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Ve
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| plain(cell, &[])));
     }
     for column in right {
         if let Some(column) = table.column_mut(*column) {
@@ -36,6 +38,18 @@ pub fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Ve
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// A text with its control characters written out, but for some.
+fn plain<'a>(text: &'a str, but: &[char]) -> Cow<'a, str> {
+    let moves = |character: char| character.is_control() && !but.contains(&character);
+    if !text.contains(moves) {
+        return Cow::Borrowed(text);
+    }
+    let written = |character: char| {
+        if moves(character) { character.escape_default().to_string() } else { character.to_string() }
+    };
+    Cow::Owned(text.chars().map(written).collect())
 }
 
 /// A moment as RFC 3339, to the second where it is a whole one.
@@ -93,5 +107,13 @@ mod tests {
         assert_eq!([bytes(999), bytes(1_500), bytes(2_000_000)], ["999 B", "1.5 kB", "2.0 MB"]);
         assert_eq!([age(5), age(61_000), age(7_300_000)], ["5 ms", "61 s", "2 h"]);
         assert_eq!(time(1_767_323_045_000), "2026-01-02T03:04:05Z");
+    }
+
+    #[test]
+    fn nothing_printed_moves_the_cursor() {
+        assert_eq!(plain("é\u{1b}[2J\n", &['\n']), "é\\u{1b}[2J\n");
+        assert!(
+            table(&["title"], &[], [vec!["two\nlines\u{7}".to_owned()]]).ends_with(" two\\nlines\\u{7}\n")
+        );
     }
 }

@@ -31,6 +31,19 @@ pub struct Config {
     pub maps: toml::Table,
 }
 
+/// More threads than this a pipeline never uses well.
+pub const MAX_WORKERS: usize = 256;
+
+impl Config {
+    /// What a map given to `--map` says: the map itself, or the table that it names.
+    pub fn map_text(&self, given: &str) -> String {
+        match self.maps.get(given) {
+            Some(table) if !given.contains('=') => format!("{given}: {table}"),
+            _ => given.to_owned(),
+        }
+    }
+}
+
 /// What the lists are made by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lists {
@@ -204,7 +217,9 @@ fn run(written: &written::Run) -> Result<Run, KeyError> {
     Ok(Run {
         epoch: Duration::from_millis(within(&["run", "epoch_ms"], written.epoch_ms, 1, 60_000)?),
         epoch_records: within(&["run", "epoch_records"], written.epoch_records, 1, 1 << 24)? as usize,
-        workers: NonZero::new(within(&["run", "workers"], written.workers.into(), 0, 1_024)? as usize),
+        workers: NonZero::new(
+            within(&["run", "workers"], written.workers.into(), 0, MAX_WORKERS as u64)? as usize
+        ),
         max_ahead: written.max_ahead,
     })
 }

@@ -220,6 +220,16 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// Lets the threads end: a process that ends beside them would take the store away under their feet.
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            let _ = self.messages.send(Message::Finish);
+            let _ = self.join();
+        }
+    }
+}
+
 /// The ingest thread from start to end.
 fn run(
     records: &dyn Store,

@@ -91,9 +91,9 @@ pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Lis
 
 async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: LatestAt) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
-    let response = tokio::task::spawn_blocking(move || match serde_json::from_str::<Request>(&line) {
+    let mut line = Vec::new();
+    tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
+    let response = tokio::task::spawn_blocking(move || match serde_json::from_slice::<Request>(&line) {
         Ok(request) => submit(&request.records, &handle, latest_at()),
         Err(error) => Response { error: Some(format!("not a request: {error}")), ..Response::default() },
     });

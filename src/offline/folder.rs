@@ -85,23 +85,23 @@ impl Model {
         Ok(model)
     }
 
+    /// Whether a model could be saved there, to be asked before one is trained: the folder can be made, and nothing lies
+    /// there but perhaps a model, which may turn out to be the same.
+    pub fn may_save(folder: &Path) -> Result<(), ModelError> {
+        let something = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        if (something && Manifest::load(folder).is_err()) || folder.is_file() {
+            return Err(ModelError::Taken { path: folder.to_path_buf(), found: "no whole model".into() });
+        }
+        beside(folder).map(drop)
+    }
+
     /// Writes the model to a folder that does not exist yet, whole or not at all. Where the same version lies
     /// there already, there is nothing to do.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
         if folder.exists() && !self.may_take(folder)? {
             return Ok(());
         }
-        let parent =
-            folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let io = |doing, path: &Path| {
-            let path = path.to_path_buf();
-            move |source| ModelError::Io { doing, path, source }
-        };
-        fs::create_dir_all(parent).map_err(io("create", parent))?;
-        let beside = tempfile::Builder::new()
-            .prefix(".nearline-model-")
-            .tempdir_in(parent)
-            .map_err(io("create a folder in", parent))?;
+        let (parent, beside) = beside(folder)?;
         self.write_into(beside.path())?;
         // Owner-only is how temporary folders are made; a model is for others to read too.
         open_up(beside.path()).map_err(io("set the mode of", beside.path()))?;
@@ -140,6 +140,19 @@ impl Model {
             Err(_) => taken("no whole model".into()),
         }
     }
+}
+
+/// The folder that a model's folder lies in, made where there is none, and a new one in it to be renamed.
+fn beside(folder: &Path) -> Result<(&Path, tempfile::TempDir), ModelError> {
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(io("create", parent))?;
+    let beside = tempfile::Builder::new().prefix(".nearline-model-").tempdir_in(parent);
+    Ok((parent, beside.map_err(io("create a folder in", parent))?))
+}
+
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
+    let path = path.to_path_buf();
+    move |source| ModelError::Io { doing, path, source }
 }
 
 impl Manifest {

@@ -36,6 +36,12 @@ pub enum ServingError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The answer would be about other lists than the stored ones.
+    #[error(
+        "the lists were made with another config: give it with --config, or start `nearline run` with this one to \
+         make them anew"
+    )]
+    OtherConfig,
     /// The folder's model failed.
     #[error(transparent)]
     Model(#[from] crate::offline::model::ModelError),

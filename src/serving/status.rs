@@ -59,7 +59,9 @@ pub struct StatusAnswer {
     pub sources: Vec<SourceStatus>,
     /// Lines in `rejected.jsonl`, by reason.
     pub rejected: BTreeMap<String, u64>,
-    /// Bytes on disk, by table.
+    /// Bytes of the store on disk.
+    pub on_disk: u64,
+    /// Of these, in the files of each table; what was written last is not in them yet.
     pub sizes: BTreeMap<String, u64>,
 }
 
@@ -92,6 +94,7 @@ impl Serving {
             model: self.standing.model.clone(),
             sources,
             rejected: rejected.into_iter().collect(),
+            on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),
         })
     }

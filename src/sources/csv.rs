@@ -329,6 +329,13 @@ pub fn header(row: &[u8], delimiter: &str, encoding: Encoding) -> Result<Vec<Str
 
 fn slot(target: &str, cell: &Cell, names: Option<&[String]>) -> Result<Slot, MapError> {
     let place = |name: &str| names.and_then(|names| names.iter().position(|known| known == name));
+    if let Cell::Named(name) | Cell::NamedOrConstant(name) = cell
+        && names.is_some_and(|names| names.iter().filter(|known| *known == name).count() > 1)
+    {
+        let problem =
+            format!("`{name}` is the name of two columns; name the one that is meant by its number, as $1");
+        return Err(MapError::new(target, problem));
+    }
     match cell {
         Cell::Constant(text) => Ok(Slot::Constant(text.clone())),
         Cell::NamedOrConstant(text) => {
@@ -406,6 +413,11 @@ impl<'a> Cells<'a> {
         let text = match slot {
             Slot::Constant(text) => Cow::Borrowed(text.as_str()),
             Slot::Column(place) => self.decoded(target, *place)?,
+        };
+        // As in headers: blanks around a cell are layout.
+        let text = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_ascii()),
+            Cow::Owned(text) => Cow::Owned(text.trim_ascii().to_owned()),
         };
         Ok((!text.is_empty()).then_some(text))
     }

@@ -256,13 +256,32 @@ fn magic(stream: &mut dyn io::Read) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// What Nearline keeps beside the store in a data folder.
+const OWN: [&str; 3] = ["digest.key", "digest.new", "rejected.jsonl"];
+
+/// The folders in a folder, which are not read; hidden ones and those of a data folder do not count.
+pub(super) fn folders_of(folder: &Path) -> Vec<PathBuf> {
+    let data_folder = folder.join("store").join("CURRENT").exists();
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let counts = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        let own = data_folder && (name == "store" || name == "models");
+        path.is_dir() && !own && !name.as_encoded_bytes().starts_with(b".")
+    };
+    entries.filter(counts).collect()
+}
+
 /// The files of a folder that are logs, by name; hidden ones are not.
+///
+/// A folder may be the data folder too; what Nearline itself keeps there is no log.
 pub(super) fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
+    let data_folder = folder.join("store").join("CURRENT").exists();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.is_file() {
+        let own = data_folder && path.file_name().is_some_and(|name| OWN.iter().any(|own| name == *own));
+        if !hidden && !own && path.is_file() {
             files.push(path);
         }
     }

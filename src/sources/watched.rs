@@ -18,7 +18,7 @@ use super::compressed::Stored;
 use super::csv::{Plan, header};
 use super::cutter::{Cut, Place};
 use super::decoding::{Block, Closed, Feed, Format};
-use super::files::{Options, SourceError, damaged, files_of, unreadable};
+use super::files::{Options, SourceError, damaged, files_of, folders_of, unreadable};
 use super::reading::Reading;
 use crate::config::columns::{ColumnMap, Encoding, MapError, Names};
 
@@ -91,6 +91,11 @@ impl Watched {
         options: Options,
         offsets: &dyn Fn(&str) -> Option<Offset>,
     ) -> Result<Watched, SourceError> {
+        for Named { path, .. } in named.iter().filter(|named| named.folder) {
+            for folder in folders_of(path) {
+                tracing::warn!(folder = %folder.display(), "a folder in a folder is not read; name it too");
+            }
+        }
         let mut watched = Watched { named, files: Vec::new(), known: HashSet::new(), options };
         watched.find(offsets)?;
         Ok(watched)

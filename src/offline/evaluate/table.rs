@@ -42,7 +42,7 @@ impl Report {
 
     fn gains(&self) -> String {
         let mut text = String::new();
-        for row in self.rows.iter().filter(|row| row.group != Group::Others) {
+        for row in self.rows.iter().filter(|row| row.group != Group::Others && row.members > 0) {
             for (columns, how) in [(&row.by_moment, "by list"), (&row.by_member, "by member")] {
                 let who = format!("{}, {how}: NDCG@20 of nearline is", row.group.title());
                 if let (Some(gain), Some(frozen), true) =

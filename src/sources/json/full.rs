@@ -52,7 +52,10 @@ pub fn decode(line: &str, latest_at: i64, scratch: &mut Context, batch: &mut Bat
         }
         Some("trim") => {
             fields.only("a trim", &["at"])?;
-            batch.push(&Record::Trim { at: fields.at()? });
+            let at = fields.at()?;
+            // One wrong clock would empty the store for good.
+            not_ahead(at, latest_at)?;
+            batch.push(&Record::Trim { at });
         }
         Some("item") => item(&fields, batch)?,
         Some("tombstone") => {

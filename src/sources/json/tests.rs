@@ -231,9 +231,11 @@ fn each_line_that_cannot_be_taken_has_its_reason() {
 }
 
 #[test]
-fn only_events_are_held_to_the_clock() {
+fn events_and_trims_are_held_to_the_clock() {
     let at = LATEST + 1;
-    check(&format!(r#"{{"type":"trim","at":{at}}}"#), Record::Trim { at });
+    check(&format!(r#"{{"type":"forget","member":"m1","at":{at}}}"#), Record::Forget { member: "m1", at });
+    check(&format!(r#"{{"type":"trim","at":{LATEST}}}"#), Record::Trim { at: LATEST });
+    assert_eq!(reason(&format!(r#"{{"type":"trim","at":{at}}}"#)).0, "at-ahead");
     let line = format!(r#"{{"member":"m1","item":"i9","kind":"play","at":{LATEST}}}"#);
     check(&line, Record::Event(Event { at: LATEST, ..event() }));
 }

@@ -7,10 +7,11 @@ mod load;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
-    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use self::load::{Buffers, RocksLoad};
@@ -35,11 +36,16 @@ impl Default for RocksOptions {
 pub struct RocksStore {
     db: DB,
     path: PathBuf,
+    /// Bytes that were written to the write-ahead log since the last flush.
+    logged: AtomicU64,
     /// Buffers of loads, to be used again.
     buffers: Buffers,
     /// A reader's own folder for RocksDB's log; goes with the reader.
     _scratch: Option<tempfile::TempDir>,
 }
+
+/// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
+const WAL: u64 = 16 << 20;
 
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
@@ -60,7 +66,14 @@ impl RocksStore {
                 failed("open", data, message)
             }
         })?;
-        RocksStore { db, path: data.to_owned(), buffers: Buffers::default(), _scratch: None }.known()
+        RocksStore {
+            db,
+            path: data.to_owned(),
+            logged: AtomicU64::new(0),
+            buffers: Buffers::default(),
+            _scratch: None,
+        }
+        .known()
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
@@ -81,7 +94,14 @@ impl RocksStore {
             DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
                 .map_err(|error| failed("be opened for reading", data, error))?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
-        RocksStore { db, path: data.to_owned(), buffers: Buffers::default(), _scratch: Some(scratch) }.known()
+        RocksStore {
+            db,
+            path: data.to_owned(),
+            logged: AtomicU64::new(0),
+            buffers: Buffers::default(),
+            _scratch: Some(scratch),
+        }
+        .known()
     }
 
     /// Refuses a folder of a later format.
@@ -89,7 +109,7 @@ impl RocksStore {
         let value = self.get(Table::Meta, formats::meta::FORMAT)?;
         let found = value.and_then(|value| value.try_into().ok()).map_or(formats::FORMAT, u32::from_be_bytes);
         if found > formats::FORMAT {
-            return Err(StoreError::Newer { path: self.path, found, known: formats::FORMAT });
+            return Err(StoreError::Newer { path: self.path.clone(), found, known: formats::FORMAT });
         }
         Ok(self)
     }
@@ -103,12 +123,35 @@ impl RocksStore {
         Table::ALL.into_iter().map(size).collect()
     }
 
+    fn flush(&self, options: &FlushOptions) -> Result<(), rocksdb::Error> {
+        let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| self.family(table)).collect();
+        self.db.flush_cfs_opt(&families, options)
+    }
+
+    /// Bytes on disk: tables, write-ahead log and all else.
+    pub fn size(&self) -> u64 {
+        let entries = std::fs::read_dir(db_path(&self.path)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+    }
+
     fn family(&self, table: Table) -> &ColumnFamily {
         self.db.cf_handle(table.name()).expect("every table was opened")
     }
 
     fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
         failed(doing, &self.path, error)
+    }
+}
+
+impl Drop for RocksStore {
+    /// Leaves an empty write-ahead log to readers and to the next start. Where that fails nothing is lost: the log
+    /// has it all.
+    fn drop(&mut self) {
+        if self._scratch.is_none()
+            && let Err(error) = self.flush(&FlushOptions::default())
+        {
+            tracing::debug!(%error, "the store was closed without a flush");
+        }
     }
 }
 
@@ -125,6 +168,8 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
     db.set_max_open_files(512);
     db.set_keep_log_file_num(2);
     db.set_bytes_per_sync(1 << 20);
+    // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
+    db.set_max_total_wal_size(WAL);
     let cache = Cache::new_lru_cache(options.block_cache);
     let families = Table::ALL.into_iter().map(|table| {
         let mut family = Options::default();
@@ -210,6 +255,15 @@ impl Transaction for RocksTransaction<'_> {
     fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(synced);
-        self.store.db.write_opt(self.batch, &options).map_err(|error| self.store.failed("be written", error))
+        let (store, size) = (self.store, self.batch.size_in_bytes() as u64);
+        store.db.write_opt(self.batch, &options).map_err(|error| store.failed("be written", error))?;
+        // RocksDB keeps to the length only when more is written, and after a burst nothing may be.
+        if store.logged.fetch_add(size, Ordering::Relaxed) + size >= WAL {
+            store.logged.store(0, Ordering::Relaxed);
+            let mut soon = FlushOptions::default();
+            soon.set_wait(false);
+            store.flush(&soon).map_err(|error| store.failed("be flushed", error))?;
+        }
+        Ok(())
     }
 }
