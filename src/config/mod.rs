@@ -10,6 +10,7 @@ mod kinds;
 mod meant;
 mod number;
 mod place;
+mod quoting;
 mod schema;
 mod span;
 mod written;

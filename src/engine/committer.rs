@@ -19,6 +19,7 @@ use nearline_dataflows::types::{Epoch, Member};
 use super::committed::Committed;
 use super::held;
 use super::ingest::{AllNames, EpochRecords};
+use super::messages::{Mode, ToCommit};
 use super::recover::Standing;
 use super::storing::{self, Job, Stopped, Storing};
 use super::writer::{Effects, Writer, write_offsets};
@@ -37,77 +38,6 @@ const GATHER: Duration = Duration::from_millis(50);
 const FOREVER: Duration = Duration::from_secs(3_600);
 /// Lists of a pending folder are written ahead of their epoch, those of so many members at a time: tens of megabytes.
 const AHEAD: usize = 16_384;
-
-/// What the committer does with an epoch's changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// All in one synced write.
-    Whole,
-    /// Inside a bulk load: records are loaded, then offsets written. The views lag behind until the last epoch.
-    Bulk,
-    /// Ends a bulk load: view entries may be written ahead, the rest in one synced write that lifts the mark.
-    EndBulk,
-    /// Recovery: the store has all this already.
-    Discard,
-    /// Recovery of a folder whose views are made anew: no records, only views, written ahead.
-    Rebuild,
-    /// Ends a rebuild and lifts the mark.
-    EndRebuild,
-}
-
-impl Mode {
-    /// Whether the folder is pending: entries may be loaded before the epoch is whole.
-    fn loads(self) -> bool {
-        matches!(self, Mode::Bulk | Mode::Rebuild) || self.ends()
-    }
-
-    /// Whether the folder is pending no longer after this epoch.
-    fn ends(self) -> bool {
-        matches!(self, Mode::EndBulk | Mode::EndRebuild)
-    }
-}
-
-/// What the committer is told.
-pub enum ToCommit {
-    /// A worker's change of a view.
-    Delta {
-        /// Which worker.
-        worker: usize,
-        /// In which epoch.
-        epoch: Epoch,
-        /// The change.
-        delta: Delta,
-    },
-    /// A worker has said all about an epoch.
-    Done {
-        /// Which worker.
-        worker: usize,
-        /// Which epoch.
-        epoch: Epoch,
-    },
-    /// The records of an epoch. Comes before the epoch is fed to the workers.
-    Epoch {
-        /// Which epoch.
-        epoch: Epoch,
-        /// Its records.
-        records: Box<EpochRecords>,
-        /// What to do with it.
-        mode: Mode,
-        /// How many members have been met.
-        members: usize,
-    },
-    /// What the views are made with from now on.
-    Made {
-        /// The hash of the config's meaning.
-        meaning: [u8; 32],
-        /// The version of the model.
-        model: Option<String>,
-    },
-    /// The folder's key has changed, by an import.
-    Key(DigestKey),
-    /// How many live events were read back: a bulk load that was broken off may have left more than were counted.
-    Live(u64),
-}
 
 /// What the committer works with.
 pub struct Committer {

@@ -11,6 +11,7 @@ pub mod committed;
 pub mod committer;
 mod held;
 pub mod ingest;
+mod messages;
 pub mod recover;
 pub mod socket;
 mod storing;
@@ -36,8 +37,9 @@ use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::{Store, StoreError, Table, formats};
 use committed::{Committed, Counts};
-use committer::{Committer, Mode, ToCommit};
+use committer::Committer;
 use ingest::{EpochRecords, Ingest, WorkerFeed};
+use messages::{Mode, ToCommit};
 use recover::Standing;
 use workers::{Feed, Workers};
 

@@ -14,8 +14,8 @@ use timely::communication::WorkerGuards;
 use timely::dataflow::operators::probe;
 
 use super::EngineError;
-use super::committer::ToCommit;
 use super::ingest::WorkerFeed;
+use super::messages::ToCommit;
 
 /// How many epochs may wait at a worker while it works on another.
 const WAITING: usize = 1;

@@ -14,6 +14,7 @@ pub mod json;
 mod reading;
 mod reason;
 pub mod rejected;
+mod times;
 mod watched;
 
 use std::sync::Arc;
