@@ -8,7 +8,7 @@ use crate::level::{Level, kernel};
 use crate::pair::Pair;
 use crate::regularisation::Regularisation;
 use crate::select::Tiles;
-use crate::side::{Right, Scratch, Side};
+use crate::side::{Scratch, Side};
 
 /// Item factors with all that is derived from them: the Gram matrix, and tiles for scoring.
 ///
@@ -127,12 +127,10 @@ impl ItemSide {
     ///
     /// Where an item is not below the number of items.
     pub fn explain(&self, pairs: &[Pair], item: u32) -> Vec<f32> {
-        let mut reach = vec![0.0; self.items.rank()];
-        let right = Right::Vector(self.items.row(item as usize));
-        self.side.solve(&self.items, pairs, right, &mut Scratch::new(), &mut reach);
+        let reach = self.side.reach(&self.items, pairs, self.items.row(item as usize));
         let add = |pair: &Pair| {
             let row = self.items.row(pair.item as usize);
-            let product: f64 = reach.iter().zip(row).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+            let product: f64 = reach.iter().zip(row).map(|(&x, &y)| x * f64::from(y)).sum();
             (f64::from(pair.b) * product) as f32
         };
         pairs.iter().map(add).collect()

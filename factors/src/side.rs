@@ -34,15 +34,6 @@ impl Scratch {
     }
 }
 
-/// The right side of a solve.
-#[derive(Clone, Copy)]
-pub(crate) enum Right<'a> {
-    /// Σ b y, which makes a factor.
-    Pairs,
-    /// A vector of its own.
-    Vector(&'a [f32]),
-}
-
 impl Side {
     pub(crate) fn new(
         level: Level,
@@ -55,24 +46,17 @@ impl Side {
         Side { level, regularisation, gram, start }
     }
 
-    /// Solves `(alpha0 YᵀY + Σ a y yᵀ + ridge I) x = right` into `out`. In f32; where that loses a pivot, in
+    /// Solves `(alpha0 YᵀY + Σ a y yᵀ + ridge I) x = Σ b y` into `out`. In f32; where that loses a pivot, in
     /// f64 with every sum made anew; where that fails as well, `out` is zeros.
-    pub(crate) fn solve(
-        &self,
-        factors: &Factors,
-        pairs: &[Pair],
-        right: Right<'_>,
-        scratch: &mut Scratch,
-        out: &mut [f32],
-    ) {
+    fn solve(&self, factors: &Factors, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
         let system = fitting(&mut scratch.single, factors.rank());
         system.begin(&self.start);
-        if self.attempt(factors, pairs, right, system, out) {
+        if self.attempt(factors, pairs, system, out) {
             return;
         }
         let system = fitting(&mut scratch.double, factors.rank());
         system.begin(&weighted(&self.gram, self.regularisation.alpha0));
-        if !self.attempt(factors, pairs, right, system, out) {
+        if !self.attempt(factors, pairs, system, out) {
             out.fill(0.0);
         }
     }
@@ -81,17 +65,10 @@ impl Side {
         &self,
         factors: &Factors,
         pairs: &[Pair],
-        right: Right<'_>,
         system: &mut System<T>,
         out: &mut [f32],
     ) -> bool {
-        system.add_pairs(self.level, factors.as_slice(), pairs);
-        system.add_diagonal(T::from_f64(self.regularisation.ridge(pairs.len(), factors.rows())));
-        if let Right::Vector(vector) = right {
-            for (to, part) in system.right.iter_mut().zip(vector.chunks(LANES)) {
-                *to = Lanes::load(part);
-            }
-        }
+        self.fill(factors, pairs, system);
         if !cholesky::solve(self.level, system) {
             return false;
         }
@@ -103,12 +80,32 @@ impl Side {
         out.iter().all(|x| x.is_finite())
     }
 
+    fn fill<T: Real>(&self, factors: &Factors, pairs: &[Pair], system: &mut System<T>) {
+        system.add_pairs(self.level, factors.as_slice(), pairs);
+        system.add_diagonal(T::from_f64(self.regularisation.ridge(pairs.len(), factors.rows())));
+    }
+
+    /// The solution of `(alpha0 YᵀY + Σ a y yᵀ + ridge I) x = vector`, in f64 throughout: what is multiplied by large
+    /// weights afterwards must be known well. Zeros where even f64 finds the matrix singular.
+    pub(crate) fn reach(&self, factors: &Factors, pairs: &[Pair], vector: &[f32]) -> Vec<f64> {
+        let mut system = System::<f64>::new(factors.rank());
+        system.begin(&weighted(&self.gram, self.regularisation.alpha0));
+        self.fill(factors, pairs, &mut system);
+        for (to, part) in system.right.iter_mut().zip(vector.chunks(LANES)) {
+            *to = Lanes::load(part);
+        }
+        if !cholesky::solve(self.level, &mut system) {
+            return vec![0.0; factors.rank()];
+        }
+        system.right.iter().flat_map(|lanes| lanes.0).take(factors.rank()).collect()
+    }
+
     /// The factor of a row with these pairs: the solution, or zeros where no pair asks for anything.
     pub(crate) fn factor(&self, factors: &Factors, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
         if pairs.iter().all(|pair| pair.b == 0.0) {
             out.fill(0.0);
         } else {
-            self.solve(factors, pairs, Right::Pairs, scratch, out);
+            self.solve(factors, pairs, scratch, out);
         }
     }
 }

@@ -311,7 +311,13 @@ impl<'s> Committing<'s> {
             self.writer.pending = false;
             self.writer.write_made(&self.key.fingerprint(), &mut *change);
         }
-        self.close(last, change, mode != Mode::Rebuild)
+        self.close(last, change, mode != Mode::Rebuild)?;
+        // After a bulk load the process ends, and the next one finds what there is to put in order.
+        if mode == Mode::EndRebuild {
+            self.storing.wait()?;
+            self.store.loads_over()?;
+        }
+        Ok(())
     }
 
     /// Writes the epoch's number with the rest of its change, and says that it is on disk.

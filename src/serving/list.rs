@@ -78,7 +78,8 @@ impl Serving {
         limit: usize,
         now_ms: i64,
     ) -> Result<ListAnswer, ServingError> {
-        let wanted = offset.saturating_add(limit);
+        // The fallback is a list like any other: no longer than lists are.
+        let wanted = offset.saturating_add(limit).min(self.config.lists.length);
         let (entries, reason) = match self.stored(member, list, wanted)? {
             Ok(entries) => (entries, None),
             Err(reason) => (self.trending(member, wanted)?, reason),

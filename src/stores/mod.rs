@@ -130,6 +130,11 @@ pub trait Store: Send + Sync {
     /// reads meanwhile may see a part of it. For folders that are marked as pending.
     fn begin_load(&self) -> Box<dyn Transaction + '_>;
 
+    /// Says that there are no more loads for now, and the store may put in order what they left.
+    fn loads_over(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -1,5 +1,7 @@
 //! Killed in the middle and started again: nothing that was acknowledged is lost, and nothing counts twice.
 
+use std::path::PathBuf;
+
 use nearline::engine::recover::Standing;
 use nearline::engine::socket;
 use nearline::folder::Folder;
@@ -74,6 +76,29 @@ fn a_replay_killed_in_the_middle_goes_on_and_loses_nothing() {
     }
     assert!(in_the_middle >= 2, "the kills came too late to show anything");
     whole_again(&home, &["run", "--model", "model", "log.jsonl"], &digest);
+}
+
+/// Killed between taking a file in and forgetting its first name, a load leaves a second name of a file of the store.
+#[test]
+fn what_a_load_leaves_in_a_crash_is_never_written_into() {
+    let (home, digest) = prepared();
+    home.ok(&["replay", "--model", "model", "log.jsonl"]);
+    let store = home.path("nearline-data/store");
+    let is_table = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "sst");
+    for number in 0..3 {
+        let tables = std::fs::read_dir(&store).unwrap().flatten().map(|entry| entry.path()).filter(is_table);
+        let largest = tables.max_by_key(|path| (path.metadata().unwrap().len(), path.clone())).unwrap();
+        for table in ["records", "popularity", "top_picks", "continue_watching"] {
+            std::fs::hard_link(&largest, home.path(&format!("nearline-data/load-{table}.sst"))).unwrap();
+        }
+        let event = format!(r#"{{"member":"late","item":"i{number}","kind":"play","at":10}}"#);
+        home.write("more.jsonl", &(event + "\n"));
+        home.ok(&["replay", "more.jsonl"]);
+        home.verified("nearline-data");
+        assert!(!home.path("nearline-data/load-records.sst").exists());
+    }
+    home.ok(&["forget", "late"]);
+    assert_eq!(home.verified("nearline-data"), digest);
 }
 
 #[test]

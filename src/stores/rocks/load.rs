@@ -1,12 +1,14 @@
 //! Loads: entries are sorted in memory, written as one file a table, and taken into the store as they are.
 
+use std::fs;
 use std::hint::black_box;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{BlockBasedOptions, DBCompressionType, IngestExternalFileOptions, Options, SstFileWriter};
 
-use super::{RocksStore, StoreError, Table, Transaction};
+use super::{RocksStore, StoreError, Table, Transaction, failed};
 
 /// A load that is being put together.
 pub(super) struct RocksLoad<'a> {
@@ -159,6 +161,24 @@ impl Sorted {
     }
 }
 
+/// Where a table's load is written, before the store takes it.
+fn place(data: &Path, table: Table) -> PathBuf {
+    data.join(format!("load-{}.sst", table.name()))
+}
+
+/// Removes a name, where it is there.
+fn forget(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a crash has left of loads.
+pub(super) fn clean(data: &Path) -> io::Result<()> {
+    Table::ALL.into_iter().try_for_each(|table| forget(&place(data, table)))
+}
+
 impl<'a> RocksLoad<'a> {
     pub(super) fn new(store: &'a RocksStore) -> Self {
         RocksLoad { store, tables: Vec::new() }
@@ -192,12 +212,14 @@ impl Transaction for RocksLoad<'_> {
         ingest.set_move_files(true);
         for (table, mut sorted) in tables {
             sorted.sort();
-            let path = store.path.join(format!("load-{}.sst", table.name()));
+            let path = place(&store.path, table);
+            // What a crash left there may be a file of the store under a second name: never write into it.
+            forget(&path).map_err(|error| failed("make room for a load", &store.path, error))?;
             let written = sorted.write(table, &path).and_then(|()| {
                 store.db.ingest_external_file_cf_opts(store.family(table), &ingest, vec![path.clone()])
             });
             // Taken into the store by name, or of no use.
-            let _ = std::fs::remove_file(&path);
+            let _ = fs::remove_file(&path);
             written.map_err(|error| store.failed("take in a load", error))?;
             store.buffers.take_back(sorted);
         }

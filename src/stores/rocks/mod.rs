@@ -7,7 +7,7 @@ mod load;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
@@ -36,6 +36,8 @@ impl Default for RocksOptions {
 pub struct RocksStore {
     db: DB,
     path: PathBuf,
+    /// Whether files may gather for a load.
+    loading: AtomicBool,
     /// Bytes that were written to the write-ahead log since the last flush.
     logged: AtomicU64,
     /// Buffers of loads, to be used again.
@@ -43,6 +45,19 @@ pub struct RocksStore {
     /// A reader's own folder for RocksDB's log; goes with the reader.
     _scratch: Option<tempfile::TempDir>,
 }
+
+/// How many files of a table may gather before they are compacted. Readers find their way through some dozens by
+/// their filters.
+const LIVE: i32 = 40;
+/// The same during a load, which brings a file an epoch and table: most are compacted once, after it, and not again
+/// and again.
+const LOADING: i32 = 256;
+/// From so many on writes slow down, and from so many they wait: never but where the disk cannot follow.
+const SLOW: [i32; 2] = [1024, 2048];
+/// How much is read ahead of each file that is compacted, in bytes: there may be hundreds.
+const READ_AHEAD: usize = 256 << 10;
+/// From so many bytes on new files are compacted however few they are.
+const LEVEL_BASE: u64 = 2 << 30;
 
 /// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
 const WAL: u64 = 16 << 20;
@@ -53,6 +68,17 @@ fn db_path(data: &Path) -> PathBuf {
 }
 
 impl RocksStore {
+    fn new(db: DB, data: &Path, scratch: Option<tempfile::TempDir>) -> Self {
+        RocksStore {
+            db,
+            path: data.to_owned(),
+            loading: AtomicBool::new(false),
+            logged: AtomicU64::new(0),
+            buffers: Buffers::default(),
+            _scratch: scratch,
+        }
+    }
+
     /// Opens a data folder for writing, and makes it where there is none.
     pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let path = db_path(data);
@@ -60,20 +86,15 @@ impl RocksStore {
         let (db_options, families) = tuned(options);
         let db = DB::open_cf_descriptors(&db_options, &path, families).map_err(|error| {
             let message = error.to_string();
-            if message.contains("LOCK") || message.contains("lock") {
+            if message.contains("While lock file") || message.contains("lock hold by current process") {
                 StoreError::Held(data.to_owned())
             } else {
                 failed("open", data, message)
             }
         })?;
-        RocksStore {
-            db,
-            path: data.to_owned(),
-            logged: AtomicU64::new(0),
-            buffers: Buffers::default(),
-            _scratch: None,
-        }
-        .known()
+        // Behind the lock: nobody else is at it.
+        load::clean(data).map_err(|error| failed("clean up after a load", data, error))?;
+        RocksStore::new(db, data, None).known()
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
@@ -92,16 +113,15 @@ impl RocksStore {
         db_options.set_max_open_files(-1);
         let db =
             DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
-                .map_err(|error| failed("be opened for reading", data, error))?;
+                .map_err(|error| match error.to_string() {
+                    // Whoever makes the folder has not come to the end of it.
+                    message if message.contains("Column family not found") => {
+                        StoreError::Empty(data.to_owned())
+                    }
+                    message => failed("be opened for reading", data, message),
+                })?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
-        RocksStore {
-            db,
-            path: data.to_owned(),
-            logged: AtomicU64::new(0),
-            buffers: Buffers::default(),
-            _scratch: Some(scratch),
-        }
-        .known()
+        RocksStore::new(db, data, Some(scratch)).known()
     }
 
     /// Refuses a folder of a later format.
@@ -126,6 +146,12 @@ impl RocksStore {
     fn flush(&self, options: &FlushOptions) -> Result<(), rocksdb::Error> {
         let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| self.family(table)).collect();
         self.db.flush_cfs_opt(&families, options)
+    }
+
+    fn let_files_gather(&self, files: i32) -> Result<(), rocksdb::Error> {
+        let files = files.to_string();
+        let options = [("level0_file_num_compaction_trigger", files.as_str())];
+        Table::ALL.into_iter().try_for_each(|table| self.db.set_options_cf(self.family(table), &options))
     }
 
     /// Bytes on disk: tables, write-ahead log and all else.
@@ -168,6 +194,7 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
     db.set_max_open_files(512);
     db.set_keep_log_file_num(2);
     db.set_bytes_per_sync(1 << 20);
+    db.set_compaction_readahead_size(READ_AHEAD);
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
     db.set_max_total_wal_size(WAL);
     let cache = Cache::new_lru_cache(options.block_cache);
@@ -182,11 +209,10 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
         family.set_compression_type(DBCompressionType::Lz4);
         family.set_bottommost_compression_type(DBCompressionType::Zstd);
         family.set_write_buffer_size(options.write_buffer / 2);
-        // A bulk load brings a file an epoch and table; compacting them every few files would cost more than the
-        // load. Readers find their way through some dozens by their filters.
-        family.set_level_zero_file_num_compaction_trigger(40);
-        family.set_level_zero_slowdown_writes_trigger(60);
-        family.set_level_zero_stop_writes_trigger(100);
+        family.set_level_zero_file_num_compaction_trigger(LIVE);
+        family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
+        family.set_level_zero_stop_writes_trigger(SLOW[1]);
+        family.set_max_bytes_for_level_base(LEVEL_BASE);
         ColumnFamilyDescriptor::new(table.name(), family)
     });
     (db, families.collect())
@@ -198,7 +224,20 @@ impl Store for RocksStore {
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
+        // Where it fails, the load is a little slower.
+        if !self.loading.swap(true, Ordering::Relaxed)
+            && let Err(error) = self.let_files_gather(LOADING)
+        {
+            tracing::debug!(%error, "files are compacted during the load");
+        }
         Box::new(RocksLoad::new(self))
+    }
+
+    fn loads_over(&self) -> Result<(), StoreError> {
+        if self.loading.swap(false, Ordering::Relaxed) {
+            self.let_files_gather(LIVE).map_err(|error| self.failed("end a load", error))?;
+        }
+        Ok(())
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
