@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nearline::cli::pipe_options;
+use nearline::cli::{count, pipe_options};
 use nearline::config::Config;
 use nearline::dictionary::ItemNames;
 use nearline::digests::DigestKey;
@@ -281,13 +281,5 @@ fn nearline_copy(from: &str, to: &str) {
 }
 
 fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    count(number.round() as u64)
 }

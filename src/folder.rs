@@ -94,8 +94,7 @@ pub fn write_key(path: &Path, key: &DigestKey) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let _ = fs::remove_file(&temporary);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    let text: String = key.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    writeln!(file, "{text}")?;
+    writeln!(file, "{}", crate::digests::to_hex(key.bytes()))?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     match path.parent() {

@@ -34,9 +34,6 @@ impl Newest {
     }
 }
 
-/// How far ahead histories are brought near while others are worked on.
-const AHEAD: usize = 8;
-
 /// One worker's members.
 #[derive(Debug)]
 pub struct Histories {
@@ -92,12 +89,7 @@ impl Histories {
         let trimmed = self.refuse_trimmed(ops, &mut applied);
         ops.sort_unstable_by_key(|op| (op.member, op.seq));
         let mut actions: Vec<(u32, Action)> = Vec::new();
-        let mut place = 0;
         for of_member in ops.chunk_by(|a, b| a.member == b.member) {
-            place += of_member.len();
-            if let Some(op) = ops.get(place + AHEAD) {
-                self.get(op.member).touch();
-            }
             actions.clear();
             actions.extend(of_member.iter().map(|op| (op.seq, op.action)));
             let member = of_member[0].member;

@@ -78,13 +78,6 @@ impl History {
         &self.events
     }
 
-    /// Reads where a search in the events begins and ends, so that they are near when they are needed: histories lie
-    /// all over the memory, and most of the time of applying a record goes by waiting for it.
-    pub fn touch(&self) {
-        std::hint::black_box(self.events.get(self.events.len() / 2).map(|event| event.value));
-        std::hint::black_box(self.events.last().map(|event| event.value));
-    }
-
     /// What may not come back, where there is anything.
     pub fn gone(&self) -> Option<&Gone> {
         self.gone.as_deref()

@@ -40,7 +40,7 @@ pub enum Command {
     Run(RunArgs),
     /// Backfill: pipe logs in, in bulk, with a progress bar; lists are made at the end.
     #[command(after_help = "Example:\n  nearline replay logs/2026-*.jsonl.gz")]
-    Replay(ReplayArgs),
+    Replay(PipeArgs),
     /// A member's list. An unknown member gets trending, with the reason.
     #[command(after_help = "Example:\n  nearline get m1 --list continue_watching --limit 5")]
     Get {
@@ -170,14 +170,14 @@ pub struct SourceArgs {
     /// Files, folders, or `-` for standard input; JSON Lines or CSV, plain, gzip or zstd.
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<String>,
-    /// How the columns of other people's CSV map to records (docs/recipes), or the name of a map in the config.
+    /// How the columns of other people's CSV map to records (docs/columns.md), or the name of a map in the config.
     #[arg(long, value_name = "MAP")]
     pub map: Option<String>,
 }
 
-/// Flags of `run`.
+/// What `run` and `replay` have in common.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub struct PipeArgs {
     /// Where from.
     #[command(flatten)]
     pub sources: SourceArgs,
@@ -187,6 +187,14 @@ pub struct RunArgs {
     /// How many threads run the graph; all cores unless given.
     #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What is piped in, and how.
+    #[command(flatten)]
+    pub pipe: PipeArgs,
     /// Go on when sources are at their end: wait for more.
     #[arg(long)]
     pub follow: bool,
@@ -196,20 +204,6 @@ pub struct RunArgs {
     /// Close an epoch after this many records at the latest.
     #[arg(long, value_name = "N")]
     pub epoch_records: Option<usize>,
-}
-
-/// Flags of `replay`.
-#[derive(Debug, Args)]
-pub struct ReplayArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub sources: SourceArgs,
-    /// The model that lists are made with.
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
-    /// How many threads run the graph; all cores unless given.
-    #[arg(long, value_name = "N", value_parser = workers)]
-    pub workers: Option<usize>,
 }
 
 /// How a model is trained; the config says what is not given.

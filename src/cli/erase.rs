@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Context, Failure, member_id, now_ms, pipe, records, show};
+use super::{Context, Failure, member_id, now_ms, pipe, show};
+use crate::digests::to_hex;
 use crate::engine::socket;
 use crate::records::{Record, write_json};
 use crate::stores::{Store, Table};
@@ -33,7 +34,7 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
     for table in [Table::TopPicks, Table::ContinueWatching] {
         lists += u64::from(serving.store.get(table, member.as_bytes())?.is_some());
     }
-    let meaning = serving.standing.meaning;
+    let made_with = serving.standing.made_with(context.config.meaning_hash());
     let key = context.folder.key(serving.standing.key.as_deref())?;
     drop(serving);
 
@@ -42,13 +43,9 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
     let line = String::from_utf8_lossy(&line).into_owned();
     let answer = match socket::send(&context.folder.socket(), &line)? {
         Some(answer) => answer,
-        // Opened with another config, the folder would have every list made anew on the way.
-        None if meaning.is_some_and(|meaning| meaning != context.config.meaning_hash()) => {
-            let message = "the views were made with another config: give it with --config, or start `nearline run` \
-                           with this one to make them anew";
-            return Err(Failure::Use(message.into()));
-        }
         None => {
+            // Opened with another config, the folder would have every list made anew on the way.
+            made_with?;
             let opened = pipe::open_engine(&context.folder, &context.config, None, None, false)?;
             let answer = socket::submit(&line, &opened.engine.handle(), i64::MAX);
             opened.engine.finish()?;
@@ -61,7 +58,7 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
     if let Some(rejected) = answer.rejected.first() {
         return Err(Failure::Failed(format!("the forget was not taken: {rejected}")));
     }
-    let member_digest = records::hex(&key.member(member));
+    let member_digest = to_hex(&key.member(member));
     let receipt = Receipt { member_digest, at, epoch: answer.epoch, events: past.events.len() as u64, lists };
     if context.json {
         return show::json(&receipt);

@@ -16,9 +16,11 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use args::{Cli, Command};
+pub use show::count;
 
 use crate::config::Config;
 use crate::engine::EngineError;
+use crate::engine::recover::OtherConfig;
 use crate::folder::Folder;
 use crate::records::MAX_ID;
 use crate::serving::{Serving, ServingError};
@@ -69,9 +71,15 @@ impl From<EngineError> for Failure {
 impl From<ServingError> for Failure {
     fn from(error: ServingError) -> Self {
         match error {
-            ServingError::OtherConfig => Failure::Use(error.to_string()),
+            ServingError::OtherConfig(other) => other.into(),
             _ => Failure::Failed(error.to_string()),
         }
+    }
+}
+
+impl From<OtherConfig> for Failure {
+    fn from(error: OtherConfig) -> Self {
+        Failure::Use(error.to_string())
     }
 }
 

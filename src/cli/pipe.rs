@@ -3,7 +3,7 @@
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nearline_dataflows::graph::Meaning;
 use nearline_dataflows::types::Item;
 
-use super::args::{ReplayArgs, RunArgs, SourceArgs};
+use super::args::{PipeArgs, RunArgs, SourceArgs};
 use super::{Context, Failure, now_ms, show};
 use crate::config::columns::ColumnMap;
 use crate::config::{Config, KindTable};
@@ -39,31 +39,29 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     if let Some(records) = args.epoch_records {
         config.run.epoch_records = records.max(1);
     }
-    let how = How { model: args.model, workers: args.workers, bulk: false, follow: args.follow };
-    pipe(context, &config, &args.sources, &how)
+    pipe(context, &config, &args.pipe, false, args.follow)
 }
 
 /// `nearline replay`.
-pub fn replay(context: &Context, args: ReplayArgs) -> Result<(), Failure> {
+pub fn replay(context: &Context, args: PipeArgs) -> Result<(), Failure> {
     if args.sources.sources.is_empty() {
         return Err(Failure::Use("replay needs at least one log: `nearline replay events.jsonl`".into()));
     }
-    let how = How { model: args.model, workers: args.workers, bulk: true, follow: false };
-    pipe(context, &context.config, &args.sources, &how)
-}
-
-struct How {
-    model: Option<PathBuf>,
-    workers: Option<usize>,
-    bulk: bool,
-    follow: bool,
+    pipe(context, &context.config, &args, true, false)
 }
 
 /// Pipes sources in until they end, or a signal says so.
-fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Result<(), Failure> {
+fn pipe(
+    context: &Context,
+    config: &Config,
+    args: &PipeArgs,
+    bulk: bool,
+    follow: bool,
+) -> Result<(), Failure> {
+    let given = &args.sources;
     let stop = Arc::new(AtomicBool::new(false));
-    let options = source_options(config, given, how.follow, stop.clone())?;
-    let opened = open_engine(&context.folder, config, how.model.as_deref(), how.workers, how.bulk)?;
+    let options = source_options(config, given, follow, stop.clone())?;
+    let opened = open_engine(&context.folder, config, args.model.as_deref(), args.workers, bulk)?;
     let store = opened.store.clone();
     let read_with = given.map.as_deref().map_or_else(String::new, |map| config.map_text(map));
     let known = |source: &str| -> Option<Offset> {
@@ -72,7 +70,7 @@ fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Re
         (offset.map == read_with).then_some(offset)
     };
     let mut names = given.sources.clone();
-    if names.is_empty() && !how.follow {
+    if names.is_empty() && !follow {
         names.push("-".into());
     }
     let sources = sources::open(&names, &options, &known)?;
@@ -83,13 +81,10 @@ fn pipe(context: &Context, config: &Config, given: &SourceArgs, how: &How) -> Re
             Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
         })?;
     stop_on_signal(stop.clone())?;
-    let bar = progress(&names, how.bulk);
+    let bar = progress(&names, bulk);
     let started = Instant::now();
     let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
-    while how.follow
-        && !stop.load(Ordering::Relaxed)
-        && opened.engine.handle().committed().failure().is_none()
-    {
+    while follow && !stop.load(Ordering::Relaxed) && opened.engine.handle().committed().failure().is_none() {
         std::thread::sleep(LOOK);
     }
     let ended = opened.engine.finish();

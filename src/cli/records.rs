@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::args::SourceArgs;
 use super::{Context, Failure, pipe, show};
+use crate::digests::to_hex;
 use crate::engine::ingest::TombstoneBody;
 use crate::engine::recover::{self, Standing};
 use crate::engine::verify::Comparison;
@@ -99,11 +100,7 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
                        start `nearline run` to make them good";
         return Err(Failure::No(message.into()));
     }
-    if standing.meaning != Some(context.config.meaning_hash()) {
-        let message = "the views were made with another config; verify with that one, or start `nearline run` with \
-                       this one to make them anew";
-        return Err(Failure::Use(message.into()));
-    }
+    standing.made_with(context.config.meaning_hash())?;
     let model =
         standing.model.as_ref().map(|version| pipe::load(&context.folder.model(version))).transpose()?;
     let comparison = Arc::new(Comparison::new(stored.clone()));
@@ -170,14 +167,10 @@ fn export_key(
         write_json(record, &mut line);
         out.write_all(&line)
     };
-    write(&Record::Key(&hex(key.bytes())), out)?;
+    write(&Record::Key(&to_hex(key.bytes())), out)?;
     for (digest, tombstone) in tombstones {
         let body = serde_json::to_string(&TombstoneBody::new(&tombstone, &key)).map_err(io::Error::other)?;
-        write(&Record::Tombstone(Tombstone { member: &hex(&digest), body: &body }), out)?;
+        write(&Record::Tombstone(Tombstone { member: &to_hex(&digest), body: &body }), out)?;
     }
     Ok(())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,3 +1,5 @@
+//! Column maps as they are written: what is meant, and what is refused.
+
 use super::*;
 
 fn problem(text: &str) -> String {

@@ -1,3 +1,5 @@
+//! The config as a person writes it: defaults, refusals with their line, and what has meaning.
+
 use nearline_dataflows::kinds::{KindRule, Seen};
 
 use super::{Config, ConfigError, Span, Transform, default_toml, schema};

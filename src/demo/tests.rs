@@ -1,3 +1,5 @@
+//! The invented world: the same from a seed, and as believable as it claims.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BEGIN, BenchSize, END, GENRES, TODAY, World, WorldSize, bench_log};

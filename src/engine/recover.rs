@@ -11,6 +11,14 @@ use crate::stores::{Store, StoreError, Table};
 /// How many records are read back at a time.
 const CHUNK: usize = 65_536;
 
+/// The views of a folder were made with a config of another meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the views were made with another config: give it with --config, or start `nearline run` with this one to make \
+     them anew"
+)]
+pub struct OtherConfig;
+
 /// What a store says it holds.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
@@ -33,6 +41,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Refuses a config whose meaning, by its hash, is not that of the views. A folder without views takes any.
+    pub fn made_with(&self, meaning: [u8; 32]) -> Result<(), OtherConfig> {
+        if self.meaning.is_none_or(|known| known == meaning) { Ok(()) } else { Err(OtherConfig) }
+    }
+
     /// Asks a store.
     pub fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let get = |key: &[u8]| store.get(Table::Meta, key);

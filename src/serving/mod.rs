@@ -10,7 +10,7 @@ pub mod status;
 pub mod why;
 
 use crate::config::{Config, KindTable};
-use crate::engine::recover::Standing;
+use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
 use crate::offline::model::Manifest;
 use crate::stores::rocks::RocksStore;
@@ -37,11 +37,8 @@ pub enum ServingError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The answer would be about other lists than the stored ones.
-    #[error(
-        "the lists were made with another config: give it with --config, or start `nearline run` with this one to \
-         make them anew"
-    )]
-    OtherConfig,
+    #[error(transparent)]
+    OtherConfig(#[from] OtherConfig),
     /// The folder's model failed.
     #[error(transparent)]
     Model(#[from] crate::offline::model::ModelError),

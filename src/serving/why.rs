@@ -56,9 +56,7 @@ pub struct WhyAnswer {
 impl Serving {
     /// Why an item is, or is not, in a member's `top_picks`.
     pub fn why(&self, member: &str, item: &str) -> Result<WhyAnswer, ServingError> {
-        if self.standing.meaning.is_some_and(|meaning| meaning != self.config.meaning_hash()) {
-            return Err(ServingError::OtherConfig);
-        }
+        self.standing.made_with(self.config.meaning_hash())?;
         let past = self.past(member)?;
         let known = self.item(item)?;
         let mut answer = WhyAnswer {

@@ -135,7 +135,7 @@ pub fn record_of(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Stor
 
 /// The error for bytes that are not what they should be.
 pub fn damaged(table: Table, key: &[u8], what: &str) -> StoreError {
-    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = crate::digests::to_hex(key);
     StoreError::Damaged { table: table.name(), key, what: what.to_owned() }
 }
 

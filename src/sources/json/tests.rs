@@ -1,3 +1,5 @@
+//! Lines of JSON: every shape that is read, and a reason for each that is not.
+
 use super::*;
 use crate::records::{
     self, Event, ItemVersion, MAX_VALUE, MICROS, Record, Tombstone, format_micros, write_json,

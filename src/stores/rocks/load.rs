@@ -1,7 +1,6 @@
 //! Loads: entries are sorted in memory, written as one file a table, and taken into the store as they are.
 
 use std::fs;
-use std::hint::black_box;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -61,9 +60,6 @@ struct Entry {
     key: u16,
 }
 
-/// How many entries are brought near together, and the length of a cache line.
-const TOGETHER: usize = 16;
-const LINE: usize = 64;
 /// No value is as long.
 const REMOVED: u32 = u32::MAX;
 /// What places in a load are counted in.
@@ -111,20 +107,6 @@ impl Sorted {
         })
     }
 
-    /// Reads a byte of each cache line of some entries. In the order of keys every entry lies elsewhere in memory, and
-    /// so the processor waits for many of them at once instead of one after the other.
-    fn touch(&self, entries: &[Entry]) {
-        for entry in entries {
-            let start = entry.start as usize;
-            let length =
-                usize::from(entry.key) + if entry.value == REMOVED { 0 } else { entry.value as usize };
-            let last = start + length.min(4 * LINE);
-            (start..last).step_by(LINE).for_each(|at| {
-                black_box(self.bytes[at]);
-            });
-        }
-    }
-
     /// Writes the sorted entries to a file.
     fn write(&self, table: Table, path: &Path) -> Result<(), rocksdb::Error> {
         let mut options = Options::default();
@@ -142,9 +124,6 @@ impl Sorted {
         let mut writer = SstFileWriter::create(&options);
         writer.open(path)?;
         for (place, entry) in self.entries.iter().enumerate() {
-            if place.is_multiple_of(TOGETHER) {
-                self.touch(&self.entries[place..self.entries.len().min(place + TOGETHER)]);
-            }
             let key = self.key(entry);
             if self.entries.get(place + 1).is_some_and(|next| self.key(next) == key) {
                 continue;
