@@ -49,6 +49,7 @@ mod side;
 mod start;
 mod system;
 mod train;
+mod trainer;
 
 pub use bitmap::Bitmap;
 pub use factors::{Factors, FactorsError};
@@ -65,3 +66,4 @@ pub use side::Scratch;
 #[doc(hidden)]
 pub use train::train_with_level;
 pub use train::{TrainOptions, Trained, train};
+pub use trainer::{State, Trainer};
