@@ -47,12 +47,7 @@ impl ItemSide {
     /// The Gram matrix YᵀY of the item factors, row-major, `rank * rank` numbers.
     pub fn gram(&self) -> Vec<f64> {
         let rank = self.items.rank();
-        let panels = crate::lanes::panels(rank);
-        let element = |i: usize, j: usize| {
-            let (i, j) = (i.min(j), i.max(j));
-            self.side.gram[i * panels + j / crate::lanes::LANES].0[j % crate::lanes::LANES]
-        };
-        (0..rank * rank).map(|at| element(at / rank, at % rank)).collect()
+        (0..rank * rank).map(|at| self.side.gram.element(at / rank, at % rank)).collect()
     }
 
     /// Writes the factor of a member with these pairs into `out`, `rank` numbers: the solution x of
@@ -63,8 +58,7 @@ impl ItemSide {
     ///
     /// Where an item is not below the number of items, or `out` is shorter than the rank.
     pub fn fold_in(&self, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
-        debug_assert!(pairs.is_sorted_by(|x, y| x.item < y.item), "pairs out of order");
-        self.side.factor(&self.items, pairs, scratch, &mut out[..self.items.rank()]);
+        self.fold_in_before((pairs, &[]), scratch, out);
     }
 
     /// Folds in many members: member m has the pairs from `offsets[m]` to `offsets[m + 1]`. `out` becomes their
@@ -78,8 +72,14 @@ impl ItemSide {
         out.clear();
         out.resize(offsets.len().saturating_sub(1) * rank, 0.0);
         for (ends, factor) in offsets.windows(2).zip(out.chunks_exact_mut(rank)) {
-            self.fold_in(&pairs[ends[0]..ends[1]], &mut scratch, factor);
+            let (own, next) = (&pairs[ends[0]..ends[1]], &pairs[ends[1]..]);
+            self.fold_in_before((own, &next[..next.len().min(rank)]), &mut scratch, factor);
         }
+    }
+
+    fn fold_in_before(&self, (pairs, next): (&[Pair], &[Pair]), scratch: &mut Scratch, out: &mut [f32]) {
+        debug_assert!(pairs.is_sorted_by(|x, y| x.item < y.item), "pairs out of order");
+        self.side.factor(&self.items, (pairs, next), scratch, &mut out[..self.items.rank()]);
     }
 
     /// The score of `item` for a member's factor: one chain of fused multiply-adds over k, from zero.

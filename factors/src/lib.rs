@@ -29,8 +29,12 @@
 
 #![warn(missing_docs)]
 
+mod ahead;
+mod basis;
 mod bitmap;
 mod cholesky;
+mod dual;
+mod exact;
 mod factors;
 mod gram;
 mod half_step;
@@ -42,14 +46,21 @@ mod loss;
 mod matrix;
 mod pair;
 mod parallel;
+mod primal;
 mod progress;
 mod regularisation;
 mod select;
 mod side;
+mod spectrum;
 mod start;
-mod system;
 mod train;
 mod trainer;
+mod triangle;
+mod vector;
+
+/// Which arithmetic the factors and scores are of: it changes whenever a release gives other bits for the same
+/// inputs, so that who stores them knows to make them anew.
+pub const ARITHMETIC: u32 = 2;
 
 pub use bitmap::Bitmap;
 pub use factors::{Factors, FactorsError};
