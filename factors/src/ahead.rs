@@ -48,3 +48,10 @@ fn fetch<T>(lanes: &T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = lanes;
 }
+
+/// Tells the processor that a row will be read.
+#[inline(always)]
+pub(crate) fn fetch_row(row: &[f32]) {
+    row.iter().step_by(16).for_each(fetch);
+    row.last().into_iter().for_each(fetch);
+}

@@ -48,9 +48,12 @@ mod pair;
 mod parallel;
 mod primal;
 mod progress;
+mod prune;
 mod regularisation;
-mod select;
+mod scan;
+mod shelf;
 mod side;
+mod sketch;
 mod spectrum;
 mod start;
 mod train;
@@ -73,6 +76,8 @@ pub use matrix::{Matrix, MatrixError};
 pub use pair::Pair;
 pub use progress::{Iteration, Progress, Step, TrainError};
 pub use regularisation::{Regularisation, RegularisationError};
+#[doc(hidden)]
+pub use shelf::Way;
 pub use side::Scratch;
 #[doc(hidden)]
 pub use train::train_with_level;

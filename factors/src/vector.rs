@@ -29,6 +29,8 @@ pub(crate) trait Vector: Copy {
     fn with(self, other: Self, first: usize, last: usize) -> Self;
     /// Rows for columns.
     fn transpose(tile: &mut [Self; LANES]);
+    /// Whether any lane is at or above `bar`.
+    fn reaches(self, bar: Self::Real) -> bool;
 
     fn load_half(from: &Lanes<Self::Real>) -> Self::Half;
     fn store_half(half: Self::Half, to: &mut Lanes<Self::Real>);
@@ -94,6 +96,11 @@ impl<T: Real> Vector for Lanes<T> {
         for (r, row) in tile.iter_mut().enumerate() {
             *row = Lanes(std::array::from_fn(|l| from[l].0[r]));
         }
+    }
+
+    #[inline(always)]
+    fn reaches(self, bar: T) -> bool {
+        self.0.iter().any(|x| *x >= bar)
     }
 
     #[inline(always)]
@@ -237,6 +244,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn reaches(self, bar: f32) -> bool {
+            // SAFETY: see above.
+            unsafe { _mm512_cmp_ps_mask::<_CMP_GE_OQ>(self.0, _mm512_set1_ps(bar)) != 0 }
+        }
+        #[inline(always)]
         fn load_half(from: &Lanes<f32>) -> __m256 {
             // SAFETY: see above.
             unsafe { _mm256_load_ps(from.0.as_ptr().add(LANES / 2)) }
@@ -337,6 +349,16 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn reaches(self, bar: f32) -> bool {
+            // SAFETY: see above.
+            unsafe {
+                let bar = _mm256_set1_ps(bar);
+                let (low, high) =
+                    (_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, bar), _mm256_cmp_ps::<_CMP_GE_OQ>(self.1, bar));
+                _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0
+            }
+        }
+        #[inline(always)]
         fn load_half(from: &Lanes<f32>) -> __m256 {
             Avx512::load_half(from)
         }
@@ -436,6 +458,10 @@ mod x86 {
                     }
                 }
 
+                #[inline(always)]
+                fn reaches(self, bar: f64) -> bool {
+                    self.lanes().reaches(bar)
+                }
                 #[inline(always)]
                 fn load_half(from: &Lanes<f64>) -> Self::Half {
                     let all = Self::load(from);
