@@ -1,9 +1,12 @@
 //! What can be typed: commands, their flags and their help.
 
+mod train;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::train::{Every, TrainArgs};
 use crate::config::{MAX_WORKERS, Span};
 use crate::serving::list::ListName;
 
@@ -91,7 +94,8 @@ pub enum Command {
     },
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
-        after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model"
+        after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model\n  \
+        nearline train --out model --checkpoint half-way --resume"
     )]
     Train(TrainArgs),
     /// Measure lists on a log: nearline against lists frozen at the split against popularity.
@@ -227,20 +231,6 @@ pub struct FitArgs {
     /// Where the first item factors are drawn from.
     #[arg(long)]
     pub seed: Option<u64>,
-}
-
-/// Flags of `train`.
-#[derive(Debug, Args)]
-pub struct TrainArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub sources: SourceArgs,
-    /// The folder that the model is written to.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// How to train.
-    #[command(flatten)]
-    pub fit: FitArgs,
 }
 
 /// How a log is split.

@@ -7,6 +7,7 @@
 //!
 //! Nothing here touches a running pipeline: it reads records and writes a model folder.
 
+pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
 mod folder;
@@ -19,6 +20,7 @@ mod spark;
 mod test_log;
 mod tombstones;
 pub mod train;
+pub mod training;
 
 pub use evaluate::{EvaluateOptions, Protocol, Report, evaluate};
 pub use items_file::Rows;

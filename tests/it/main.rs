@@ -13,3 +13,4 @@ mod real_data;
 mod running;
 mod sets;
 mod support;
+mod training;

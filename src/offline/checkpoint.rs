@@ -1,0 +1,311 @@
+//! Checkpoints: training as it was after an iteration, on disk, to be gone on from to the same bits
+//! (docs/formats.md, "Checkpoints").
+//!
+//! Only item factors are kept, so nothing of a member is in one. A file is written beside its place, synced and renamed
+//! into it, so that a crash leaves the one before; the newest two stay.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use nearline_factors::{ARITHMETIC, Factors};
+use serde::{Deserialize, Serialize};
+
+use super::dataset::Dataset;
+use super::live::LiveSet;
+use super::manifest::{Kind, Manifest, Transform};
+use super::train::transform;
+use crate::config::{KindTable, Train};
+
+/// The first line of a checkpoint, with the format that this program writes and the only one it reads.
+const HEAD: &[u8] = b"nearline checkpoint 1\n";
+/// What the first line of every format begins with.
+const ANY_HEAD: &[u8] = b"nearline checkpoint ";
+/// The bytes of the hash at the end.
+const HASH: usize = 32;
+/// How many checkpoints stay: should the newest come to harm on the disk, there is the one before.
+const KEPT: usize = 2;
+/// What a file is called while it is written.
+const UNFINISHED: &str = "unfinished";
+
+/// All that the factors follow from, but for the number of iterations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// Which arithmetic computed the factors.
+    pub arithmetic: u32,
+    /// BLAKE3 of members, items and the weights of their pairs.
+    pub pairs: String,
+    /// The length of a factor.
+    pub rank: usize,
+    /// The weight of every pair.
+    pub alpha0: f32,
+    /// The strength of regularisation.
+    pub lambda: f32,
+    /// Its power of the number of pairs.
+    pub nu: f32,
+    /// Where the first factors came from.
+    pub seed: u64,
+    /// What an event of each kind weighs.
+    pub kinds: BTreeMap<String, Kind>,
+    /// How a signal becomes a weight.
+    pub transform: Transform,
+}
+
+/// Training as it was after an iteration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// How many iterations were done.
+    pub iteration: usize,
+    /// The loss after each of them.
+    pub losses: Vec<f64>,
+    /// The item factors.
+    pub items: Factors,
+}
+
+/// The folder that the checkpoints of one training lie in.
+#[derive(Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    origin: Origin,
+}
+
+/// A checkpoint that cannot be written or gone on from.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system's say.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Not a whole checkpoint.
+    #[error("cannot go on from {}: {problem}; {remedy}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A whole checkpoint of something else.
+    #[error(
+        "cannot go on from {}: {difference}; train as it was begun, or name another folder and begin anew",
+        path.display()
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+}
+
+/// The line of JSON after the first one.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    iteration: usize,
+    items: usize,
+    losses: Vec<f64>,
+    origin: Origin,
+}
+
+impl Origin {
+    /// What training on these pairs with these options starts from.
+    pub fn new(live: &LiveSet, data: &Dataset, table: &KindTable, options: &Train) -> Self {
+        let Train { rank, alpha0, lambda, nu, seed, .. } = *options;
+        Origin {
+            arithmetic: ARITHMETIC,
+            pairs: hash_of_pairs(live, data),
+            rank,
+            alpha0,
+            lambda,
+            nu,
+            seed,
+            kinds: Manifest::kinds_of(table),
+            transform: transform(options.transform).into(),
+        }
+    }
+
+    /// In what another origin differs from this one, in words; none where it does not.
+    fn difference(&self, now: &Origin) -> Option<String> {
+        let words = |what: &str, was: &dyn std::fmt::Display, is: &dyn std::fmt::Display| {
+            Some(format!("it was made with {what} {was}, and now it is {is}"))
+        };
+        match () {
+            () if self == now => None,
+            () if self.arithmetic != now.arithmetic => {
+                Some("it was made by a release of Nearline that computes other bits".into())
+            }
+            () if self.rank != now.rank => words("rank", &self.rank, &now.rank),
+            () if self.alpha0 != now.alpha0 => words("alpha0", &self.alpha0, &now.alpha0),
+            () if self.lambda != now.lambda => words("lambda", &self.lambda, &now.lambda),
+            () if self.nu != now.nu => words("nu", &self.nu, &now.nu),
+            () if self.seed != now.seed => words("seed", &self.seed, &now.seed),
+            () if self.transform != now.transform => {
+                Some("it was made with another `transform` in the config".into())
+            }
+            () if self.kinds != now.kinds => {
+                let differs = |(name, _): &(&String, &Kind)| self.kinds.get(*name) != now.kinds.get(*name);
+                let either = self.kinds.iter().chain(&now.kinds);
+                let name = either.into_iter().find(differs).map_or("", |(name, _)| name);
+                Some(format!("it was made with other numbers for the kind `{name}` in the config"))
+            }
+            () => Some("it was made from another log: other members, items or events".into()),
+        }
+    }
+}
+
+impl Checkpoints {
+    /// Those of a training in a folder, which is made where there is none.
+    pub fn open(folder: &Path, origin: Origin) -> Result<Self, CheckpointError> {
+        fs::create_dir_all(folder).map_err(io("create", folder))?;
+        Ok(Checkpoints { folder: folder.to_path_buf(), origin })
+    }
+
+    /// Where they lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The iteration of the newest one in a folder, whatever it is of.
+    pub fn newest_in(folder: &Path) -> Result<Option<usize>, CheckpointError> {
+        Ok(iterations_in(folder)?.last().copied())
+    }
+
+    /// The newest one, whole and of this very training; none where there is none.
+    pub fn load(&self) -> Result<Option<Checkpoint>, CheckpointError> {
+        let iterations = iterations_in(&self.folder)?;
+        let Some(newest) = iterations.last() else { return Ok(None) };
+        let path = self.folder.join(file_name(*newest));
+        let bytes = fs::read(&path).map_err(io("read", &path))?;
+        let damaged = |problem: String| {
+            let remedy = match iterations.len() {
+                0 | 1 => "remove the file and begin anew".to_owned(),
+                more => format!("remove the file to go on from iteration {}", iterations[more - 2]),
+            };
+            CheckpointError::Damaged { path: path.clone(), problem, remedy }
+        };
+        let (origin, checkpoint) = decode(&bytes).map_err(damaged)?;
+        match origin.difference(&self.origin) {
+            Some(difference) => Err(CheckpointError::Other { path, difference }),
+            None => Ok(Some(checkpoint)),
+        }
+    }
+
+    /// Saves one, on disk when this returns, and removes those that are no longer kept.
+    pub fn save(&self, iteration: usize, losses: &[f64], items: &Factors) -> Result<(), CheckpointError> {
+        let beside = self.folder.join(UNFINISHED);
+        let bytes = encode(&self.origin, iteration, losses, items);
+        let write = || {
+            let mut file = File::create(&beside)?;
+            file.write_all(&bytes)?;
+            file.sync_all()
+        };
+        write().map_err(io("write", &beside))?;
+        let path = self.folder.join(file_name(iteration));
+        fs::rename(&beside, &path).map_err(io("put a checkpoint at", &path))?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io("sync", &self.folder))?;
+        let mut old = iterations_in(&self.folder)?;
+        old.truncate(old.len().saturating_sub(KEPT));
+        for iteration in old {
+            let path = self.folder.join(file_name(iteration));
+            fs::remove_file(&path).map_err(io("remove", &path))?;
+        }
+        Ok(())
+    }
+}
+
+fn encode(origin: &Origin, iteration: usize, losses: &[f64], items: &Factors) -> Vec<u8> {
+    let header = Header { iteration, items: items.rows(), losses: losses.to_vec(), origin: origin.clone() };
+    let mut bytes = HEAD.to_vec();
+    serde_json::to_writer(&mut bytes, &header).expect("numbers and names are JSON");
+    bytes.push(b'\n');
+    bytes.extend(items.as_slice().iter().flat_map(|number| number.to_le_bytes()));
+    let hash = blake3::hash(&bytes);
+    bytes.extend_from_slice(hash.as_bytes());
+    bytes
+}
+
+/// What a file says it is of, and the checkpoint; the error says what is wrong with the file.
+fn decode(bytes: &[u8]) -> Result<(Origin, Checkpoint), String> {
+    if bytes.starts_with(ANY_HEAD) && !bytes.starts_with(HEAD) {
+        return Err("it has another format, and this program reads format 1".into());
+    }
+    let whole = bytes.len().checked_sub(HASH).map(|end| bytes.split_at(end));
+    let (content, hash) = whole.ok_or("it is cut off")?;
+    let rest = content.strip_prefix(HEAD).ok_or("it is no checkpoint")?;
+    if blake3::hash(content).as_bytes() != hash {
+        return Err("it is damaged: its content does not have the hash that it ends with".into());
+    }
+    let end = rest.iter().position(|byte| *byte == b'\n').ok_or("it has no header")?;
+    let Header { iteration, items, losses, origin } = serde_json::from_slice(&rest[..end])
+        .map_err(|error| format!("its header cannot be read: {error}"))?;
+    let (numbers, odd) = rest[end + 1..].as_chunks::<4>();
+    if !odd.is_empty() || items.checked_mul(origin.rank) != Some(numbers.len()) || losses.len() != iteration {
+        return Err("its header does not fit what follows".into());
+    }
+    let numbers = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let items = Factors::new(origin.rank, numbers).map_err(|error| error.to_string())?;
+    Ok((origin, Checkpoint { iteration, losses, items }))
+}
+
+/// The iterations that a folder has checkpoints of, in order; of a folder that is not there, none.
+fn iterations_in(folder: &Path) -> Result<Vec<usize>, CheckpointError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(io("read", folder))?,
+    };
+    let mut iterations = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(io("read", folder))?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("iteration-"));
+        iterations.extend(number.and_then(|number| number.parse::<usize>().ok()));
+    }
+    iterations.sort_unstable();
+    Ok(iterations)
+}
+
+fn file_name(iteration: usize) -> String {
+    format!("iteration-{iteration:04}")
+}
+
+/// BLAKE3 of all that the pairs are: who, what, and how much (docs/formats.md).
+fn hash_of_pairs(live: &LiveSet, data: &Dataset) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut names = |count: usize, names: &mut dyn Iterator<Item = &str>| {
+        hasher.update(&(count as u64).to_le_bytes());
+        for name in names {
+            hasher.update(&(name.len() as u16).to_le_bytes()).update(name.as_bytes());
+        }
+    };
+    names(data.members.len(), &mut data.members.iter().map(|member| live.members.name(member.0)));
+    names(data.items.len(), &mut data.items.iter().map(|item| live.items.name(item.0)));
+    let mut bytes = Vec::new();
+    for row in data.offsets.windows(2) {
+        bytes.clear();
+        bytes.extend(((row[1] - row[0]) as u64).to_le_bytes());
+        for (item, weight) in &data.entries[row[0]..row[1]] {
+            bytes.extend(item.to_le_bytes());
+            bytes.extend(weight.to_bits().to_le_bytes());
+        }
+        hasher.update(&bytes);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError {
+    let path = path.to_path_buf();
+    move |source| CheckpointError::Io { doing, path, source }
+}
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;
