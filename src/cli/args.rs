@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::train::{Every, TrainArgs};
 use crate::config::{MAX_WORKERS, Span};
+use crate::offline::Protocol;
 use crate::serving::list::ListName;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
@@ -240,6 +241,16 @@ pub enum ProtocolName {
     Time,
     /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
     Members,
+}
+
+impl ProtocolName {
+    /// The protocol; what it draws, it draws by the seed.
+    pub fn with_seed(self, seed: u64) -> Protocol {
+        match self {
+            ProtocolName::Time => Protocol::default(),
+            ProtocolName::Members => Protocol::Members { seed },
+        }
+    }
 }
 
 /// Flags of `evaluate`.

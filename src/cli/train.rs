@@ -15,16 +15,22 @@ use super::{Context, Failure, fit, pipe, show};
 use crate::config::Train;
 use crate::offline::checkpoint::{Checkpoint, CheckpointError, Checkpoints};
 use crate::offline::dataset::Dataset;
+use crate::offline::evaluate::EvaluateError;
+use crate::offline::stopping::{self, Sign};
 use crate::offline::train::{TrainError, transform};
 use crate::offline::training::Training;
+use crate::offline::validation::{Look, Validation};
 use crate::offline::{LiveSet, Model, ModelError};
 
 /// `nearline train`.
 pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
-    let options = fit::fit_options(context, &args.fit)?;
+    let mut options = fit::fit_options(context, &args.fit)?;
     Model::may_save(&args.out)?;
     refuse_to_begin_over(&args)?;
     let live = fit::live_set(context, &args.sources)?;
+    if let Some(patience) = args.stop_early {
+        options.iterations = iterations(context, &args, &options, &live, patience)?;
+    }
     let model = trained(context, &args, &options, &live)?;
     model.save(&args.out)?;
     let manifest = &model.manifest;
@@ -53,6 +59,42 @@ fn refuse_to_begin_over(args: &TrainArgs) -> Result<(), Failure> {
         ))),
         None => Ok(()),
     }
+}
+
+/// How many iterations are best, found on a part of the log. The model itself is then trained on all of it.
+fn iterations(
+    context: &Context,
+    args: &TrainArgs,
+    options: &Train,
+    live: &LiveSet,
+    patience: usize,
+) -> Result<usize, Failure> {
+    let table = &context.config.kinds;
+    let protocol = args.validation.with_seed(options.seed);
+    let validation = Validation::new(live, table, protocol, Look::All)?;
+    let keep = |member, event: &_| validation.trains(member, event);
+    let data = Dataset::new(live, &table.kinds, transform(options.transform), keep);
+    let training = Training::new(live, &data, table, options)?;
+    let mut progress = TrainProgress::measuring(options.iterations, context.json);
+    let mut done = 0;
+    let best = stopping::best(&training, (&validation, table), Some(patience), &mut |sign| {
+        match sign {
+            Sign::Step(step) => progress.show(step),
+            Sign::Measured(figure) => {
+                done += 1;
+                progress.measured(done, figure);
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    progress.end();
+    let (figure, error) = best.tally.ndcg_20(validation.weighing());
+    eprintln!(
+        "{} iterations are best: NDCG@20 {figure:.4} ± {error:.4} of {} members; now training on everything",
+        best.iterations,
+        show::count(validation.members() as u64)
+    );
+    Ok(best.iterations)
 }
 
 fn trained(context: &Context, args: &TrainArgs, options: &Train, live: &LiveSet) -> Result<Model, Failure> {
@@ -116,6 +158,12 @@ fn broken_off(error: nearline_factors::TrainError, saving: &mut Option<Saving>) 
             Err(error) => error.into(),
         },
         _ => TrainError::from(error).into(),
+    }
+}
+
+impl From<EvaluateError> for Failure {
+    fn from(error: EvaluateError) -> Self {
+        Failure::Use(error.to_string())
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) struct TrainProgress {
     from: usize,
     of: usize,
     loss: Option<f64>,
+    /// Whether every iteration is measured: its line waits for that.
+    measuring: bool,
+    /// What was measured last, and the best before it.
+    measured: Option<(f64, Option<f64>)>,
 }
 
 impl TrainProgress {
@@ -35,7 +39,21 @@ impl TrainProgress {
         let style =
             ProgressStyle::with_template("{bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         let lines = !terminal && !quiet;
-        TrainProgress { bar: bar.with_style(style), lines, begun: Instant::now(), from, of, loss: None }
+        TrainProgress {
+            bar: bar.with_style(style),
+            lines,
+            begun: Instant::now(),
+            from,
+            of,
+            loss: None,
+            measuring: false,
+            measured: None,
+        }
+    }
+
+    /// For a training of which every iteration is measured.
+    pub(super) fn measuring(of: usize, quiet: bool) -> Self {
+        TrainProgress { measuring: true, ..TrainProgress::new(0, of, quiet) }
     }
 
     /// Takes in what training has just done.
@@ -54,10 +72,20 @@ impl TrainProgress {
             Progress::Iteration(done) => {
                 self.loss = Some(done.loss);
                 self.draw(done.iteration, done.iteration as f64);
-                if self.lines {
+                if self.lines && !self.measuring {
                     eprintln!("{}", self.line(done.iteration, done.iteration as f64));
                 }
             }
+        }
+    }
+
+    /// NDCG@20 after an iteration.
+    pub(super) fn measured(&mut self, iteration: usize, figure: f64) {
+        let best = self.measured.map(|(last, before)| before.map_or(last, |before| last.max(before)));
+        self.measured = Some((figure, best));
+        self.draw(iteration, iteration as f64);
+        if self.lines {
+            eprintln!("{}", self.line(iteration, iteration as f64));
         }
     }
 
@@ -76,8 +104,12 @@ impl TrainProgress {
     /// `iteration 3 of 16, loss 1234.5, 12 s left`.
     fn line(&self, iteration: usize, done: f64) -> String {
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.1}"));
+        let measured = self.measured.map_or(String::new(), |(figure, best)| {
+            let best = best.is_none_or(|best| figure > best);
+            format!(", NDCG@20 {figure:.4}{}", if best { ", the best so far" } else { "" })
+        });
         let left = left(self.begun.elapsed(), done - self.from as f64, self.of as f64 - done);
-        format!("iteration {iteration} of {}{loss}{left}", self.of)
+        format!("iteration {iteration} of {}{loss}{measured}{left}", self.of)
     }
 }
 
@@ -110,5 +142,10 @@ mod tests {
         progress.begun = Instant::now().checked_sub(Duration::from_secs(7)).unwrap();
         progress.loss = Some(12.34);
         assert_eq!(progress.line(11, 11.0), "iteration 11 of 12, loss 12.3, 8 s left");
+        for (figure, said) in [(0.1, ", the best so far"), (0.3, ", the best so far"), (0.2, ""), (0.3, "")] {
+            progress.measured(12, figure);
+            let line = progress.line(12, 12.0);
+            assert_eq!(line, format!("iteration 12 of 12, loss 12.3, NDCG@20 {figure:.4}{said}"));
+        }
     }
 }

@@ -16,11 +16,13 @@ pub mod live;
 pub mod manifest;
 pub mod model;
 mod spark;
+pub mod stopping;
 #[cfg(test)]
 mod test_log;
 mod tombstones;
 pub mod train;
 pub mod training;
+pub mod validation;
 
 pub use evaluate::{EvaluateOptions, Protocol, Report, evaluate};
 pub use items_file::Rows;

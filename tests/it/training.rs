@@ -137,3 +137,35 @@ fn progress_elsewhere_than_on_a_terminal_is_a_line_for_each_iteration() {
     assert!(lines[2].starts_with("iteration 3 of 3, loss ") && !lines[2].contains("left"), "{said:?}");
     assert_eq!(home.say(&[&train[..], &["--json"]].concat()).err, "");
 }
+
+#[test]
+fn stopping_early_trains_everything_for_as_many_iterations_as_were_best_on_a_part() {
+    let home = with_log();
+    let train = |out: &str, more: &[&str]| {
+        let fit = ["train", "events.jsonl", "--out", out, "--rank", "6", "--iterations", "12"];
+        home.say(&[&fit[..], more].concat())
+    };
+    for validation in ["time", "members"] {
+        let out = format!("early-{validation}");
+        let early = train(&out, &["--stop-early=2", "--validation", validation]);
+        assert_eq!(early.code, 0, "{early:?}");
+        let best = early.err.lines().find(|line| line.contains(" iterations are best: NDCG@20 ")).unwrap();
+        let count = best.split_whitespace().next().unwrap();
+        let measured: Vec<&str> =
+            early.err.lines().filter(|line| line.contains("loss") && line.contains("NDCG@20")).collect();
+        let last = measured.iter().rposition(|line| line.contains("the best so far")).unwrap() + 1;
+        assert_eq!(last.to_string(), count, "{early:?}");
+        assert!(measured.len() == last + 2 || measured.len() == 12, "{early:?}");
+        let told = ["train", "events.jsonl", "--out", "told", "--rank", "6", "--iterations", count];
+        home.ok(&told);
+        assert_eq!(version(&home, &out), version(&home, "told"));
+        std::fs::remove_dir_all(home.path("told")).unwrap();
+        // A checkpoint is of the training on everything; what is searched for is found again.
+        let kept = format!("kept-{validation}");
+        let with = ["--stop-early=2", "--validation", validation, "--checkpoint", &kept, "--resume"];
+        train(&format!("first-{validation}"), &with).ok();
+        let again = train(&format!("second-{validation}"), &with);
+        assert!(again.err.contains(&format!("going on from iteration {count} of {count}")), "{again:?}");
+        assert_eq!(version(&home, &format!("second-{validation}")), version(&home, &out));
+    }
+}

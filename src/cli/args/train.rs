@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FitArgs, SourceArgs};
+use super::{FitArgs, ProtocolName, SourceArgs};
 use crate::config::Span;
 
 /// Flags of `train`.
@@ -27,9 +27,23 @@ pub struct TrainArgs {
     /// Go on from the newest checkpoint of that folder; from the beginning where there is none.
     #[arg(long, requires = "checkpoint")]
     pub resume: bool,
+    /// First find out how many iterations are best, at most --iterations: train on a part of the log, look at lists of
+    /// another part after each iteration, and stop when they have not got better for so many.
+    #[arg(long, value_name = "PATIENCE", num_args = 0..=1, require_equals = true, default_missing_value = "3",
+        value_parser = patience)]
+    pub stop_early: Option<usize>,
+    /// On which part --stop-early looks: by time the newest fifth of the events, or a fifth of the members.
+    #[arg(long, value_enum, default_value = "time", requires = "stop_early")]
+    pub validation: ProtocolName,
     /// How to train.
     #[command(flatten)]
     pub fit: FitArgs,
+}
+
+/// For how many iterations without a gain training goes on.
+pub(super) fn patience(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
+    number.ok_or_else(|| "give a number of iterations, from 1 to 1000".into())
 }
 
 /// How often a checkpoint is saved.
