@@ -1,12 +1,14 @@
 //! What can be typed: commands, their flags and their help.
 
 mod train;
+mod tune;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use self::train::{Every, TrainArgs};
+pub use self::tune::TuneArgs;
 use crate::config::{MAX_WORKERS, Span};
 use crate::offline::Protocol;
 use crate::serving::list::ListName;
@@ -99,6 +101,12 @@ pub enum Command {
         nearline train --out model --checkpoint half-way --resume"
     )]
     Train(TrainArgs),
+    /// Search for the numbers that train the best lists of a log, and save them as a config.
+    #[command(after_help = "Example:\n  nearline tune events.jsonl --out tuned.toml --minutes 30\n  \
+        nearline --config tuned.toml train events.jsonl --out model\n\n\
+        The first trial is the config as it is. Each trial trains on one part of the log and is measured on the next;\n\
+        the newest fifth is held back for a last look. docs/tuning.md says how it searches.")]
+    Tune(TuneArgs),
     /// Measure lists on a log: nearline against lists frozen at the split against popularity.
     #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time")]
     Evaluate(EvaluateArgs),

@@ -13,6 +13,7 @@ mod show;
 mod train;
 mod train_progress;
 mod train_saving;
+mod tune;
 
 use std::io;
 use std::process::ExitCode;
@@ -146,6 +147,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
         Command::Train(args) => train::train(&context, args),
+        Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
         Command::Evaluate(args) => fit::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { workers } => records::verify(&context, workers),

@@ -22,6 +22,7 @@ mod test_log;
 mod tombstones;
 pub mod train;
 pub mod training;
+pub mod tune;
 pub mod validation;
 
 pub use evaluate::{EvaluateOptions, Protocol, Report, evaluate};
