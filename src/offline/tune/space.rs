@@ -27,7 +27,7 @@ pub enum Dimension {
 pub type Point = Vec<f64>;
 
 /// Where the mean ridge is looked for at first, in mean weights.
-const RIDGES: (f64, f64) = (0.1, 100.0);
+const RIDGES: (f64, f64) = (0.01, 30.0);
 /// Where alpha0 is looked for at first, in mean weights.
 const ALPHA0S: (f64, f64) = (0.003, 3.0);
 /// Where nu is looked for at first.
