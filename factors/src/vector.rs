@@ -42,6 +42,19 @@ pub(crate) trait Vector: Copy {
         Self::splat(Self::Real::ZERO)
     }
 
+    /// The sum of the lanes of each row: rows for columns, then four chains of columns, then those.
+    #[inline(always)]
+    fn sums(mut tile: [Self; LANES]) -> Self {
+        Self::transpose(&mut tile);
+        let one = Self::splat(Self::Real::ONE);
+        let mut chains = [tile[0], tile[1], tile[2], tile[3]];
+        for i in 4..LANES {
+            chains[i % 4] = chains[i % 4].fma(one, tile[i]);
+        }
+        let (x, y) = (chains[0].fma(one, chains[1]), chains[2].fma(one, chains[3]));
+        x.fma(one, y)
+    }
+
     /// Sixteen groups.
     #[inline(always)]
     fn load_tile(from: &[Lanes<Self::Real>; LANES]) -> [Self; LANES] {
