@@ -2,7 +2,7 @@
 //! bar; leaving items out is its business as well, since few come this far.
 
 use crate::bitmap::Bitmap;
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::Lanes;
 
 /// An item and its score for one member.
 #[derive(Clone, Copy, Debug, PartialEq)]
