@@ -2,7 +2,7 @@
 //! bar; leaving items out is its business as well, since few come this far.
 
 use crate::bitmap::Bitmap;
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::Lanes;
 
 /// An item and its score for one member.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,11 +32,14 @@ impl<'a> Keeper<'a> {
         Keeper { bar: f32::NEG_INFINITY, k, entries: Vec::with_capacity(2 * k), excluded }
     }
 
-    /// Takes the scores of items `first` to `first + 15`, of which only `available` ones count.
-    pub(crate) fn offer(&mut self, first: u32, scores: &Lanes<f32>, available: &Bitmap) {
-        for l in 0..LANES {
-            let (item, score) = (first + l as u32, scores.0[l]);
-            // False for NaN.
+    /// Takes those of items `first` to `first + 15` whose bit is set in `reaching`: they were at or above the bar. Of
+    /// them only `available` ones count.
+    pub(crate) fn offer(&mut self, first: u32, mut reaching: u32, scores: &Lanes<f32>, available: &Bitmap) {
+        while reaching != 0 {
+            let l = reaching.trailing_zeros();
+            reaching &= reaching - 1;
+            let (item, score) = (first + l, scores.0[l as usize]);
+            // The bar may have risen meanwhile.
             if score >= self.bar && available.contains(item) && !self.is_excluded(item) {
                 self.entries.push(entry(item, score));
                 if self.entries.len() == 2 * self.k {
@@ -48,8 +51,11 @@ impl<'a> Keeper<'a> {
 
     /// Walks on in `excluded` to `item`: items come in ascending order.
     fn is_excluded(&mut self, item: u32) -> bool {
-        let passed = self.excluded.partition_point(|&other| other < item);
-        self.excluded = &self.excluded[passed..];
+        while let Some((&first, rest)) = self.excluded.split_first()
+            && first < item
+        {
+            self.excluded = rest;
+        }
         self.excluded.first() == Some(&item)
     }
 

@@ -6,6 +6,7 @@
 //! chain, at most rank · 2⁻²⁴ |x||y| (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1),
 //! and that of the bounds themselves are added to it.
 
+use crate::ahead::fetch;
 use crate::bitmap::Bitmap;
 use crate::lanes::{LANES, Lanes};
 use crate::level::Level;
@@ -131,6 +132,9 @@ impl<'a> Query<'a> {
     }
 }
 
+/// How many rounds of a pass items are fetched ahead.
+const AHEAD: usize = 1;
+
 /// Members whose products are held in registers together, and tiles. The product divides [`LANES`].
 const MANY: usize = 8;
 const FEW: usize = 4;
@@ -246,6 +250,9 @@ fn pass_body<P: Products, const M: usize, const W: usize>(
     let quads = sketch.quads;
     let mut blocks: Vec<Block<M>> = queries.chunks(M).map(|queries| Block::new(queries, quads)).collect();
     for (number, tiles) in sketch.tiles.chunks_exact(W * quads).enumerate() {
+        // The wait for the items is most of the time where few members go through very many of them.
+        let soon = sketch.tiles.get((number + AHEAD) * W * quads..).unwrap_or_default();
+        soon.iter().take(W * quads).for_each(fetch);
         let bounds = &sketch.bounds[number * W..][..W];
         let mut any = false;
         for (block, queries) in blocks.iter_mut().zip(queries.chunks_mut(M)) {

@@ -1,6 +1,7 @@
 //! Scoring and choosing in one pass: the scores of a few members for a few items live in registers and are
 //! compared at once with each member's bar, so the matrix of scores is never written.
 
+use crate::ahead::fetch;
 use crate::bitmap::Bitmap;
 use crate::factors::Factors;
 use crate::keeper::{Keeper, Scored};
@@ -18,6 +19,9 @@ const GROUP: usize = 64;
 
 /// Tiles are padded to a multiple of this many, the most a kernel takes at once.
 const TILES: usize = 8;
+
+/// Groups of lanes that a cache can be hoped to hold, 8 MB; of more, they are fetched ahead.
+const FAR: usize = 1 << 17;
 
 /// Item factors laid out for scoring: tile t holds items 16t … 16t + 15 as `rank` groups of lanes, group k being
 /// their k-th numbers.
@@ -96,16 +100,20 @@ fn pass_body<V: Vector<Real = f32>, const M: usize, const W: usize>(
     available: &Bitmap,
 ) {
     let rank = tiles.rank;
+    // Where one member goes through the items alone, nothing else hides the wait for memory.
+    let far = M == 1 && tiles.lanes.len() > FAR;
     for (number, some) in tiles.lanes.chunks_exact(W * rank).enumerate() {
+        let soon = if far { tiles.lanes.get((number + 1) * W * rank..) } else { None };
         for (block, keepers) in blocks.chunks_exact(rank).zip(keepers.chunks_mut(M)) {
-            let scores = score::<V, M, W>(some, block);
+            let scores = score::<V, M, W>(some, block, soon.unwrap_or_default());
             for (t, scores) in scores.iter().enumerate() {
                 let first = ((number * W + t) * LANES) as u32;
                 for (keeper, scores) in keepers.iter_mut().zip(scores) {
-                    if scores.reaches(keeper.bar) {
+                    let reaching = scores.reaching(keeper.bar);
+                    if reaching != 0 {
                         let mut lanes = Lanes::ZERO;
                         scores.store(&mut lanes);
-                        keeper.offer(first, &lanes, available);
+                        keeper.offer(first, reaching, &lanes, available);
                     }
                 }
             }
@@ -118,12 +126,14 @@ fn pass_body<V: Vector<Real = f32>, const M: usize, const W: usize>(
 fn score<V: Vector<Real = f32>, const M: usize, const W: usize>(
     tiles: &[Lanes<f32>],
     block: &[[f32; M]],
+    soon: &[Lanes<f32>],
 ) -> [[V; M]; W] {
     let rank = block.len();
     let mut scores = [[V::zero(); M]; W];
     for k in 0..rank {
         for t in 0..W {
             let y = V::load(&tiles[t * rank + k]);
+            soon.get(t * rank + k).into_iter().for_each(fetch);
             for m in 0..M {
                 scores[t][m] = scores[t][m].fma(V::splat(block[k][m]), y);
             }

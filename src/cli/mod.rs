@@ -146,6 +146,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         }
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
+        Command::Similar { item, limit } => ask::similar(&context, &item, limit),
         Command::Train(args) => train::train(&context, args),
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
         Command::Evaluate(args) => fit::evaluate(&context, args),

@@ -107,9 +107,9 @@ fn trained(context: &Context, args: &TrainArgs, options: &Train, live: &LiveSet)
     let checkpoints = Checkpoints::open(folder, training.origin())?;
     let found = if args.resume { checkpoints.load()? } else { None };
     let begun = match found {
-        Some(Checkpoint { iteration, losses, items }) => {
-            eprintln!("going on from iteration {iteration} of {}", options.iterations);
-            (training.go_on(iteration, items)?, losses)
+        Some(Checkpoint { losses, state }) => {
+            eprintln!("going on from iteration {} of {}", state.iteration, options.iterations);
+            (training.go_on(state)?, losses)
         }
         None => (training.begin()?, Vec::new()),
     };

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use nearline_factors::{Factors, Trainer};
+use nearline_factors::{State, Trainer};
 
 use super::args::Every;
-use crate::offline::checkpoint::{CheckpointError, Checkpoints};
+use crate::offline::checkpoint::{Checkpoint, CheckpointError, Checkpoints};
 
 /// The checkpoints of one training, as it goes.
 pub(super) struct Saving {
@@ -14,7 +14,7 @@ pub(super) struct Saving {
     /// When the last one was saved, or training began.
     saved_at: Instant,
     /// An iteration that is done and not saved: an interrupt still saves it.
-    unsaved: Option<(usize, Vec<f64>, Factors)>,
+    unsaved: Option<Checkpoint>,
 }
 
 impl Saving {
@@ -29,20 +29,22 @@ impl Saving {
             Every::Iterations(every) => iteration.is_multiple_of(every),
             Every::Time(span) => self.saved_at.elapsed() >= span,
         };
+        let (members, items) = (trainer.members().clone(), trainer.items().clone());
+        let checkpoint = Checkpoint { losses: losses.to_vec(), state: State { iteration, members, items } };
         if !due {
-            self.unsaved = Some((iteration, losses.to_vec(), trainer.items().clone()));
+            self.unsaved = Some(checkpoint);
             return Ok(());
         }
         self.unsaved = None;
-        self.checkpoints.save(iteration, losses, trainer.items())?;
+        self.checkpoints.save(&checkpoint)?;
         self.saved_at = Instant::now();
         Ok(())
     }
 
     /// Saves what is not saved yet, and says where training stopped and how to go on.
     pub(super) fn leave(&mut self) -> Result<String, CheckpointError> {
-        if let Some((iteration, losses, items)) = self.unsaved.take() {
-            self.checkpoints.save(iteration, &losses, &items)?;
+        if let Some(checkpoint) = self.unsaved.take() {
+            self.checkpoints.save(&checkpoint)?;
         }
         let folder = self.checkpoints.folder();
         let shown = folder.display();

@@ -83,8 +83,7 @@ mod tests {
             seed: 1,
             transform: Transform::Cap(2_500_000),
         };
-        edited(text, &Edit { train: &train, weights: vec![("like", 3.5), ("zz of mine", -0.25)] })
-            .unwrap()
+        edited(text, &Edit { train: &train, weights: vec![("like", 3.5), ("zz of mine", -0.25)] }).unwrap()
     }
 
     #[test]

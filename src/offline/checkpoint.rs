@@ -1,15 +1,15 @@
 //! Checkpoints: training as it was after an iteration, on disk, to be gone on from to the same bits
 //! (docs/formats.md, "Checkpoints").
 //!
-//! Only item factors are kept, so nothing of a member is in one. A file is written beside its place, synced and renamed
-//! into it, so that a crash leaves the one before; the newest two stay.
+//! Factors of items and of members are kept: an iteration may begin from either. A file is written beside its place, synced
+//! and renamed into it, so that a crash leaves the one before; the newest two stay.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use nearline_factors::{ARITHMETIC, Factors};
+use nearline_factors::{ARITHMETIC, Factors, State};
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
@@ -56,12 +56,10 @@ pub struct Origin {
 /// Training as it was after an iteration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// How many iterations were done.
-    pub iteration: usize,
-    /// The loss after each of them.
+    /// The loss after each iteration so far.
     pub losses: Vec<f64>,
-    /// The item factors.
-    pub items: Factors,
+    /// What training goes on from.
+    pub state: State,
 }
 
 /// The folder that the checkpoints of one training lie in.
@@ -112,6 +110,7 @@ pub enum CheckpointError {
 #[serde(deny_unknown_fields)]
 struct Header {
     iteration: usize,
+    members: usize,
     items: usize,
     losses: Vec<f64>,
     origin: Origin,
@@ -201,16 +200,16 @@ impl Checkpoints {
     }
 
     /// Saves one, on disk when this returns, and removes those that are no longer kept.
-    pub fn save(&self, iteration: usize, losses: &[f64], items: &Factors) -> Result<(), CheckpointError> {
+    pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         let beside = self.folder.join(UNFINISHED);
-        let bytes = encode(&self.origin, iteration, losses, items);
+        let bytes = encode(&self.origin, checkpoint);
         let write = || {
             let mut file = File::create(&beside)?;
             file.write_all(&bytes)?;
             file.sync_all()
         };
         write().map_err(io("write", &beside))?;
-        let path = self.folder.join(file_name(iteration));
+        let path = self.folder.join(file_name(checkpoint.state.iteration));
         fs::rename(&beside, &path).map_err(io("put a checkpoint at", &path))?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io("sync", &self.folder))?;
         let mut old = iterations_in(&self.folder)?;
@@ -223,12 +222,21 @@ impl Checkpoints {
     }
 }
 
-fn encode(origin: &Origin, iteration: usize, losses: &[f64], items: &Factors) -> Vec<u8> {
-    let header = Header { iteration, items: items.rows(), losses: losses.to_vec(), origin: origin.clone() };
+fn encode(origin: &Origin, checkpoint: &Checkpoint) -> Vec<u8> {
+    let Checkpoint { losses, state: State { iteration, members, items } } = checkpoint;
+    let header = Header {
+        iteration: *iteration,
+        members: members.rows(),
+        items: items.rows(),
+        losses: losses.clone(),
+        origin: origin.clone(),
+    };
     let mut bytes = HEAD.to_vec();
     serde_json::to_writer(&mut bytes, &header).expect("numbers and names are JSON");
     bytes.push(b'\n');
-    bytes.extend(items.as_slice().iter().flat_map(|number| number.to_le_bytes()));
+    for factors in [items, members] {
+        bytes.extend(factors.as_slice().iter().flat_map(|number| number.to_le_bytes()));
+    }
     let hash = blake3::hash(&bytes);
     bytes.extend_from_slice(hash.as_bytes());
     bytes
@@ -246,15 +254,20 @@ fn decode(bytes: &[u8]) -> Result<(Origin, Checkpoint), String> {
         return Err("it is damaged: its content does not have the hash that it ends with".into());
     }
     let end = rest.iter().position(|byte| *byte == b'\n').ok_or("it has no header")?;
-    let Header { iteration, items, losses, origin } = serde_json::from_slice(&rest[..end])
+    let Header { iteration, members, items, losses, origin } = serde_json::from_slice(&rest[..end])
         .map_err(|error| format!("its header cannot be read: {error}"))?;
     let (numbers, odd) = rest[end + 1..].as_chunks::<4>();
-    if !odd.is_empty() || items.checked_mul(origin.rank) != Some(numbers.len()) || losses.len() != iteration {
+    let whole = items.checked_add(members).and_then(|rows| rows.checked_mul(origin.rank));
+    if !odd.is_empty() || whole != Some(numbers.len()) || losses.len() != iteration {
         return Err("its header does not fit what follows".into());
     }
-    let numbers = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let items = Factors::new(origin.rank, numbers).map_err(|error| error.to_string())?;
-    Ok((origin, Checkpoint { iteration, losses, items }))
+    let (items, members) = numbers.split_at(items * origin.rank);
+    let factors = |numbers: &[[u8; 4]]| {
+        let numbers = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        Factors::new(origin.rank, numbers).map_err(|error| error.to_string())
+    };
+    let state = State { iteration, members: factors(members)?, items: factors(items)? };
+    Ok((origin, Checkpoint { losses, state }))
 }
 
 /// The iterations that a folder has checkpoints of, in order; of a folder that is not there, none.

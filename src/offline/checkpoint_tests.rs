@@ -30,7 +30,9 @@ fn saved(folder: &Path, config: &Config, iterations: usize) {
         let (mut trainer, mut losses) = (training.begin().unwrap(), Vec::new());
         for _ in 0..iterations {
             losses.push(trainer.step(&mut |_| ControlFlow::Continue(())).unwrap().loss);
-            checkpoints.save(trainer.iteration(), &losses, trainer.items()).unwrap();
+            let (members, items) = (trainer.members().clone(), trainer.items().clone());
+            let state = State { iteration: trainer.iteration(), members, items };
+            checkpoints.save(&Checkpoint { losses: losses.clone(), state }).unwrap();
         }
     });
 }
@@ -42,25 +44,27 @@ fn load(folder: &Path, config: &Config, extra: &str) -> Result<Option<Checkpoint
     })
 }
 
+/// At ranks at which an iteration begins from the last factors of members and at which it does not.
 #[test]
 fn going_on_from_a_checkpoint_ends_in_the_same_version() {
-    let (folder, config) = (tempfile::tempdir().unwrap(), config(""));
-    let version = |training: &Training<'_>, mut trainer: nearline_factors::Trainer<'_>| {
-        let mut on = |_: &_| ControlFlow::Continue(());
-        while trainer.iteration() < training.iterations() {
-            trainer.step(&mut on).unwrap();
+    for config in [config(""), Config::parse("[train]\nrank = 40\niterations = 6", "test").unwrap()] {
+        let folder = tempfile::tempdir().unwrap();
+        let version = |training: &Training<'_>, mut trainer: nearline_factors::Trainer<'_>| {
+            let mut on = |_: &_| ControlFlow::Continue(());
+            while trainer.iteration() < training.iterations() {
+                trainer.step(&mut on).unwrap();
+            }
+            training.model(&trainer.finish(&mut on).unwrap().items, None).unwrap().manifest.version
+        };
+        let whole = with(&config, "z", |training| version(training, training.begin().unwrap()));
+        for iterations in 1..=6 {
+            saved(folder.path(), &config, iterations);
+            let found = load(folder.path(), &config, "z").unwrap().unwrap();
+            assert_eq!((found.state.iteration, found.losses.len()), (iterations, iterations));
+            let resumed =
+                with(&config, "z", |training| version(training, training.go_on(found.state).unwrap()));
+            assert_eq!(resumed, whole, "after {iterations} iterations");
         }
-        training.model(&trainer.finish(&mut on).unwrap().items, None).unwrap().manifest.version
-    };
-    let whole = with(&config, "z", |training| version(training, training.begin().unwrap()));
-    for iterations in 1..=6 {
-        saved(folder.path(), &config, iterations);
-        let found = load(folder.path(), &config, "z").unwrap().unwrap();
-        assert_eq!((found.iteration, found.losses.len()), (iterations, iterations));
-        let resumed = with(&config, "z", |training| {
-            version(training, training.go_on(found.iteration, found.items).unwrap())
-        });
-        assert_eq!(resumed, whole, "after {iterations} iterations");
     }
 }
 
@@ -92,7 +96,7 @@ fn every_cut_and_every_changed_byte_is_refused_and_the_one_before_is_named() {
         assert!(said.contains("remove the file to go on from iteration 1"), "{place}: {said}");
     }
     fs::remove_file(&path).unwrap();
-    assert_eq!(load(folder.path(), &config, "z").unwrap().unwrap().iteration, 1);
+    assert_eq!(load(folder.path(), &config, "z").unwrap().unwrap().state.iteration, 1);
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn what_is_of_another_training_is_refused_with_the_reason() {
     assert!(load(folder.path(), &config(""), "y").unwrap_err().contains("another log"));
     // How many iterations there are to be may change.
     let more = Config::parse("[train]\nrank = 4\niterations = 60", "test").unwrap();
-    assert_eq!(load(folder.path(), &more, "z").unwrap().unwrap().iteration, 2);
+    assert_eq!(load(folder.path(), &more, "z").unwrap().unwrap().state.iteration, 2);
 }
 
 #[test]
@@ -124,7 +128,10 @@ fn a_checkpoint_of_another_arithmetic_is_refused() {
     with(&config, "z", |training| {
         let origin = Origin { arithmetic: ARITHMETIC + 1, ..training.origin() };
         let checkpoints = Checkpoints::open(folder.path(), origin).unwrap();
-        checkpoints.save(1, &[1.0], training.begin().unwrap().items()).unwrap();
+        let trainer = training.begin().unwrap();
+        let (members, items) = (trainer.members().clone(), trainer.items().clone());
+        let state = State { iteration: 1, members, items };
+        checkpoints.save(&Checkpoint { losses: vec![1.0], state }).unwrap();
     });
     assert!(load(folder.path(), &config, "z").unwrap_err().contains("other bits"));
 }

@@ -2,7 +2,7 @@
 //!
 //! It does not step: that is for whoever wants to watch, save, measure or stop between two iterations.
 
-use nearline_factors::{Factors, Matrix, Regularisation, State, TrainOptions, Trainer};
+use nearline_factors::{Factors, Matrix, Regularisation, Solve, State, TrainOptions, Trainer};
 
 use super::checkpoint::Origin;
 use super::dataset::Dataset;
@@ -41,7 +41,7 @@ impl<'a> Training<'a> {
         let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
         let regularisation = Regularisation::new(alpha0, lambda, nu)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let how = TrainOptions { rank, iterations, regularisation, seed, threads };
+        let how = TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() };
         Ok(Training { live, data, table, options, matrix: data.matrix()?, how })
     }
 
@@ -55,12 +55,9 @@ impl<'a> Training<'a> {
         Ok(Trainer::new(&self.matrix, &self.how)?)
     }
 
-    /// Training as it was after an iteration, of which the item factors were kept. Member factors need not be: an
-    /// iteration begins with solving all of them anew.
-    pub fn go_on(&self, iteration: usize, items: Factors) -> Result<Trainer<'_>, TrainError> {
-        let zeros = vec![0.0; self.matrix.members() * self.how.rank];
-        let members = Factors::new(self.how.rank, zeros).expect("zeros fill whole rows and are finite");
-        Ok(Trainer::resume(&self.matrix, &self.how, State { iteration, members, items })?)
+    /// Training as it was after an iteration.
+    pub fn go_on(&self, state: State) -> Result<Trainer<'_>, TrainError> {
+        Ok(Trainer::resume(&self.matrix, &self.how, state)?)
     }
 
     /// What a checkpoint of this training says it was made from.

@@ -12,5 +12,6 @@ mod readme;
 mod real_data;
 mod running;
 mod sets;
+mod similar;
 mod support;
 mod training;

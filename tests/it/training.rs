@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{Home, until};
 
 /// Long enough to be killed in the middle of.
-const FIT: [&str; 4] = ["--rank", "24", "--iterations", "40"];
+const FIT: [&str; 4] = ["--rank", "40", "--iterations", "40"];
 
 fn with_log() -> Home {
     let home = Home::new();
