@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -111,7 +112,9 @@ impl<'a> Out<'a> {
     fn beside(&self) -> Result<tempfile::NamedTempFile, Failure> {
         let folder =
             self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new().prefix(".nearline-config-").tempfile_in(folder);
+        // As any file that a person writes; temporary files are their owner's alone unless told otherwise.
+        let mode = fs::Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new().prefix(".nearline-config-").permissions(mode).tempfile_in(folder);
         file.map_err(|error| self.unwritable(&error))
     }
 

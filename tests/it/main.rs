@@ -15,3 +15,4 @@ mod sets;
 mod similar;
 mod support;
 mod training;
+mod tuning;

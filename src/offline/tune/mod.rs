@@ -68,7 +68,7 @@ pub struct TuneOptions {
 }
 
 /// One trial.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trial {
     /// From 1.
     pub number: usize,
@@ -265,9 +265,10 @@ impl Tuning<'_> {
             Ok(best) => Ok(Some(self.ended(number, settings, best, took))),
             Err(TrainError::Core(nearline_factors::TrainError::Stopped)) => Ok(None),
             // What these numbers make of the log is no reason not to try others.
-            Err(error @ (TrainError::Vanished { .. } | TrainError::Diverged(_))) if number > 1 => {
-                Ok(Some(Trial { failure: Some(error.to_string()), ..Trial::new(number, settings, took) }))
+            Err(TrainError::Vanished { .. }) if number > 1 => {
+                Ok(Some(Trial::failed(number, settings, took, "every factor shrinks to nothing".into())))
             }
+            Err(TrainError::Diverged(why)) if number > 1 => Ok(Some(Trial::failed(number, settings, took, why))),
             Err(error) => Err(error),
         }
     }
@@ -287,6 +288,10 @@ impl Tuning<'_> {
 }
 
 impl Trial {
+    fn failed(number: usize, settings: Settings, took: Duration, why: String) -> Self {
+        Trial { failure: Some(format!("no model: {why}")), ..Trial::new(number, settings, took) }
+    }
+
     /// A trial of which nothing is known yet.
     fn new(number: usize, settings: Settings, took: Duration) -> Self {
         let (ndcg_20, standard_error, gain, failure) = (None, None, None, None);
