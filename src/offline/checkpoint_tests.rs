@@ -2,9 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use nearline_factors::ARITHMETIC;
+
 use super::*;
 use crate::config::Config;
+use crate::offline::dataset::Dataset;
+use crate::offline::live::LiveSet;
 use crate::offline::test_log::log;
+use crate::offline::train::transform;
 use crate::offline::training::Training;
 
 fn config(train: &str) -> Config {

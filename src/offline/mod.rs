@@ -15,6 +15,7 @@ mod items_file;
 pub mod live;
 pub mod manifest;
 pub mod model;
+mod origin;
 mod spark;
 pub mod stopping;
 #[cfg(test)]
