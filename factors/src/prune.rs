@@ -8,12 +8,10 @@
 
 use crate::ahead::fetch;
 use crate::bitmap::Bitmap;
+use crate::keeper::Excluded;
 use crate::lanes::{LANES, Lanes};
 use crate::level::Level;
 use crate::sketch::{QUAD, Quads, Rounded, Sketch, above, rounded};
-
-/// Bits of the small table that says which items are surely not left out.
-const MARKS: usize = 4096;
 
 /// One member's search.
 pub(crate) struct Query<'a> {
@@ -33,8 +31,7 @@ pub(crate) struct Query<'a> {
     k: usize,
     lower: Vec<f32>,
     candidates: Vec<(f32, u32)>,
-    excluded: &'a [u32],
-    marks: [u64; MARKS / 64],
+    excluded: Excluded<'a>,
 }
 
 impl<'a> Query<'a> {
@@ -50,10 +47,6 @@ impl<'a> Query<'a> {
         let sum: i32 = steps.iter().map(|&step| i32::from(step)).sum();
         // Chains, products and bounds are rounded fewer than rank + 64 times in all.
         let rounding = (factor.len() + 64) as f64 * f64::from(f32::EPSILON);
-        let mut marks = [0; MARKS / 64];
-        for &item in excluded {
-            marks[item as usize % MARKS / 64] |= 1 << (item % 64);
-        }
         Some(Query {
             steps: bytes.as_chunks::<QUAD>().0.iter().map(quad).collect(),
             start: -128 * sum,
@@ -66,8 +59,7 @@ impl<'a> Query<'a> {
             k,
             lower: Vec::with_capacity(2 * k),
             candidates: Vec::with_capacity(4 * k),
-            excluded,
-            marks,
+            excluded: Excluded::new(excluded),
         })
     }
 
@@ -101,7 +93,7 @@ impl<'a> Query<'a> {
         let about = product as f32 * bounds.scale.0[l] * self.scale;
         let error = self.by_norm * bounds.norm.0[l] + self.by_rest * bounds.rest.0[l];
         let most = about + error;
-        if most < self.bar || !available.contains(item) || self.is_excluded(item) {
+        if most < self.bar || !available.contains(item) || self.excluded.contains(item) {
             return;
         }
         self.candidates.push((most, item));
@@ -111,24 +103,19 @@ impl<'a> Query<'a> {
         }
     }
 
-    fn is_excluded(&self, item: u32) -> bool {
-        self.marks[item as usize % MARKS / 64] >> (item % 64) & 1 == 1
-            && self.excluded.binary_search(&item).is_ok()
-    }
-
     fn raise(&mut self) {
         if self.lower.len() >= self.k {
             let (_, &mut last, _) = self.lower.select_nth_unstable_by(self.k - 1, |x, y| y.total_cmp(x));
             self.lower.truncate(self.k);
             self.bar = last;
-            self.candidates.retain(|(most, _)| *most >= last);
         }
     }
 
     /// The candidates, all of the best among them.
     pub(crate) fn finish(mut self) -> Vec<u32> {
         self.raise();
-        self.candidates.into_iter().map(|(_, item)| item).collect()
+        let reaching = self.candidates.into_iter().filter(|(most, _)| *most >= self.bar);
+        reaching.map(|(_, item)| item).collect()
     }
 }
 

@@ -23,10 +23,12 @@ const TILES: usize = 8;
 /// Groups of lanes that a cache can be hoped to hold, 8 MB; of more, they are fetched ahead.
 const FAR: usize = 1 << 17;
 
-/// Item factors laid out for scoring: tile t holds items 16t … 16t + 15 as `rank` groups of lanes, group k being
-/// their k-th numbers.
+/// Item factors laid out for scoring, by falling norm, so that bars are high early on: tile t holds the items at
+/// 16t … 16t + 15 of that order as `rank` groups of lanes, group k being their k-th numbers.
 pub(crate) struct Tiles {
     rank: usize,
+    /// The items in this order.
+    order: Vec<u32>,
     lanes: Vec<Lanes<f32>>,
 }
 
@@ -34,13 +36,14 @@ impl Tiles {
     pub(crate) fn new(items: &Factors) -> Self {
         let rank = items.rank();
         let mut lanes = vec![Lanes::ZERO; panels(items.rows()).next_multiple_of(TILES) * rank];
-        for (item, row) in items.as_slice().chunks_exact(rank).enumerate() {
-            let tile = &mut lanes[item / LANES * rank..][..rank];
-            for (to, &from) in tile.iter_mut().zip(row) {
-                to.0[item % LANES] = from;
+        let order = items.by_norm();
+        for (place, &item) in order.iter().enumerate() {
+            let tile = &mut lanes[place / LANES * rank..][..rank];
+            for (to, &from) in tile.iter_mut().zip(items.row(item as usize)) {
+                to.0[place % LANES] = from;
             }
         }
-        Tiles { rank, lanes }
+        Tiles { rank, order, lanes }
     }
 
     /// The best `k` for each row of `members`, as [`ItemSide::select`](crate::ItemSide::select) says.
@@ -107,13 +110,14 @@ fn pass_body<V: Vector<Real = f32>, const M: usize, const W: usize>(
         for (block, keepers) in blocks.chunks_exact(rank).zip(keepers.chunks_mut(M)) {
             let scores = score::<V, M, W>(some, block, soon.unwrap_or_default());
             for (t, scores) in scores.iter().enumerate() {
-                let first = ((number * W + t) * LANES) as u32;
+                let first = ((number * W + t) * LANES).min(tiles.order.len());
+                let items = &tiles.order[first..(first + LANES).min(tiles.order.len())];
                 for (keeper, scores) in keepers.iter_mut().zip(scores) {
                     let reaching = scores.reaching(keeper.bar);
                     if reaching != 0 {
                         let mut lanes = Lanes::ZERO;
                         scores.store(&mut lanes);
-                        keeper.offer(first, reaching, &lanes, available);
+                        keeper.offer(items, reaching, &lanes, available);
                     }
                 }
             }
