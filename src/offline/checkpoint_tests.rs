@@ -116,7 +116,7 @@ fn what_is_of_another_training_is_refused_with_the_reason() {
     refused("alpha0 = 0.5", "alpha0");
     refused("lambda = 0.5", "lambda");
     refused("nu = 0.5", "nu");
-    refused("transform = \"log1p\"", "`transform`");
+    refused("transform = \"linear\"", "`transform`");
     refused("[kinds.browse]\nweight = 0.5", "the kind `browse`");
     refused("[kinds.mine]\nweight = 0.5", "the kind `mine`");
     let other_rank = Config::parse("[train]\nrank = 5", "test").unwrap();

@@ -16,7 +16,11 @@ fn space(dimensions: Vec<Dimension>) -> Space {
     let base = Settings::of(&config.train, kinds, ["like"]);
     let shape = Shape::of(&data);
     assert_eq!(shape.weight, 5.0 / 3.0);
-    Space::new(dimensions, Settings { transform: Transform::Linear, ..base }, vec![(Transform::Linear, shape.clone()), (Transform::Log1p, shape)])
+    Space::new(
+        dimensions,
+        Settings { transform: Transform::Linear, ..base },
+        vec![(Transform::Linear, shape.clone()), (Transform::Log1p, shape)],
+    )
 }
 
 fn all() -> Vec<Dimension> {
