@@ -14,3 +14,5 @@ mod running;
 mod sets;
 mod similar;
 mod support;
+mod training;
+mod tuning;
