@@ -55,8 +55,14 @@ fn train(
     solve: Solve,
     out: Option<&Path>,
 ) -> Result<(), Box<dyn Error>> {
-    let options =
-        TrainOptions { rank, iterations, regularisation: regularisation()?, seed: 1, threads: THREADS, solve };
+    let options = TrainOptions {
+        rank,
+        iterations,
+        regularisation: regularisation()?,
+        seed: 1,
+        threads: THREADS,
+        solve,
+    };
     let started = Instant::now();
     let mut trainer = Trainer::new(matrix, &options)?;
     let mut seconds = started.elapsed().as_secs_f64();
@@ -194,8 +200,7 @@ impl Batch {
 fn on_threads<T: Send>(part: impl Fn(usize) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let part = &part;
-        let threads: Vec<_> =
-            (0..THREADS).map(|t| scope.spawn(move || part(t * BATCH / THREADS))).collect();
+        let threads: Vec<_> = (0..THREADS).map(|t| scope.spawn(move || part(t * BATCH / THREADS))).collect();
         threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
     })
 }

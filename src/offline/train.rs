@@ -7,8 +7,8 @@ use nearline_dataflows::transform::Transform;
 use std::ops::ControlFlow;
 
 use nearline_factors::{
-    Iteration, MatrixError, Progress as Step, Regularisation, RegularisationError, Solve, TrainOptions,
-    Trained,
+    Iteration, Matrix, MatrixError, Progress as Step, Regularisation, RegularisationError, Solve,
+    TrainOptions, Trained,
 };
 
 use super::dataset::Dataset;
@@ -95,20 +95,8 @@ pub fn train_on(
     if !data.entries.iter().any(|(_, weight)| *weight > 0.0) {
         return Err(TrainError::NoSignal { events: data.events });
     }
-    let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
-    let regularisation = Regularisation::new(alpha0, lambda, nu)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let how = TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() };
-    let mut tell = |step: &Step| {
-        if let Step::Iteration(Iteration { iteration, loss }) = *step {
-            progress(Progress { iteration, of: iterations, loss });
-        }
-        ControlFlow::Continue(())
-    };
-    let trained = nearline_factors::train(&data.matrix()?, &how, &mut tell)?;
-    if trained.items.as_slice().iter().all(|number| number.abs() < VANISHED) {
-        return Err(TrainError::Vanished { lambda, nu });
-    }
+    let trained = train_factors(&data.matrix()?, options, progress)?;
+    let Train { rank, alpha0, lambda, nu, .. } = *options;
     let manifest = Manifest {
         format: FORMAT,
         version: String::new(),
@@ -131,6 +119,30 @@ pub fn train_on(
     let rows = Rows { ids, values: trained.items.as_slice().to_vec(), rank };
     let model = Model::new(manifest, rows).map_err(TrainError::Diverged)?;
     Ok((model, trained))
+}
+
+/// Trains on pairs as they stand, by the numbers of their members and items.
+pub fn train_factors(
+    matrix: &Matrix,
+    options: &Train,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Trained, TrainError> {
+    options.check()?;
+    let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
+    let regularisation = Regularisation::new(alpha0, lambda, nu)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let how = TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() };
+    let mut tell = |step: &Step| {
+        if let Step::Iteration(Iteration { iteration, loss }) = *step {
+            progress(Progress { iteration, of: iterations, loss });
+        }
+        ControlFlow::Continue(())
+    };
+    let trained = nearline_factors::train(matrix, &how, &mut tell)?;
+    if trained.items.as_slice().iter().all(|number| number.abs() < VANISHED) {
+        return Err(TrainError::Vanished { lambda, nu });
+    }
+    Ok(trained)
 }
 
 /// The transform that a config names.

@@ -16,7 +16,7 @@ use crate::offline::live::LiveSet;
 use crate::offline::train::{train_on, transform};
 
 /// One member in so many is held out, and one item in so many of theirs is to be found.
-const ONE_IN: u64 = 5;
+pub(super) const ONE_IN: u64 = 5;
 
 pub(super) fn evaluate(
     live: &LiveSet,
@@ -35,7 +35,7 @@ pub(super) fn evaluate(
 
     let members: Vec<Member> = live.members_by_id().into_iter().filter(|member| held_out(*member)).collect();
     let mut found = Found::default();
-    let each = |member: Member| test(&lists, live, member, table, seed);
+    let each = |member: &Member| test(&lists, live, *member, table, seed);
     super::spread::spread(&members, &each, &mut |part: Found, done| {
         found.tested.add(&part.tested);
         found.tallies.merge(part.tallies);
@@ -105,7 +105,7 @@ fn divide(live: &LiveSet, member: Member, table: &KindTable, seed: u64) -> Optio
 }
 
 /// A number that depends on the seed and the ids alone.
-fn hash(seed: u64, member: &str, item: &str) -> u64 {
+pub(super) fn hash(seed: u64, member: &str, item: &str) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_be_bytes()).update(&(member.len() as u16).to_be_bytes());
     hasher.update(member.as_bytes()).update(item.as_bytes());

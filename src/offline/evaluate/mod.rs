@@ -1,26 +1,45 @@
 //! How good the lists are: part of the log trains a model, the rest says what should have been listed.
 //!
-//! Two protocols, `time` and `members`; docs/evaluation.md says what each measures, what counts as found, and
-//! where the measures come from. The lists are made by the same functions that the graph uses.
+//! Six protocols: `time`, `members` and `prequential` are of our own logs, `lightgcn` and `ncf` of files as the papers
+//! publish them, and `strong` of either. docs/evaluation.md says what each measures and what counts as found;
+//! `metrics` defines every measure and says where it comes from. The lists are made by the same functions that the
+//! graph uses.
 
+mod comparison;
+mod fitted;
+pub mod formats;
+mod left_one_out;
 mod lists;
 mod members;
 pub mod metrics;
 mod moments;
+mod prequential;
+mod published;
 mod report;
 mod spread;
+mod strong_log;
 mod table;
+mod tally;
 mod time;
 
 use crate::config::{KindTable, Train};
 
-pub use metrics::{Gain, Metrics};
+pub use comparison::{Cases, Comparison, Figure};
+pub use formats::InputError;
+pub use left_one_out::evaluate_ncf;
+pub use prequential::{
+    Figures, Prequential, PrequentialGroup, PrequentialOptions, PrequentialRow, Rates, Walked, Window,
+    evaluate_prequential,
+};
+pub use published::{evaluate_lightgcn, evaluate_strong};
 pub use report::{Columns, Group, Report, Row, Tested, Trained};
+pub use strong_log::evaluate_strong_log;
+pub use tally::{Estimate, Gain, Metrics};
 
 use super::live::LiveSet;
 use super::train::{Progress, TrainError};
 
-/// How the log is divided.
+/// How a log is divided into one part that trains and one that tests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Protocol {
     /// What happened before a moment trains; what happened from it on tests.
@@ -30,6 +49,16 @@ pub enum Protocol {
         /// Which members are held out, and which of their items: the same seed, the same choice.
         seed: u64,
     },
+}
+
+/// Which held-out members of a published split are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    /// Those that settings are chosen by.
+    Validation,
+    /// Those that are reported.
+    #[default]
+    Test,
 }
 
 /// The moment that divides the log.
@@ -61,9 +90,9 @@ pub struct EvaluateOptions {
 pub enum Stage {
     /// The model is being trained.
     Training(Progress),
-    /// So many members of the test were looked at.
+    /// So many members of the test were looked at, or events of a walk.
     Testing {
-        /// Members done.
+        /// So many are done.
         done: usize,
         /// Of so many.
         of: usize,
@@ -76,6 +105,9 @@ pub enum EvaluateError {
     /// No model.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A file that cannot be used.
+    #[error("cannot evaluate: {0}")]
+    Input(#[from] InputError),
     /// Nothing to find.
     #[error("cannot evaluate: {0}")]
     NothingToFind(String),
@@ -97,6 +129,8 @@ pub fn evaluate(
     }
 }
 
+#[cfg(test)]
+mod published_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(super) fn evaluate(
 
     let mut found = Found::default();
     let members = live.members_by_id();
-    let each = |member: Member| test(&lists, live.events(member), &table.kinds, split);
+    let each = |member: &Member| test(&lists, live.events(*member), &table.kinds, split);
     super::spread::spread(&members, &each, &mut |part: Found, done| {
         found.merge(part);
         progress(Stage::Testing { done, of: members.len() });
@@ -52,7 +52,7 @@ pub(super) fn evaluate(
 }
 
 /// The first moment of the test part.
-fn split_at(live: &LiveSet, split: Split) -> Result<i64, EvaluateError> {
+pub(super) fn split_at(live: &LiveSet, split: Split) -> Result<i64, EvaluateError> {
     let part = match split {
         Split::At(at) => return Ok(at),
         Split::Quantile(part) if (0.0..=1.0).contains(&part) => part,
@@ -67,7 +67,8 @@ fn split_at(live: &LiveSet, split: Split) -> Result<i64, EvaluateError> {
     Ok(*times.select_nth_unstable(place).1)
 }
 
-fn text_of(at: i64) -> String {
+/// A moment as people write it.
+pub(super) fn text_of(at: i64) -> String {
     jiff::Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 

@@ -1,0 +1,266 @@
+//! What a walk found: over all of it, and window by window.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, PrequentialOptions};
+use crate::offline::evaluate::metrics::{Hits, Measure};
+use crate::offline::evaluate::report::Trained;
+use crate::offline::evaluate::tally::{Estimate, Tally, Weighing};
+use crate::offline::evaluate::time::text_of;
+
+/// What a walk found. Every event to be found counts the same, in errors as in [`Estimate`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prequential {
+    /// `prequential`.
+    pub protocol: String,
+    /// Where the walk starts, RFC 3339.
+    pub start: String,
+    /// How many items of a list were looked at.
+    pub k: usize,
+    /// The hours from one refresh to the next.
+    pub refresh_hours: u32,
+    /// What the model was trained on, and how.
+    pub trained: Trained,
+    /// What was walked.
+    pub walked: Walked,
+    /// The figures of all events, and of those of each group.
+    pub rows: Vec<PrequentialRow>,
+    /// The figures over time. Windows in which nothing was to be found are left out.
+    pub windows: Vec<Window>,
+}
+
+/// What was walked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walked {
+    /// Members with something to be found.
+    pub members: usize,
+    /// Events to be found.
+    pub events: usize,
+    /// Of them, those whose item is not in the model: only popularity can have it, and lists that are popularity.
+    pub not_in_model: usize,
+}
+
+/// Whose events a row holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrequentialGroup {
+    /// All events.
+    All,
+    /// Events of members who had a positive signal at the last refresh.
+    Known,
+    /// Events of members whose positive signals all came since the last refresh: what is refreshed is popularity.
+    New,
+    /// Events of members without a positive signal: popularity in every column.
+    WithoutSignal,
+}
+
+/// The figures of one group.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PrequentialRow {
+    /// Whose.
+    pub group: PrequentialGroup,
+    /// What was found.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// The figures of a stretch of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its first moment, RFC 3339.
+    pub from: String,
+    /// The first moment after it.
+    pub until: String,
+    /// What was found.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What was found at some events.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// How many members they were of.
+    pub members: usize,
+    /// How many there were.
+    pub events: usize,
+    /// The part that was among the first k of its list.
+    pub hit_rate: Rates,
+    /// Normalised discounted cumulative gain of the first k, each event by itself: 1/log₂(place + 1), or 0.
+    pub ndcg: Rates,
+}
+
+/// One measure of the lists that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Lists from all events before.
+    pub nearline: Estimate,
+    /// Lists from all events before the last refresh.
+    pub refreshed: Estimate,
+    /// The most popular items so far.
+    pub popularity: Estimate,
+    /// Nearline less refreshed.
+    pub gain_over_refreshed: Estimate,
+    /// Nearline less popularity.
+    pub gain_over_popularity: Estimate,
+}
+
+/// How time is cut into windows.
+pub(super) struct Cut {
+    pub from: i64,
+    pub width: i64,
+}
+
+impl Prequential {
+    pub(super) fn new(
+        options: &PrequentialOptions,
+        start: i64,
+        trained: Trained,
+        cut: Cut,
+        mut outcomes: Vec<Outcome>,
+    ) -> Self {
+        let PrequentialOptions { refresh_hours, k, .. } = *options;
+        // Stable, so that each member's stay in the order of time; sums then have one order.
+        outcomes.sort_by_key(|outcome| outcome.member);
+        let groups = [PrequentialGroup::Known, PrequentialGroup::New, PrequentialGroup::WithoutSignal];
+        let all = Figures::of(outcomes.iter(), k);
+        let mut rows = vec![PrequentialRow { group: PrequentialGroup::All, figures: all }];
+        rows.extend(groups.into_iter().map(|group| {
+            let figures = Figures::of(outcomes.iter().filter(|outcome| outcome.group == group), k);
+            PrequentialRow { group, figures }
+        }));
+        let not_in_model = outcomes.iter().filter(|outcome| !outcome.in_model).count();
+        let walked = Walked { members: all.members, events: all.events, not_in_model };
+        let window = |outcome: &Outcome| (outcome.at - cut.from) / cut.width;
+        outcomes.sort_by_key(window);
+        let windows = outcomes.chunk_by(|a, b| window(a) == window(b)).map(|outcomes| {
+            let from = cut.from + window(&outcomes[0]) * cut.width;
+            Window {
+                from: text_of(from),
+                until: text_of(from + cut.width),
+                figures: Figures::of(outcomes.iter(), k),
+            }
+        });
+        Prequential {
+            protocol: "prequential".into(),
+            start: text_of(start),
+            k,
+            refresh_hours,
+            trained,
+            walked,
+            rows,
+            windows: windows.collect(),
+        }
+    }
+
+    /// The figures of a group.
+    pub fn row(&self, group: PrequentialGroup) -> Option<&Figures> {
+        self.rows.iter().find(|row| row.group == group).map(|row| &row.figures)
+    }
+
+    /// The report as text.
+    pub fn table(&self) -> String {
+        let Walked { members, events, not_in_model } = self.walked;
+        let Prequential { k, refresh_hours, .. } = self;
+        let columns = [
+            format!("hit rate@{k}: nearline"),
+            "refreshed".into(),
+            "popularity".into(),
+            format!("NDCG@{k}: nearline"),
+            "refreshed".into(),
+            "popularity".into(),
+        ];
+        let header = |first: [&str; 3]| first.into_iter().map(str::to_owned).chain(columns.clone()).collect();
+        let rows = self.rows.iter().map(|row| row.figures.cells(row.group.title()));
+        let windows = self.windows.iter().map(|window| window.figures.cells(&window.from));
+        let gains: String = self.rows.iter().filter_map(PrequentialRow::gains).collect();
+        format!(
+            "protocol prequential from {}, refreshed every {refresh_hours} h\n{}\nwalked past {events} events to be \
+             found, of {members} members; {not_in_model} of them are of items that are not in the model\n{}\n{gains}\
+             \n{}\n",
+            self.start,
+            self.trained,
+            table(header(["events of members", "events", "members"]), rows),
+            table(header(["window from", "events", "members"]), windows),
+        )
+    }
+}
+
+impl Figures {
+    /// Of outcomes in the order of members.
+    fn of<'a>(outcomes: impl Iterator<Item = &'a Outcome>, k: usize) -> Figures {
+        let mut tallies = [0, 1, 2].map(|_| Tally::new(&[Measure::HitRate(k), Measure::Ndcg(k)]));
+        let mut member = None;
+        for outcome in outcomes {
+            if member.replace(outcome.member) != Some(outcome.member) {
+                tallies.iter_mut().for_each(Tally::end_member);
+            }
+            for (tally, place) in tallies.iter_mut().zip(outcome.places) {
+                tally.add_hits(&Hits::of_one(place));
+            }
+        }
+        tallies.iter_mut().for_each(Tally::end_member);
+        let [nearline, refreshed, popularity] = &tallies;
+        let rates = |which| Rates {
+            nearline: nearline.estimate(which, Weighing::Lists),
+            refreshed: refreshed.estimate(which, Weighing::Lists),
+            popularity: popularity.estimate(which, Weighing::Lists),
+            gain_over_refreshed: nearline.difference(refreshed, which, Weighing::Lists),
+            gain_over_popularity: nearline.difference(popularity, which, Weighing::Lists),
+        };
+        Figures { members: nearline.members(), events: nearline.lists(), hit_rate: rates(0), ndcg: rates(1) }
+    }
+
+    fn cells(&self, first: &str) -> Vec<String> {
+        let mut cells = vec![first.to_owned(), self.events.to_string(), self.members.to_string()];
+        for rates in [&self.hit_rate, &self.ndcg] {
+            let columns = [rates.nearline, rates.refreshed, rates.popularity];
+            cells.extend(columns.map(|estimate| format!("{:.4}", estimate.mean)));
+        }
+        cells
+    }
+}
+
+impl PrequentialRow {
+    /// What is gained, where something is to be compared.
+    fn gains(&self) -> Option<String> {
+        let Figures { events, hit_rate, ndcg, .. } = &self.figures;
+        if *events == 0 || self.group == PrequentialGroup::WithoutSignal {
+            return None;
+        }
+        let line = |name: &str, rates: &Rates| {
+            let Rates { nearline, gain_over_refreshed: refreshed, gain_over_popularity: popularity, .. } =
+                rates;
+            format!(
+                "{}: {name} of nearline is {nearline}, {:+.4} ± {:.4} over refreshed, {:+.4} ± {:.4} over popularity\n",
+                self.group.title(),
+                refreshed.mean,
+                refreshed.standard_error,
+                popularity.mean,
+                popularity.standard_error,
+            )
+        };
+        Some(line("hit rate", hit_rate) + &line("NDCG", ndcg))
+    }
+}
+
+impl PrequentialGroup {
+    fn title(self) -> &'static str {
+        match self {
+            PrequentialGroup::All => "all",
+            PrequentialGroup::Known => "known at the last refresh",
+            PrequentialGroup::New => "new since the last refresh",
+            PrequentialGroup::WithoutSignal => "without a positive signal",
+        }
+    }
+}
+
+fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
+    table.column_iter_mut().skip(1).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
+    table.add_rows(rows);
+    table
+}
