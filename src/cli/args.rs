@@ -1,11 +1,15 @@
 //! What can be typed: commands, their flags and their help.
 
+mod evaluate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{MAX_WORKERS, Span};
 use crate::serving::list::ListName;
+
+pub use evaluate::{EvaluateArgs, PartName, ProtocolName};
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
@@ -94,8 +98,11 @@ pub enum Command {
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model"
     )]
     Train(TrainArgs),
-    /// Measure lists on a log: nearline against lists frozen at the split against popularity.
-    #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time")]
+    /// Measure lists, on a log or on files as the papers publish them, against popularity and lists that are not kept
+    /// fresh.
+    #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time\n  \
+        nearline evaluate events.jsonl --protocol prequential --refresh-hours 24\n  \
+        nearline evaluate gowalla --protocol lightgcn --rank 256 --lambda 0.01")]
     Evaluate(EvaluateArgs),
     /// What would be rejected and why; writes nothing.
     #[command(
@@ -238,35 +245,6 @@ pub struct TrainArgs {
     /// The folder that the model is written to.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// How to train.
-    #[command(flatten)]
-    pub fit: FitArgs,
-}
-
-/// How a log is split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ProtocolName {
-    /// What came first is trained on; the rest is to be found, event by event.
-    Time,
-    /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
-    Members,
-}
-
-/// Flags of `evaluate`.
-#[derive(Debug, Args)]
-pub struct EvaluateArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub sources: SourceArgs,
-    /// How the log is split.
-    #[arg(long, value_enum, default_value = "time")]
-    pub protocol: ProtocolName,
-    /// Split by time where this share of the events has come.
-    #[arg(long, default_value_t = 0.8, conflicts_with = "split_at")]
-    pub split: f64,
-    /// Split by time at this moment (RFC 3339) instead.
-    #[arg(long, value_name = "TIME")]
-    pub split_at: Option<String>,
     /// How to train.
     #[command(flatten)]
     pub fit: FitArgs,

@@ -1,4 +1,4 @@
-//! `train` and `evaluate`.
+//! `train`, and what `evaluate` shares with it.
 
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
@@ -8,14 +8,12 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{EvaluateArgs, FitArgs, ProtocolName, SourceArgs, TrainArgs};
+use super::args::{FitArgs, SourceArgs, TrainArgs};
 use super::{Context, Failure, pipe, show};
 use crate::config::Train;
 use crate::engine::recover::{self, Standing};
-use crate::offline::evaluate::{EvaluateOptions, Protocol, Split, Stage};
 use crate::offline::live::Gatherer;
-use crate::offline::{LiveSet, Model, evaluate as evaluation, train as training};
-use crate::records::time::parse_rfc3339;
+use crate::offline::{LiveSet, Model, train as training};
 use crate::sources;
 use crate::stores::rocks::RocksStore;
 
@@ -50,38 +48,8 @@ pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
     ))
 }
 
-/// `nearline evaluate`.
-pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
-    let train = fit_options(context, &args.fit)?;
-    let protocol = match (args.protocol, &args.split_at) {
-        (ProtocolName::Members, _) => Protocol::Members { seed: train.seed },
-        (ProtocolName::Time, None) => Protocol::Time(Split::Quantile(args.split)),
-        (ProtocolName::Time, Some(at)) => Protocol::Time(Split::At(
-            parse_rfc3339(at).map_err(|problem| Failure::Use(format!("--split-at {at}: {problem}")))?,
-        )),
-    };
-    let live = live_set(context, &args.sources)?;
-    let bar = iterations(train.iterations);
-    let options = EvaluateOptions { protocol, train };
-    let report = evaluation(&live, &context.config.kinds, &options, &mut |stage| match stage {
-        Stage::Training(progress) => {
-            bar.set_length(progress.of as u64);
-            bar.set_position(progress.iteration as u64);
-            bar.set_message(format!("training, loss {:.1}", progress.loss));
-        }
-        Stage::Testing { done, of } => {
-            bar.set_length(of as u64);
-            bar.set_position(done as u64);
-            bar.set_message("members tested");
-        }
-    });
-    bar.finish_and_clear();
-    let report = report.map_err(|error| Failure::Use(error.to_string()))?;
-    if context.json { show::json(&report) } else { show::text(&report.table()) }
-}
-
 /// The config's options, with what was typed laid over them.
-fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
+pub(super) fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
     let mut options = context.config.train.clone();
     options.rank = fit.rank.unwrap_or(options.rank);
     options.iterations = fit.iterations.unwrap_or(options.iterations);
@@ -94,7 +62,7 @@ fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
 }
 
 /// The live events of logs, or of the data folder where no log is named.
-fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
+pub(super) fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
     let names = context.config.kinds.names.iter().map(String::as_str);
     if given.sources.is_empty() {
         let store = RocksStore::open_reader(context.folder.path())?;
@@ -122,7 +90,8 @@ fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
     Ok(gatherer.finish())
 }
 
-fn iterations(of: usize) -> ProgressBar {
+/// A bar for the iterations of training, on a terminal.
+pub(super) fn iterations(of: usize) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {

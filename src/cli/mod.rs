@@ -6,6 +6,7 @@ pub mod args;
 mod ask;
 mod demo;
 mod erase;
+mod evaluate;
 mod fit;
 mod pipe;
 mod records;
@@ -138,7 +139,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
         Command::Train(args) => fit::train(&context, args),
-        Command::Evaluate(args) => fit::evaluate(&context, args),
+        Command::Evaluate(args) => evaluate::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { workers } => records::verify(&context, workers),
         Command::Export { without_key } => records::export(&context, without_key),

@@ -70,9 +70,15 @@ pub enum Split {
     At(i64),
 }
 
+impl Default for Split {
+    fn default() -> Self {
+        Split::Quantile(0.8)
+    }
+}
+
 impl Default for Protocol {
     fn default() -> Self {
-        Protocol::Time(Split::Quantile(0.8))
+        Protocol::Time(Split::default())
     }
 }
 

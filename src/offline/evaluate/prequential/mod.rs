@@ -10,6 +10,7 @@
 
 mod popular;
 mod report;
+mod table;
 #[cfg(test)]
 mod tests;
 mod walk;
