@@ -37,6 +37,7 @@ pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
             let options = PrequentialOptions {
                 start: split(&args)?,
                 refresh_hours: args.refresh_hours.unwrap_or(24),
+                retrain_hours: args.retrain_hours,
                 window_hours: args.window_hours,
                 k: args.k.unwrap_or(20) as usize,
             };

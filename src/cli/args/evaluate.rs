@@ -51,6 +51,9 @@ pub struct EvaluateArgs {
     /// prequential: the hours between refreshes of the lists that nearline is compared with [default: 24].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub refresh_hours: Option<u32>,
+    /// prequential: train anew after so many hours, and again; unless given the model of the start is the only one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub retrain_hours: Option<u32>,
     /// prequential: the hours that figures are given for; ten equal stretches of time unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub window_hours: Option<u32>,
@@ -67,12 +70,13 @@ impl EvaluateArgs {
     pub fn check(&self) -> Result<(), String> {
         use ProtocolName::{Members, Prequential, Strong, Time};
         let logs = [Time, Members, Prequential, Strong];
-        let given: [(&str, bool, &[ProtocolName]); 7] = [
+        let given: [(&str, bool, &[ProtocolName]); 8] = [
             ("--map", self.sources.map.is_some(), &logs),
             ("--split", self.split.is_some(), &[Time, Prequential]),
             ("--split-at", self.split_at.is_some(), &[Time, Prequential]),
             ("--part", self.part.is_some(), &[Strong]),
             ("--refresh-hours", self.refresh_hours.is_some(), &[Prequential]),
+            ("--retrain-hours", self.retrain_hours.is_some(), &[Prequential]),
             ("--window-hours", self.window_hours.is_some(), &[Prequential]),
             ("--k", self.k.is_some(), &[Prequential]),
         ];

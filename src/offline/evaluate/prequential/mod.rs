@@ -4,8 +4,8 @@
 //!
 //! Three lists are compared. *Nearline* is folded in from all that the member did before the event. *Refreshed* is
 //! folded in from what the member had done at the last refresh, one every so many hours from the start on. Both are of
-//! one model, trained on what came before the start and never again: what differs is how fresh the factor is.
-//! *Popularity* is by all counts before the event. All three leave out what the member has seen, hidden or disliked by
+//! the same model, trained on what came before the start and, where so asked, anew every so many hours: what differs is
+//! how fresh the factor is. *Popularity* is by all counts before the event. All three leave out what the member has seen, hidden or disliked by
 //! then, and where there is no positive signal to make a list from, popularity is shown.
 
 mod popular;
@@ -28,8 +28,9 @@ use super::{EvaluateError, Split, Stage};
 use crate::config::{KindTable, Train};
 use crate::offline::dataset::Dataset;
 use crate::offline::live::LiveSet;
+use crate::offline::manifest::Counts;
 use crate::offline::train::{train_on, transform};
-use walk::{Asked, walk};
+use walk::{Asked, Route, Walker, walk};
 
 /// How a log is walked.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +39,8 @@ pub struct PrequentialOptions {
     pub start: Split,
     /// The hours from one refresh to the next, one or more.
     pub refresh_hours: u32,
+    /// The hours from one model to the next, one or more; without, there is only the model of the start.
+    pub retrain_hours: Option<u32>,
     /// The hours of a window; without, ten windows of equal length.
     pub window_hours: Option<u32>,
     /// How many items of a list are looked at, one or more.
@@ -73,19 +76,16 @@ pub fn evaluate_prequential(
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Prequential, EvaluateError> {
     let start = split_at(live, options.start)?;
-    let data = Dataset::new(live, &table.kinds, transform(train.transform), |_, event| event.at() < start);
-    let (model, _) = train_on(live, &data, table, train, &mut |done| progress(Stage::Training(done)))?;
-    let number = |id: &str| Item(live.items.get(id).expect("the model was trained on these items"));
-    let picks = Picks::new(model.for_graph(table, number));
-
-    let route = walk::Route { start, refresh: i64::from(options.refresh_hours) * HOUR, k: options.k };
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    let walked = walk(live, &table.kinds, &picks, &route, &mut |asked, done, of| {
-        let some: Vec<&[Asked]> = asked.chunks(AT_ONCE).collect();
-        let each = |some: &&[Asked]| look(&picks, some, options.k);
-        spread(&some, &each, &mut |found: Vec<Outcome>, _| outcomes.extend(found));
-        progress(Stage::Testing { done, of });
-    });
+    let route = Route {
+        start,
+        refresh: i64::from(options.refresh_hours) * HOUR,
+        retrain: options.retrain_hours.map(|hours| i64::from(hours) * HOUR),
+        k: options.k,
+    };
+    let mut notes =
+        Notes { live, table, train, k: options.k, models: Vec::new(), outcomes: Vec::new(), progress };
+    let walked = walk(live, &table.kinds, &route, &mut notes)?;
+    let Notes { models, outcomes, .. } = notes;
     if outcomes.is_empty() {
         let why = format!(
             "from the start ({}) on no member has a first event of positive weight for any item; start earlier",
@@ -98,10 +98,41 @@ pub fn evaluate_prequential(
         Some(hours) => i64::from(hours) * HOUR,
         None => ((last + 1 - first) as u64).div_ceil(WINDOWS as u64) as i64,
     };
-    let trained = Trained::new(train, model.manifest.counts);
+    let trained = models.iter().map(|counts| Trained::new(train, *counts)).collect();
     // Windows of a given length begin with the start, and others with the first event after it.
     let from = if options.window_hours.is_some() { start } else { first };
     Ok(Prequential::new(options, start, trained, report::Cut { from, width }, outcomes))
+}
+
+/// What is noted on the walk.
+struct Notes<'a> {
+    live: &'a LiveSet,
+    table: &'a KindTable,
+    train: &'a Train,
+    k: usize,
+    /// What each model was trained on.
+    models: Vec<Counts>,
+    outcomes: Vec<Outcome>,
+    progress: &'a mut dyn FnMut(Stage),
+}
+
+impl Walker for Notes<'_> {
+    fn model_at(&mut self, at: i64) -> Result<Picks, EvaluateError> {
+        let Notes { live, table, train, .. } = *self;
+        let data = Dataset::new(live, &table.kinds, transform(train.transform), |_, event| event.at() < at);
+        let mut tell = |done| (self.progress)(Stage::Training(done));
+        let (model, _) = train_on(live, &data, table, train, &mut tell)?;
+        self.models.push(model.manifest.counts);
+        let number = |id: &str| Item(live.items.get(id).expect("the model was trained on these items"));
+        Ok(Picks::new(model.for_graph(table, number)))
+    }
+
+    fn take(&mut self, picks: &Picks, asked: &[Asked], passed: usize, of: usize) {
+        let some: Vec<&[Asked]> = asked.chunks(AT_ONCE).collect();
+        let each = |some: &&[Asked]| look(picks, some, self.k);
+        spread(&some, &each, &mut |found: Vec<Outcome>, _| self.outcomes.extend(found));
+        (self.progress)(Stage::Testing { done: passed, of });
+    }
 }
 
 /// Makes some lists and finds their events in them.

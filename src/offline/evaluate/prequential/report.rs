@@ -19,8 +19,10 @@ pub struct Prequential {
     pub k: usize,
     /// The hours from one refresh to the next.
     pub refresh_hours: u32,
-    /// What the model was trained on, and how.
-    pub trained: Trained,
+    /// The hours from one model to the next; none where the model of the start is the only one.
+    pub retrain_hours: Option<u32>,
+    /// What each model was trained on, and how.
+    pub trained: Vec<Trained>,
     /// What was walked.
     pub walked: Walked,
     /// The figures of all events, and of those of each group.
@@ -36,7 +38,7 @@ pub struct Walked {
     pub members: usize,
     /// Events to be found.
     pub events: usize,
-    /// Of them, those whose item is not in the model: only popularity can have it, and lists that are popularity.
+    /// Of them, those whose item is not in the newest model: only popularity can have it.
     pub not_in_model: usize,
 }
 
@@ -114,11 +116,11 @@ impl Prequential {
     pub(super) fn new(
         options: &PrequentialOptions,
         start: i64,
-        trained: Trained,
+        trained: Vec<Trained>,
         cut: Cut,
         mut outcomes: Vec<Outcome>,
     ) -> Self {
-        let PrequentialOptions { refresh_hours, k, .. } = *options;
+        let PrequentialOptions { refresh_hours, retrain_hours, k, .. } = *options;
         // Stable, so that each member's stay in the order of time; sums then have one order.
         outcomes.sort_by_key(|outcome| outcome.member);
         let groups = [PrequentialGroup::Known, PrequentialGroup::New, PrequentialGroup::WithoutSignal];
@@ -145,6 +147,7 @@ impl Prequential {
             start: text_of(start),
             k,
             refresh_hours,
+            retrain_hours,
             trained,
             walked,
             rows,

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::report::{Figures, Prequential, PrequentialGroup, PrequentialRow, Rates, Walked};
+use crate::offline::evaluate::report::Trained;
 
 impl Prequential {
     /// The report as text.
@@ -20,13 +21,16 @@ impl Prequential {
         let header = |first: [&str; 3]| first.into_iter().map(str::to_owned).chain(columns.clone()).collect();
         let rows = self.rows.iter().map(|row| row.figures.cells(row.group.title()));
         let windows = self.windows.iter().map(|window| window.figures.cells(&window.from));
+        let retrained = self.retrain_hours.map_or_else(String::new, |hours| {
+            format!(", trained anew every {hours} h: {} models, of which the first was", self.trained.len())
+        });
+        let trained = self.trained.first().map_or_else(String::new, Trained::to_string);
         let gains: String = self.rows.iter().filter_map(PrequentialRow::gains).collect();
         format!(
-            "protocol prequential from {}, refreshed every {refresh_hours} h\n{}\nwalked past {events} events to be \
-             found, of {members} members; {not_in_model} of them are of items that are not in the model\n{}\n{gains}\
-             \n{}\n",
+            "protocol prequential from {}, refreshed every {refresh_hours} h{retrained}\n{trained}\nwalked past {events} \
+             events to be found, of {members} members; {not_in_model} of them are of items that are not in the \
+             model\n{}\n{gains}\n{}\n",
             self.start,
-            self.trained,
             table(header(["events of members", "events", "members"]), rows),
             table(header(["window from", "events", "members"]), windows),
         )

@@ -8,7 +8,13 @@ use crate::offline::test_log::{Line, log};
 const DAY: i64 = 24 * HOUR;
 
 fn options(start: i64) -> PrequentialOptions {
-    PrequentialOptions { start: Split::At(start), refresh_hours: 24, window_hours: None, k: 20 }
+    PrequentialOptions {
+        start: Split::At(start),
+        refresh_hours: 24,
+        retrain_hours: None,
+        window_hours: None,
+        k: 20,
+    }
 }
 
 fn train() -> Train {
@@ -111,6 +117,27 @@ fn events_of_one_millisecond_know_nothing_of_each_other() {
     assert_eq!((all.events, all.hit_rate.popularity.mean), (3, 1.0));
     let second = 1.0 / 3f64.log2();
     assert!((all.ndcg.popularity.mean - (second + second + 1.0) / 3.0).abs() < 1e-12, "{all:?}");
+}
+
+#[test]
+fn a_new_model_knows_what_came_since_the_first() {
+    let mut told = change_of_taste();
+    told.retain(|(_, _, at)| *at < DAY);
+    // Ten members find an item that is new, and ten more of their taste do a day later.
+    for member in 0..20 {
+        let at = DAY + i64::from(member) + if member < 10 { 0 } else { DAY };
+        told.push((format!("m{:02}", 2 * member), "taste0-new".into(), at));
+    }
+    let walked =
+        |retrain_hours| run(&liked(&told), &PrequentialOptions { retrain_hours, k: 61, ..options(DAY) });
+    let rate = |found: &Prequential| found.row(PrequentialGroup::All).unwrap().hit_rate.nearline.mean;
+    let (once, daily) = (walked(None), walked(Some(24)));
+    assert_eq!((once.trained.len(), once.walked.not_in_model, rate(&once)), (1, 20, 0.0));
+    // So long a list has all that the model has.
+    assert_eq!((daily.trained.len(), daily.walked.not_in_model, rate(&daily)), (2, 10, 0.5));
+    assert_eq!(daily.trained[1].counts.events, once.trained[0].counts.events + 10);
+    // Popularity learns from each event: the first one alone misses.
+    assert_eq!(once.row(PrequentialGroup::All).unwrap().hit_rate.popularity.mean, 0.95);
 }
 
 #[test]
