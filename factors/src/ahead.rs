@@ -38,7 +38,7 @@ impl<'a> Ahead<'a> {
 /// Tells the processor that `lanes` will be read.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a hint to the processor")]
-fn fetch<T>(lanes: &T) {
+pub(crate) fn fetch<T>(lanes: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 processor has it, and it reads nothing.
     unsafe {

@@ -33,9 +33,9 @@ pub(crate) struct Basis {
     rows: Vec<Lanes<f32>>,
     /// The eigenvalues of alpha0 YᵀY, the greatest first.
     pub(crate) values: Vec<f64>,
-    /// Into this basis: row k is what the k-th unit vector becomes.
+    /// Into this basis, in [`slabs`]: row k is what the k-th unit vector becomes.
     into: Vec<Lanes<f32>>,
-    /// From this basis back: row k is eigenvector k.
+    /// From this basis back, in [`slabs`]: row k is eigenvector k.
     back: Vec<Lanes<f32>>,
     /// For each number of pairs below the rank, one over the root of the diagonal `alpha0 YᵀY + ridge I`.
     scales: Vec<Lanes<f32>>,
@@ -52,10 +52,8 @@ impl Basis {
         let rank = factors.rank();
         let Spectrum { values, vectors } = Spectrum::of(rank, |i, j| gram.element(i, j));
         let values: Vec<f64> = values.iter().map(|x| f64::from(regularisation.alpha0) * x.max(0.0)).collect();
-        let column = |j: usize| (0..rank).map(move |k| (k, j));
-        let into: Vec<Lanes<f32>> =
-            (0..rank).flat_map(|j| groups(column(j).map(|(k, j)| vectors[k * rank + j]))).collect();
-        let back = vectors.chunks_exact(rank).flat_map(|vector| groups(vector.iter().copied())).collect();
+        let into = slabs(rank, |k, j| vectors[j * rank + k]);
+        let back = slabs(rank, |k, j| vectors[k * rank + j]);
         let scales = (0..rank).flat_map(|pairs| {
             let ridge = regularisation.ridge(pairs, factors.rows());
             groups(values.iter().map(|value| 1.0 / (value + ridge).sqrt()))
@@ -120,13 +118,29 @@ fn groups(numbers: impl Iterator<Item = f64>) -> Vec<Lanes<f32>> {
     numbers.chunks(LANES).map(Lanes::load).collect()
 }
 
+/// A square matrix, four panels of its columns after the other, the last ones panel by panel: what [`turn`] reads
+/// lies together.
+fn slabs(rank: usize, element: impl Fn(usize, usize) -> f64) -> Vec<Lanes<f32>> {
+    let mut lanes = Vec::with_capacity(rank * panels(rank));
+    let mut first = 0;
+    while first < panels(rank) {
+        let count = if first + TOGETHER <= panels(rank) { TOGETHER } else { 1 };
+        let columns = first * LANES..((first + count) * LANES).min(rank);
+        for k in 0..rank {
+            lanes.extend(groups(columns.clone().map(|j| element(k, j))));
+        }
+        first += count;
+    }
+    lanes
+}
+
 kernel! {
     /// `to = Σ from[k] matrix[k]` for each row of `from`: every element is one chain over k.
     fn turn(from: &[f32], rank: usize, matrix: &[Lanes<f32>], to: &mut [Lanes<f32>])
         = turn_body::<Avx512, 4>, turn_body::<Avx2, 1>, turn_body::<Lanes<f32>, 1>;
 }
 
-/// `R` rows at a time.
+/// `R` rows at a time, all of them past one slab before the next.
 #[inline(always)]
 fn turn_body<V: Vector<Real = f32>, const R: usize>(
     from: &[f32],
@@ -134,48 +148,48 @@ fn turn_body<V: Vector<Real = f32>, const R: usize>(
     matrix: &[Lanes<f32>],
     to: &mut [Lanes<f32>],
 ) {
-    let panels = matrix.len() / rank;
-    let (mut from, mut to) = (from.chunks_exact(R * rank), to.chunks_exact_mut(R * panels));
-    for (from, to) in (&mut from).zip(&mut to) {
-        turn_some::<V, R>(from, rank, matrix, to);
+    let panels = panels(rank);
+    let mut first = 0;
+    while first + TOGETHER <= panels {
+        turn_past::<V, R, TOGETHER>(from, rank, &matrix[first * rank..][..TOGETHER * rank], to, first);
+        first += TOGETHER;
     }
-    let rest = from.remainder().chunks_exact(rank);
-    for (from, to) in rest.zip(to.into_remainder().chunks_exact_mut(panels)) {
-        turn_some::<V, 1>(from, rank, matrix, to);
+    for first in first..panels {
+        turn_past::<V, R, 1>(from, rank, &matrix[first * rank..][..rank], to, first);
     }
 }
 
 #[inline(always)]
-fn turn_some<V: Vector<Real = f32>, const R: usize>(
+fn turn_past<V: Vector<Real = f32>, const R: usize, const C: usize>(
     from: &[f32],
     rank: usize,
-    matrix: &[Lanes<f32>],
+    slab: &[Lanes<f32>],
     to: &mut [Lanes<f32>],
+    first: usize,
 ) {
-    let panels = matrix.len() / rank;
-    let mut first = 0;
-    while first + TOGETHER <= panels {
-        chains::<V, R, TOGETHER>(from, rank, matrix, to, first);
-        first += TOGETHER;
+    let panels = panels(rank);
+    let (mut from, mut to) = (from.chunks_exact(R * rank), to.chunks_exact_mut(R * panels));
+    for (from, to) in (&mut from).zip(&mut to) {
+        chains::<V, R, C>(from, slab, to, first);
     }
-    for first in first..panels {
-        chains::<V, R, 1>(from, rank, matrix, to, first);
+    let rest = from.remainder().chunks_exact(rank);
+    for (from, to) in rest.zip(to.into_remainder().chunks_exact_mut(panels)) {
+        chains::<V, 1, C>(from, slab, to, first);
     }
 }
 
 #[inline(always)]
 fn chains<V: Vector<Real = f32>, const R: usize, const C: usize>(
     from: &[f32],
-    rank: usize,
-    matrix: &[Lanes<f32>],
+    slab: &[Lanes<f32>],
     to: &mut [Lanes<f32>],
     first: usize,
 ) {
-    let panels = matrix.len() / rank;
+    let (rank, panels) = (from.len() / R, to.len() / R);
     let mut held = [[V::zero(); C]; R];
-    for (k, row) in matrix.chunks_exact(panels).enumerate() {
+    for (k, row) in slab.chunks_exact(C).enumerate() {
         for c in 0..C {
-            let y = V::load(&row[first + c]);
+            let y = V::load(&row[c]);
             for r in 0..R {
                 held[r][c] = held[r][c].fma(V::splat(from[r * rank + k]), y);
             }
