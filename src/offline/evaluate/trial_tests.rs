@@ -44,7 +44,12 @@ fn on_real_logs_fresh_lists_beat_frozen_and_refreshed_ones_and_popularity() {
         }
         let strong = evaluate_strong_log(&live, &config.kinds, &config.train, &mut |_| {}).unwrap();
         for figure in &strong.figures {
-            assert!(figure.gain.mean > 2.0 * figure.gain.standard_error, "{}: {}", trial.file, strong.table());
+            assert!(
+                figure.gain.mean > 2.0 * figure.gain.standard_error,
+                "{}: {}",
+                trial.file,
+                strong.table()
+            );
         }
         let daily = PrequentialOptions {
             start: Split::default(),
