@@ -1,6 +1,10 @@
 //! What can be typed: commands, their flags and their help.
 
+mod model;
+
 use std::path::PathBuf;
+
+pub use model::{ExportArgs, ImportArgs, ModelCommand};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -94,6 +98,15 @@ pub enum Command {
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model"
     )]
     Train(TrainArgs),
+    /// Look at a model, take one in from elsewhere, or write one for others to read.
+    #[command(
+        after_help = "Example:\n  nearline model show\n  nearline model import itemFactors --out model"
+    )]
+    Model {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
     /// Measure lists on a log: nearline against lists frozen at the split against popularity.
     #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time")]
     Evaluate(EvaluateArgs),

@@ -7,6 +7,7 @@ mod ask;
 mod demo;
 mod erase;
 mod fit;
+mod model;
 mod pipe;
 mod records;
 mod show;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::engine::EngineError;
 use crate::engine::recover::OtherConfig;
 use crate::folder::Folder;
+use crate::offline::ModelError;
 use crate::records::MAX_ID;
 use crate::serving::{Serving, ServingError};
 use crate::sources::SourceError;
@@ -72,6 +74,7 @@ impl From<ServingError> for Failure {
     fn from(error: ServingError) -> Self {
         match error {
             ServingError::OtherConfig(other) => other.into(),
+            ServingError::Model(error) => error.into(),
             _ => Failure::Failed(error.to_string()),
         }
     }
@@ -79,6 +82,12 @@ impl From<ServingError> for Failure {
 
 impl From<OtherConfig> for Failure {
     fn from(error: OtherConfig) -> Self {
+        Failure::Use(error.to_string())
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
         Failure::Use(error.to_string())
     }
 }
@@ -138,6 +147,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
         Command::Train(args) => fit::train(&context, args),
+        Command::Model { command } => model::model(&context, command),
         Command::Evaluate(args) => fit::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { workers } => records::verify(&context, workers),

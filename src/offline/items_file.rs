@@ -1,29 +1,16 @@
-//! Item factors as Parquet: two columns, an id and a list of numbers, written and read column by column.
+//! Item factors read from Parquet: two columns, an id and a list of numbers, read column by column.
 //!
 //! Ours are `item` (string) and `factor` (list of float), sorted by item. Spark MLlib's are `id` (int or string)
-//! and `features` (list of float or double), in any order, and are read by the same code.
+//! and `features` (list of float or double), in any order, and are read by the same code. `items_writer.rs` writes
+//! both.
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::reader::ColumnReader;
-use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::SchemaDescriptor;
-
-const SCHEMA: &str = "message item_factors {
-    REQUIRED BYTE_ARRAY item (STRING);
-    REQUIRED GROUP factor (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }
-}";
-
-/// Rows of one row group: bounds the memory of who reads it.
-const ROWS_AT_ONCE: usize = 65_536;
 
 /// The names of the two columns.
 #[derive(Debug, Clone, Copy)]
@@ -62,35 +49,6 @@ pub struct Rows {
     pub values: Vec<f32>,
     /// The length of the factors; 0 as long as there is none.
     pub rank: usize,
-}
-
-/// Writes ids and their factors, and returns the file, not yet synced.
-pub fn write(path: &Path, ids: &[String], values: &[f32], rank: usize) -> Result<File, ItemsError> {
-    let properties = WriterProperties::builder()
-        .set_created_by(concat!("nearline ", env!("CARGO_PKG_VERSION")).into())
-        // Numbers that hardly repeat: a dictionary would only cost.
-        .set_dictionary_enabled(false)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .build();
-    let schema = Arc::new(parse_message_type(SCHEMA)?);
-    let mut writer = SerializedFileWriter::new(File::create(path)?, schema, Arc::new(properties))?;
-    for (ids, values) in ids.chunks(ROWS_AT_ONCE).zip(values.chunks(ROWS_AT_ONCE * rank)) {
-        let mut group = writer.next_row_group()?;
-        let ids: Vec<ByteArray> = ids.iter().map(|id| ByteArray::from(id.as_str())).collect();
-        if let Some(mut column) = group.next_column()? {
-            column.typed::<ByteArrayType>().write_batch(&ids, None, None)?;
-            column.close()?;
-        }
-        // Level 1 is an element of a list; a list begins where the repetition level is 0.
-        let defined = vec![1; values.len()];
-        let repeated: Vec<i16> = (0..values.len()).map(|place| i16::from(place % rank != 0)).collect();
-        if let Some(mut column) = group.next_column()? {
-            column.typed::<FloatType>().write_batch(values, Some(&defined), Some(&repeated))?;
-            column.close()?;
-        }
-        group.close()?;
-    }
-    Ok(writer.into_inner()?)
 }
 
 /// Adds the rows of a file to `rows`.

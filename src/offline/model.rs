@@ -69,8 +69,7 @@ impl Model {
             return Err(format!("the item {second:?} {how}"));
         }
         if let Some(broken) = values.iter().position(|value| !value.is_finite()) {
-            let (item, place) = (&items[broken / manifest.rank], broken % manifest.rank);
-            return Err(format!("the factor of item {item:?} is not finite at place {place}"));
+            return Err(not_finite(&items[broken / manifest.rank], broken % manifest.rank, values[broken]));
         }
         let Manifest { alpha0, lambda, nu, .. } = manifest;
         let regularisation =
@@ -140,6 +139,11 @@ impl Model {
         }
         hasher.finalize().to_hex().to_string()
     }
+}
+
+/// What is wrong with a factor whose number at a place, counted from 0, is no number.
+pub(super) fn not_finite(item: &str, place: usize, number: f32) -> String {
+    format!("the factor of item {item:?} is not finite at place {place}: {number}")
 }
 
 #[cfg(test)]

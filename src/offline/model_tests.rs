@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::offline::items_file;
+use crate::offline::items_writer;
 use crate::offline::manifest::{Counts, FORMAT, Kind, Transform};
 
 fn manifest() -> Manifest {
@@ -96,7 +96,7 @@ fn what_is_no_model_is_refused_with_the_file_and_a_remedy() {
     };
     let rewrite = |path: &Path, ids: &[&str], values: &[f32]| {
         let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        items_file::write(&path.join(ITEMS), &ids, values, 2).unwrap();
+        items_writer::write(&path.join(ITEMS), &ids, values, 2).unwrap();
     };
     let six = [1.0; 6];
     refused(

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::offline::items_writer;
 
 fn fixture(name: &str) -> PathBuf {
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/src/offline/fixtures/spark");
@@ -48,4 +49,19 @@ fn lists_of_different_lengths_or_with_nulls_are_refused() {
     assert!(error("uneven.parquet").contains("are not all 2 long"));
     assert!(error("nulls.parquet").contains("an element that is null"));
     assert!(error("nowhere").contains("cannot read"));
+}
+
+#[test]
+fn an_item_twice_or_a_number_that_is_none_is_refused_with_the_item() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::default();
+    let refused = |ids: [&str; 3], last: f32, words: &[&str]| {
+        let path = folder.path().join("part.parquet");
+        items_writer::write_spark(&path, &ids.map(str::to_owned), &[1.0, 2.0, last], 1).unwrap();
+        let error = Model::from_spark(&path, &config.kinds, &config.train).unwrap_err().to_string();
+        words.iter().for_each(|word| assert!(error.contains(word), "{error:?} does not say {word:?}"));
+    };
+    refused(["1", "2", "1"], 3.0, &["part.parquet", "\"1\" is there twice, row 1 and row 3", "keep one"]);
+    refused(["1", "2", "3"], f32::NAN, &["item \"3\" is not finite at place 0: NaN", "leave such items out"]);
+    refused(["1", "", "3"], 3.0, &["row 2: an id of 0 bytes"]);
 }

@@ -8,6 +8,7 @@ mod cases;
 mod cli;
 mod crashes;
 mod failures;
+mod models;
 mod readme;
 mod real_data;
 mod running;
