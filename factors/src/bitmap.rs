@@ -42,6 +42,33 @@ impl Bitmap {
         self.words.get(item as usize / 64).is_some_and(|word| word >> (item % 64) & 1 == 1)
     }
 
+    /// The items in the set, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            let next = |word: &u64| (*word != 0).then(|| *word & (*word - 1));
+            let bits = std::iter::successors((word != 0).then_some(word), move |word| {
+                next(word).filter(|rest| *rest != 0)
+            });
+            bits.map(move |rest| at as u32 * 64 + rest.trailing_zeros())
+        })
+    }
+
+    /// Leaves in the set only what is in `other` too; past the end of `other` nothing is. For filters: the items
+    /// of a genre that are available in a country.
+    pub fn intersect(&mut self, other: &Bitmap) {
+        for (at, word) in self.words.iter_mut().enumerate() {
+            *word &= other.words.get(at).copied().unwrap_or(0);
+        }
+    }
+
+    /// Adds to the set what is in `other`, as far as it can hold it. For filters: the items of one genre or another.
+    pub fn unite(&mut self, other: &Bitmap) {
+        let room = Bitmap::full(self.length);
+        for ((word, other), room) in self.words.iter_mut().zip(&other.words).zip(&room.words) {
+            *word |= other & room;
+        }
+    }
+
     /// How many items the set could hold.
     pub fn len(&self) -> usize {
         self.length

@@ -82,6 +82,18 @@ impl Factors {
         Factors { rank, data: vec![0.0; rank * rows] }
     }
 
+    /// Every row over its length; rows of zeros as they are.
+    pub(crate) fn units(&self) -> Self {
+        let mut units = self.clone();
+        for row in units.data.chunks_exact_mut(self.rank) {
+            let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+            if length > 0.0 {
+                row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+            }
+        }
+        units
+    }
+
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         &mut self.data
     }

@@ -13,6 +13,9 @@ use crate::side::{Scratch, Side};
 /// Rows that a thread takes at a time.
 const BLOCK: usize = 32;
 
+/// A row of more pairs is shared out itself, before all others, so that no thread is left with it at the end.
+const LARGE: usize = 4 * crate::primal::BLOCK;
+
 /// Turns (done, total) into progress of one half-step.
 pub(crate) fn teller(
     progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
@@ -31,13 +34,27 @@ pub(crate) fn half_step(
     tell: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<(), TrainError> {
     let (rank, total) = (others.rank(), matrix.members());
+    for row in (0..total).filter(|&row| matrix.row(row).len() > LARGE) {
+        let pairs: Vec<Pair> = matrix.row(row).iter().map(|&entry| matrix.pair(entry)).collect();
+        let factor = &mut out.as_mut_slice()[row * rank..][..rank];
+        side.factor_of_many(others, &pairs, threads, factor);
+        if tell(0, total).is_break() {
+            return Err(TrainError::Stopped);
+        }
+    }
     let state = || (Scratch::new(), Vec::new());
     let work = |(scratch, pairs): &mut (Scratch, Vec<Pair>), block: usize, factors: &mut [f32]| {
-        for (i, factor) in factors.chunks_exact_mut(rank).enumerate() {
-            pairs.clear();
-            let row = matrix.row(block * BLOCK + i);
-            pairs.extend(row.iter().map(|&(item, weight)| Pair::from_signed(item, weight)));
-            side.factor(others, pairs, scratch, factor);
+        pairs.clear();
+        let rows = block * BLOCK..block * BLOCK + factors.len() / rank;
+        pairs.extend(rows.clone().flat_map(|row| matrix.row(row)).map(|&entry| matrix.pair(entry)));
+        let mut rest = &pairs[..];
+        for (row, factor) in rows.zip(factors.chunks_exact_mut(rank)) {
+            let own;
+            (own, rest) = rest.split_at(matrix.row(row).len());
+            if own.len() > LARGE {
+                continue;
+            }
+            side.factor(others, (own, &rest[..rest.len().min(rank)]), scratch, factor);
         }
     };
     let mut watch = |blocks: usize| tell((blocks * BLOCK).min(total), total);

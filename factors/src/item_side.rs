@@ -1,13 +1,15 @@
 //! A model's item side, ready to serve: fold members in, score, select, explain. It is made once per model and
 //! never changes; what is known of members is the caller's.
 
+use std::sync::OnceLock;
+
 use crate::bitmap::Bitmap;
 use crate::factors::Factors;
 use crate::keeper::Scored;
-use crate::level::{Level, kernel};
+use crate::level::Level;
 use crate::pair::Pair;
 use crate::regularisation::Regularisation;
-use crate::select::Tiles;
+use crate::shelf::{Request, Shelf, Way};
 use crate::side::{Scratch, Side};
 
 /// Item factors with all that is derived from them: the Gram matrix, and tiles for scoring.
@@ -15,9 +17,10 @@ use crate::side::{Scratch, Side};
 /// Every number it gives is a function of its arguments alone: a member has the same factor, scores and list,
 /// to the bit, alone or in any batch, on every processor.
 pub struct ItemSide {
-    items: Factors,
+    shelf: Shelf,
+    /// The factors at length 1, for likeness; made when first asked for.
+    units: OnceLock<Shelf>,
     side: Side,
-    tiles: Tiles,
 }
 
 impl ItemSide {
@@ -30,13 +33,12 @@ impl ItemSide {
     #[doc(hidden)]
     pub fn with_level(items: Factors, regularisation: Regularisation, level: Level) -> Self {
         let side = Side::new(level, &items, regularisation, 1);
-        let tiles = Tiles::new(&items);
-        ItemSide { items, side, tiles }
+        ItemSide { shelf: Shelf::new(level, items), units: OnceLock::new(), side }
     }
 
     /// The item factors.
     pub fn items(&self) -> &Factors {
-        &self.items
+        self.shelf.items()
     }
 
     /// The regularisation that fold-in uses.
@@ -46,13 +48,8 @@ impl ItemSide {
 
     /// The Gram matrix YᵀY of the item factors, row-major, `rank * rank` numbers.
     pub fn gram(&self) -> Vec<f64> {
-        let rank = self.items.rank();
-        let panels = crate::lanes::panels(rank);
-        let element = |i: usize, j: usize| {
-            let (i, j) = (i.min(j), i.max(j));
-            self.side.gram[i * panels + j / crate::lanes::LANES].0[j % crate::lanes::LANES]
-        };
-        (0..rank * rank).map(|at| element(at / rank, at % rank)).collect()
+        let rank = self.items().rank();
+        (0..rank * rank).map(|at| self.side.gram.element(at / rank, at % rank)).collect()
     }
 
     /// Writes the factor of a member with these pairs into `out`, `rank` numbers: the solution x of
@@ -63,8 +60,7 @@ impl ItemSide {
     ///
     /// Where an item is not below the number of items, or `out` is shorter than the rank.
     pub fn fold_in(&self, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
-        debug_assert!(pairs.is_sorted_by(|x, y| x.item < y.item), "pairs out of order");
-        self.side.factor(&self.items, pairs, scratch, &mut out[..self.items.rank()]);
+        self.fold_in_before((pairs, &[]), scratch, out);
     }
 
     /// Folds in many members: member m has the pairs from `offsets[m]` to `offsets[m + 1]`. `out` becomes their
@@ -74,12 +70,18 @@ impl ItemSide {
     ///
     /// As [`fold_in`](Self::fold_in), and where offsets descend or pass the end of `pairs`.
     pub fn fold_in_batch(&self, offsets: &[usize], pairs: &[Pair], out: &mut Vec<f32>) {
-        let (rank, mut scratch) = (self.items.rank(), Scratch::new());
+        let (rank, mut scratch) = (self.items().rank(), Scratch::new());
         out.clear();
         out.resize(offsets.len().saturating_sub(1) * rank, 0.0);
         for (ends, factor) in offsets.windows(2).zip(out.chunks_exact_mut(rank)) {
-            self.fold_in(&pairs[ends[0]..ends[1]], &mut scratch, factor);
+            let (own, next) = (&pairs[ends[0]..ends[1]], &pairs[ends[1]..]);
+            self.fold_in_before((own, &next[..next.len().min(rank)]), &mut scratch, factor);
         }
+    }
+
+    fn fold_in_before(&self, (pairs, next): (&[Pair], &[Pair]), scratch: &mut Scratch, out: &mut [f32]) {
+        debug_assert!(pairs.is_sorted_by(|x, y| x.item < y.item), "pairs out of order");
+        self.side.factor(self.items(), (pairs, next), scratch, &mut out[..self.items().rank()]);
     }
 
     /// The score of `item` for a member's factor: one chain of fused multiply-adds over k, from zero.
@@ -88,8 +90,7 @@ impl ItemSide {
     ///
     /// Where `item` is not below the number of items.
     pub fn score(&self, member: &[f32], item: u32) -> f32 {
-        // Adding zero makes −0 into 0, as in a list.
-        score(self.side.level, member, self.items.row(item as usize)) + 0.0
+        self.shelf.score(member, item)
     }
 
     /// The best `k` items for each of `members` (m × rank, row-major), into `out` (m lists): by score, the
@@ -108,14 +109,45 @@ impl ItemSide {
         k: usize,
         out: &mut Vec<Vec<Scored>>,
     ) {
+        self.select_by(Way::Best, members, excluded, available, k, out);
+    }
+
+    /// [`select`](Self::select) in a forced way, for tests and benchmarks that compare them.
+    #[doc(hidden)]
+    pub fn select_by(
+        &self,
+        way: Way,
+        members: &[f32],
+        excluded: &[&[u32]],
+        available: &Bitmap,
+        k: usize,
+        out: &mut Vec<Vec<Scored>>,
+    ) {
         assert_eq!(
             members.len(),
-            excluded.len() * self.items.rank(),
+            excluded.len() * self.items().rank(),
             "one slice of excluded items per member"
         );
         debug_assert!(excluded.iter().all(|items| items.is_sorted()), "excluded items out of order");
         out.resize_with(excluded.len(), Vec::new);
-        self.tiles.select(self.side.level, members, excluded, available, k, out);
+        self.shelf.select(way, Request { members, excluded, available, k }, out);
+    }
+
+    /// The `k` items most like `item`: by the cosine of the angle between the factors, the greater first; equal
+    /// ones by item. The score is that cosine, but for rounding. The item itself and what is not `available` are
+    /// left out; an item whose factor is zero is like nothing, and the list is empty.
+    ///
+    /// # Panics
+    ///
+    /// Where `item` is not below the number of items.
+    pub fn similar(&self, item: u32, available: &Bitmap, k: usize) -> Vec<Scored> {
+        let units = self.units.get_or_init(|| Shelf::new(self.side.level, self.items().units()));
+        let own = units.items().row(item as usize);
+        let mut lists = vec![Vec::new()];
+        if own.iter().any(|&x| x != 0.0) {
+            units.select(Way::Best, Request { members: own, excluded: &[&[item]], available, k }, &mut lists);
+        }
+        lists.remove(0)
     }
 
     /// What each pair adds to the score of `item` for the member who has these pairs: `b_j y_iᵀ A⁻¹ y_j`, A being
@@ -127,25 +159,12 @@ impl ItemSide {
     ///
     /// Where an item is not below the number of items.
     pub fn explain(&self, pairs: &[Pair], item: u32) -> Vec<f32> {
-        let reach = self.side.reach(&self.items, pairs, self.items.row(item as usize));
+        let reach = self.side.reach(self.items(), pairs, self.items().row(item as usize));
         let add = |pair: &Pair| {
-            let row = self.items.row(pair.item as usize);
+            let row = self.items().row(pair.item as usize);
             let product: f64 = reach.iter().zip(row).map(|(&x, &y)| x * f64::from(y)).sum();
             (f64::from(pair.b) * product) as f32
         };
         pairs.iter().map(add).collect()
     }
-}
-
-kernel! {
-    fn score(member: &[f32], item: &[f32]) -> f32 = score_body, score_body, score_body;
-}
-
-#[inline(always)]
-fn score_body(member: &[f32], item: &[f32]) -> f32 {
-    let mut sum = 0.0f32;
-    for (x, y) in member.iter().zip(item) {
-        sum = x.mul_add(*y, sum);
-    }
-    sum
 }

@@ -61,14 +61,23 @@ impl<'a> Keeper<'a> {
 
     /// Writes the best, best first, into `list`.
     pub(crate) fn finish(mut self, list: &mut Vec<Scored>) {
-        self.entries.sort_unstable_by(|x, y| y.cmp(x));
-        list.clear();
-        list.extend(self.entries.iter().take(self.k).map(|&entry| scored(entry)));
+        best(&mut self.entries, self.k, list);
     }
 }
 
+/// Writes the best `k` of some entries, best first, into `list`; `k` at least 1.
+pub(crate) fn best(entries: &mut Vec<u64>, k: usize, list: &mut Vec<Scored>) {
+    if entries.len() > k {
+        entries.select_nth_unstable_by(k - 1, |x, y| y.cmp(x));
+        entries.truncate(k);
+    }
+    entries.sort_unstable_by(|x, y| y.cmp(x));
+    list.clear();
+    list.extend(entries.iter().map(|&entry| scored(entry)));
+}
+
 /// Greater for a greater score, then for a smaller item.
-fn entry(item: u32, score: f32) -> u64 {
+pub(crate) fn entry(item: u32, score: f32) -> u64 {
     // Adding zero makes −0 into 0.
     let bits = (score + 0.0).to_bits();
     let monotone = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };

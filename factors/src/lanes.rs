@@ -2,7 +2,9 @@
 //! one AVX-512 register, two AVX2 registers or a plain loop, with the same bits. Not a vector library: it has
 //! the three operations that the kernels need.
 
-use std::ops::{Add, Div, Mul, Neg};
+use std::ops::{Add, AddAssign, Div, Mul, Neg};
+
+use crate::vector::Vector;
 
 /// How many numbers stand side by side, whatever the processor: part of the meaning of every blocked sum.
 pub(crate) const LANES: usize = 16;
@@ -11,6 +13,7 @@ pub(crate) const LANES: usize = 16;
 pub(crate) trait Real:
     Copy
     + PartialOrd
+    + AddAssign
     + Send
     + Sync
     + Add<Output = Self>
@@ -18,22 +21,28 @@ pub(crate) trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
+    /// What holds sixteen of them in registers, for each instruction set.
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Real = Self>;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Real = Self>;
     const ZERO: Self;
     const ONE: Self;
     /// A Cholesky pivot smaller than this share of its diagonal element counts as lost to rounding.
     const LOST_PIVOT: Self;
     fn from_f32(value: f32) -> Self;
-    fn from_f64(value: f64) -> Self;
-    fn to_f32(self) -> f32;
     /// `self * y + z`, rounded once.
     fn fma(self, y: Self, z: Self) -> Self;
-    fn root(self) -> Self;
     fn finite(self) -> bool;
 }
 
 macro_rules! real {
-    ($real:ty, $lost_pivot:expr) => {
+    ($real:ty, $avx512:ty, $avx2:ty, $lost_pivot:expr) => {
         impl Real for $real {
+            #[cfg(target_arch = "x86_64")]
+            type Avx512 = $avx512;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = $avx2;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const LOST_PIVOT: Self = $lost_pivot;
@@ -42,20 +51,8 @@ macro_rules! real {
                 value as $real
             }
             #[inline(always)]
-            fn from_f64(value: f64) -> Self {
-                value as $real
-            }
-            #[inline(always)]
-            fn to_f32(self) -> f32 {
-                self as f32
-            }
-            #[inline(always)]
             fn fma(self, y: Self, z: Self) -> Self {
                 self.mul_add(y, z)
-            }
-            #[inline(always)]
-            fn root(self) -> Self {
-                self.sqrt()
             }
             #[inline(always)]
             fn finite(self) -> bool {
@@ -67,8 +64,8 @@ macro_rules! real {
 
 // 2^-16 leaves about 2^-8 of a lost direction to rounding at worst. The f64 path is the last resort and takes
 // whatever is positive.
-real!(f32, 1.0 / 65_536.0);
-real!(f64, 0.0);
+real!(f32, crate::vector::Avx512, crate::vector::Avx2, 1.0 / 65_536.0);
+real!(f64, crate::vector::Avx512Double, crate::vector::Avx2Double, 0.0);
 
 /// Sixteen numbers, aligned to a cache line.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +124,7 @@ impl<T: Real> Lanes<T> {
         let mut half = LANES / 2;
         while half > 0 {
             for l in 0..half {
-                lanes[l] = lanes[l] + lanes[l + half];
+                lanes[l] += lanes[l + half];
             }
             half /= 2;
         }

@@ -37,6 +37,15 @@ impl Level {
         levels
     }
 
+    /// Whether this level has the instruction that multiplies bytes by fours and adds them up.
+    pub(crate) fn multiplies_bytes(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => is_x86_feature_detected!("avx512vnni"),
+            _ => false,
+        }
+    }
+
     /// The best level this processor has.
     pub fn best() -> Level {
         Self::all().first().copied().unwrap_or(Level(Kind::Portable))

@@ -29,8 +29,12 @@
 
 #![warn(missing_docs)]
 
+mod ahead;
+mod basis;
 mod bitmap;
 mod cholesky;
+mod dual;
+mod exact;
 mod factors;
 mod gram;
 mod half_step;
@@ -42,13 +46,23 @@ mod loss;
 mod matrix;
 mod pair;
 mod parallel;
+mod primal;
 mod progress;
+mod prune;
 mod regularisation;
-mod select;
+mod scan;
+mod shelf;
 mod side;
+mod sketch;
+mod spectrum;
 mod start;
-mod system;
 mod train;
+mod triangle;
+mod vector;
+
+/// Which arithmetic the factors and scores are of: it changes whenever a release gives other bits for the same
+/// inputs, so that who stores them knows to make them anew.
+pub const ARITHMETIC: u32 = 2;
 
 pub use bitmap::Bitmap;
 pub use factors::{Factors, FactorsError};
@@ -61,6 +75,8 @@ pub use matrix::{Matrix, MatrixError};
 pub use pair::Pair;
 pub use progress::{Iteration, Progress, Step, TrainError};
 pub use regularisation::{Regularisation, RegularisationError};
+#[doc(hidden)]
+pub use shelf::Way;
 pub use side::Scratch;
 #[doc(hidden)]
 pub use train::train_with_level;

@@ -1,7 +1,7 @@
-//! The objective that training lowers, computed in f64. For people and tests to look at: no factor depends on it.
+//! The objective that training lowers, summed in f64. For people and tests to look at: no factor depends on it.
 
 use crate::factors::Factors;
-use crate::lanes::{LANES, Lanes, panels};
+use crate::lanes::{LANES, Lanes};
 use crate::level::{Level, kernel};
 use crate::matrix::Matrix;
 use crate::parallel::for_each;
@@ -13,7 +13,8 @@ const BLOCK: usize = 256;
 
 /// Σ_S w (x·y − t)² + alpha0 Σ_all (x·y)² + Σ_u lambda (n_u + alpha0 N_items)^nu ‖x_u‖² + the same for items.
 ///
-/// S are the pairs of `matrix`, with w = |weight| and t = 1 where the weight is positive, else 0. The sum over
+/// S are the pairs of `matrix`, with w = |weight| and t = 1 where the weight is positive, else 0. (Of a matrix of
+/// confidences it is the loss of Hu, Koren and Volinsky, equation 3, but for the constant Σ c over disliked pairs.) The sum over
 /// all pairs is the sum of the products of the two Gram matrices' elements (Hu, Koren, Volinsky 2008, section 4).
 ///
 /// # Panics
@@ -64,23 +65,25 @@ impl Loss<'_> {
 
     fn errors(&self, level: Level, members: &Factors, items: &Factors) -> f64 {
         let mut sums = vec![0.0; members.rows().div_ceil(BLOCK)];
-        let state = || vec![Lanes::ZERO; panels(items.rank())];
-        for_each(self.threads, &mut sums, state, |wide, block, sum| {
-            for member in block * BLOCK..((block + 1) * BLOCK).min(members.rows()) {
-                *sum += row_error(level, self.matrix.row(member), members.row(member), items, wide);
-            }
-        });
+        for_each(
+            self.threads,
+            &mut sums,
+            || (),
+            |(), block, sum| {
+                for member in block * BLOCK..((block + 1) * BLOCK).min(members.rows()) {
+                    *sum += row_error(level, self.matrix, member, members.row(member), items);
+                }
+            },
+        );
         sums.iter().sum()
     }
 }
 
 fn all_pairs(items: &Side, members: &Side, rank: usize) -> f64 {
-    let panels = panels(rank);
     let mut sum = 0.0;
     for i in 0..rank {
         for j in i..rank {
-            let at = i * panels + j / LANES;
-            let product = items.gram[at].0[j % LANES] * members.gram[at].0[j % LANES];
+            let product = items.gram.element(i, j) * members.gram.element(i, j);
             // What stands above the diagonal stands below it as well.
             sum += if i == j { product } else { 2.0 * product };
         }
@@ -94,26 +97,24 @@ fn ridges(factors: &Factors, ridge: impl Fn(usize) -> f64) -> f64 {
 }
 
 kernel! {
-    /// Σ w (x·y − t)² over one member's pairs; `wide` is workspace of one group per panel.
-    fn row_error(row: &[(u32, f32)], member: &[f32], items: &Factors, wide: &mut [Lanes<f64>]) -> f64
+    /// Σ a (x·y)² − 2 b (x·y) + b over one member's pairs; x·y in f32, sixteen lanes added at the end.
+    fn row_error(matrix: &Matrix, row: usize, member: &[f32], items: &Factors) -> f64
         = row_error_body, row_error_body, row_error_body;
 }
 
 #[inline(always)]
-fn row_error_body(row: &[(u32, f32)], member: &[f32], items: &Factors, wide: &mut [Lanes<f64>]) -> f64 {
-    let rank = member.len();
-    for (to, part) in wide.iter_mut().zip(member.chunks(LANES)) {
-        *to = Lanes::load(part);
-    }
+fn row_error_body(matrix: &Matrix, row: usize, member: &[f32], items: &Factors) -> f64 {
+    let (whole, rest) = member.as_chunks::<LANES>();
     let mut sum = 0.0;
-    for &(item, weight) in row {
-        let mut product = Lanes::ZERO;
-        let factor = &items.as_slice()[item as usize * rank..][..rank];
-        for (x, part) in wide.iter().zip(factor.chunks(LANES)) {
-            product.add_products(x, &Lanes::load(part));
+    for &entry in matrix.row(row) {
+        let mut product = Lanes::<f32>::ZERO;
+        let factor = items.row(entry.0 as usize).as_chunks::<LANES>();
+        for (x, y) in whole.iter().zip(factor.0) {
+            product.add_products(&Lanes(*x), &Lanes(*y));
         }
-        let error = product.sum() - if weight > 0.0 { 1.0 } else { 0.0 };
-        sum += f64::from(weight.abs()) * error * error;
+        product.add_products(&Lanes::load(rest), &Lanes::load(factor.1));
+        let (pair, score) = (matrix.pair(entry), f64::from(product.sum()));
+        sum += f64::from(pair.a) * score * score + f64::from(pair.b) * (1.0 - 2.0 * score);
     }
     sum
 }

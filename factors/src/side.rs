@@ -1,36 +1,47 @@
 //! One side of the model as the other side's solves see it: the one function that makes a factor, shared by
-//! training, fold-in and explanation. It holds no factors, only what is derived from them.
+//! training and fold-in. It holds no factors, only what is derived from them.
 
-use crate::cholesky;
+use crate::basis::Basis;
+use crate::cholesky::Workspace;
+use crate::dual::Dual;
+use crate::exact::Exact;
 use crate::factors::Factors;
 use crate::gram::gram;
-use crate::lanes::{LANES, Lanes, Real};
+use crate::lanes::Lanes;
 use crate::level::Level;
 use crate::pair::Pair;
+use crate::parallel::for_each;
+use crate::primal::{BLOCK, Sum};
 use crate::regularisation::Regularisation;
-use crate::system::System;
+use crate::triangle::Triangle;
 
 /// What is derived from a table of factors for solving against it.
 pub(crate) struct Side {
     pub(crate) level: Level,
     pub(crate) regularisation: Regularisation,
-    /// YᵀY, laid out as [`System::matrix`].
-    pub(crate) gram: Vec<Lanes<f64>>,
-    /// alpha0 YᵀY, rounded once: where every f32 matrix starts.
-    start: Vec<Lanes<f32>>,
+    /// YᵀY.
+    pub(crate) gram: Triangle<f64>,
+    pub(crate) basis: Basis,
 }
 
 /// Workspace for solving, kept between calls to spare allocations; it carries nothing from one to the next.
-#[derive(Default)]
 pub struct Scratch {
-    single: Option<System<f32>>,
-    double: Option<System<f64>>,
+    sum: Sum,
+    dual: Dual,
+    workspace: Workspace<f32>,
+    turned: Vec<Lanes<f32>>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Scratch {
     /// Workspace that grows when first used.
     pub fn new() -> Self {
-        Self::default()
+        Scratch { sum: Sum::new(), dual: Dual::new(), workspace: Workspace::new(), turned: Vec::new() }
     }
 }
 
@@ -42,84 +53,96 @@ impl Side {
         threads: usize,
     ) -> Self {
         let gram = gram(level, factors, threads);
-        let start = weighted(&gram, regularisation.alpha0);
-        Side { level, regularisation, gram, start }
+        let basis = Basis::new(level, factors, &gram, regularisation, threads);
+        Side { level, regularisation, gram, basis }
     }
 
-    /// Solves `(alpha0 YᵀY + Σ a y yᵀ + ridge I) x = Σ b y` into `out`. In f32; where that loses a pivot, in
-    /// f64 with every sum made anew; where that fails as well, `out` is zeros.
-    fn solve(&self, factors: &Factors, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
-        let system = fitting(&mut scratch.single, factors.rank());
-        system.begin(&self.start);
-        if self.attempt(factors, pairs, system, out) {
-            return;
-        }
-        let system = fitting(&mut scratch.double, factors.rank());
-        system.begin(&weighted(&self.gram, self.regularisation.alpha0));
-        if !self.attempt(factors, pairs, system, out) {
-            out.fill(0.0);
-        }
-    }
-
-    fn attempt<T: Real>(
+    /// The factor of a row with these pairs: the solution of `(alpha0 YᵀY + Σ a y yᵀ + ridge I) x = Σ b y`, or
+    /// zeros where no pair asks for anything. In f32; where that loses a pivot, in f64 with every sum made
+    /// anew; where that fails as well, `out` is zeros.
+    ///
+    /// `next` are pairs of the row to come, which are fetched meanwhile.
+    pub(crate) fn factor(
         &self,
         factors: &Factors,
-        pairs: &[Pair],
-        system: &mut System<T>,
+        (pairs, next): (&[Pair], &[Pair]),
+        scratch: &mut Scratch,
         out: &mut [f32],
-    ) -> bool {
-        self.fill(factors, pairs, system);
-        if !cholesky::solve(self.level, system) {
-            return false;
+    ) {
+        if pairs.iter().all(|pair| pair.b == 0.0) {
+            out.fill(0.0);
+        } else if pairs.len() < self.basis.rank {
+            let Scratch { dual, workspace, turned, .. } = scratch;
+            let solution = dual.solve(self.level, &self.basis, (pairs, next), workspace);
+            self.finish(solution, turned, factors, pairs, out);
+        } else {
+            let Scratch { sum, workspace, turned, .. } = scratch;
+            sum.of(self.level, &self.basis, (pairs, next));
+            let ridge = self.regularisation.ridge(pairs.len(), factors.rows());
+            let solution = sum.solve(self.level, &self.basis, ridge, workspace);
+            self.finish(solution, turned, factors, pairs, out);
         }
-        for (to, from) in out.chunks_mut(LANES).zip(&system.right) {
-            for (to, from) in to.iter_mut().zip(&from.0) {
-                *to = from.to_f32();
-            }
-        }
-        out.iter().all(|x| x.is_finite())
     }
 
-    fn fill<T: Real>(&self, factors: &Factors, pairs: &[Pair], system: &mut System<T>) {
-        system.add_pairs(self.level, factors.as_slice(), pairs);
-        system.add_diagonal(T::from_f64(self.regularisation.ridge(pairs.len(), factors.rows())));
+    /// [`factor`](Self::factor) of one row whose pairs are shared out among threads: the same to the bit.
+    pub(crate) fn factor_of_many(&self, factors: &Factors, pairs: &[Pair], threads: usize, out: &mut [f32]) {
+        let mut scratch = Scratch::new();
+        if pairs.len() <= BLOCK || pairs.len() < self.basis.rank || pairs.iter().all(|pair| pair.b == 0.0) {
+            return self.factor(factors, (pairs, &[]), &mut scratch, out);
+        }
+        let Scratch { sum, workspace, turned, .. } = &mut scratch;
+        let mut sums = vec![Sum::new(); threads];
+        for (wave, some) in pairs.chunks(BLOCK * threads).enumerate() {
+            let sums = &mut sums[..some.len().div_ceil(BLOCK)];
+            for_each(
+                threads,
+                sums,
+                || (),
+                |(), number, sum| {
+                    let own = some.chunks(BLOCK).nth(number).unwrap_or(&[]);
+                    sum.of_block(self.level, &self.basis, (own, &[]));
+                },
+            );
+            for (number, block) in sums.iter().enumerate() {
+                if wave == 0 && number == 0 { sum.clone_from(block) } else { sum.add(block) }
+            }
+        }
+        let ridge = self.regularisation.ridge(pairs.len(), factors.rows());
+        let solution = sum.solve(self.level, &self.basis, ridge, workspace);
+        self.finish(solution, turned, factors, pairs, out);
+    }
+
+    fn finish(
+        &self,
+        solution: Option<&[Lanes<f32>]>,
+        turned: &mut Vec<Lanes<f32>>,
+        factors: &Factors,
+        pairs: &[Pair],
+        out: &mut [f32],
+    ) {
+        if let Some(solution) = solution {
+            turned.resize(self.basis.panels, Lanes::ZERO);
+            self.basis.turn_back(self.level, solution, turned, out);
+            if out.iter().all(|x| x.is_finite()) {
+                return;
+            }
+        }
+        match self.exact(factors, pairs).factor(pairs) {
+            Some(solution) => out.iter_mut().zip(solution).for_each(|(to, x)| *to = x as f32),
+            None => out.fill(0.0),
+        }
+        if !out.iter().all(|x| x.is_finite()) {
+            out.fill(0.0);
+        }
     }
 
     /// The solution of `(alpha0 YᵀY + Σ a y yᵀ + ridge I) x = vector`, in f64 throughout: what is multiplied by large
     /// weights afterwards must be known well. Zeros where even f64 finds the matrix singular.
     pub(crate) fn reach(&self, factors: &Factors, pairs: &[Pair], vector: &[f32]) -> Vec<f64> {
-        let mut system = System::<f64>::new(factors.rank());
-        system.begin(&weighted(&self.gram, self.regularisation.alpha0));
-        self.fill(factors, pairs, &mut system);
-        for (to, part) in system.right.iter_mut().zip(vector.chunks(LANES)) {
-            *to = Lanes::load(part);
-        }
-        if !cholesky::solve(self.level, &mut system) {
-            return vec![0.0; factors.rank()];
-        }
-        system.right.iter().flat_map(|lanes| lanes.0).take(factors.rank()).collect()
+        self.exact(factors, pairs).reach(vector).unwrap_or_else(|| vec![0.0; factors.rank()])
     }
 
-    /// The factor of a row with these pairs: the solution, or zeros where no pair asks for anything.
-    pub(crate) fn factor(&self, factors: &Factors, pairs: &[Pair], scratch: &mut Scratch, out: &mut [f32]) {
-        if pairs.iter().all(|pair| pair.b == 0.0) {
-            out.fill(0.0);
-        } else {
-            self.solve(factors, pairs, scratch, out);
-        }
+    fn exact<'a>(&self, factors: &'a Factors, pairs: &[Pair]) -> Exact<'a> {
+        Exact::new(self.level, factors, &self.gram, self.regularisation, pairs)
     }
-}
-
-/// The Gram matrix times alpha0, in f64, rounded to `T`.
-fn weighted<T: Real>(gram: &[Lanes<f64>], alpha0: f32) -> Vec<Lanes<T>> {
-    let weigh = |lanes: &Lanes<f64>| Lanes(lanes.0.map(|x| T::from_f64(f64::from(alpha0) * x)));
-    gram.iter().map(weigh).collect()
-}
-
-/// The system in `place`, made anew where its rank is another.
-fn fitting<T: Real>(place: &mut Option<System<T>>, rank: usize) -> &mut System<T> {
-    if place.as_ref().is_some_and(|system| system.rank != rank) {
-        *place = None;
-    }
-    place.get_or_insert_with(|| System::new(rank))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nearline_dataflows::kinds::{KindRule, Seen};
 use nearline_dataflows::types::Kind;
+use nearline_factors::ARITHMETIC;
 
 use super::kinds::{KindTable, kinds};
 use super::number::{KeyError, MAX_VALUE, micros, within};
@@ -150,7 +151,7 @@ impl Train {
 }
 
 impl Config {
-    /// BLAKE3 of the part of the config that has meaning, in a canonical text.
+    /// BLAKE3 of the part of the config that has meaning, and of the arithmetic, in a canonical text.
     ///
     /// Two configs with one hash give the same views. The text is made of what was meant, so comments, order,
     /// and keys that say what is the default anyway change nothing.
@@ -163,7 +164,7 @@ impl Config {
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
         let watched = quoted(self.kinds.name(watching.kind).expect("the kind was looked up in this table"));
         let mut text = format!(
-            "nearline meaning 1\nlength {length}\nhalf_life_hours {half_life_hours}\n\
+            "nearline meaning 1\narithmetic {ARITHMETIC}\nlength {length}\nhalf_life_hours {half_life_hours}\n\
              continue_watching {watched} {} {}\n",
             watching.from, watching.below
         );

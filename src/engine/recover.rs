@@ -14,8 +14,8 @@ const CHUNK: usize = 65_536;
 /// The views of a folder were made with a config of another meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the views were made with another config: give it with --config, or start `nearline run` with this one to make \
-     them anew"
+    "the views were made with another config, or by a release that computes otherwise: give that config with \
+     --config, or start `nearline run` to make them anew"
 )]
 pub struct OtherConfig;
 

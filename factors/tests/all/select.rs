@@ -1,6 +1,6 @@
 //! Selecting: exact, with ties, exclusions and odd numbers.
 
-use nearline_factors::{Bitmap, Factors, ItemSide, Scored};
+use nearline_factors::{Bitmap, Factors, ItemSide, Level, Scored, Way};
 use proptest::prelude::*;
 
 use crate::data::{Random, factors, regularisation};
@@ -16,6 +16,11 @@ fn select_one(
     let mut lists = vec![vec![Scored { item: 9, score: 9.0 }]; 3];
     side.select(member, &[excluded], available, k, &mut lists);
     assert_eq!(lists.len(), 1);
+    for way in [Way::Full, Way::Pruned] {
+        let mut other = Vec::new();
+        side.select_by(way, member, &[excluded], available, k, &mut other);
+        assert_eq!(other, lists, "{way:?}");
+    }
     lists.remove(0)
 }
 
@@ -102,6 +107,7 @@ fn a_list_is_shorter_where_nothing_is_left() {
     // A bitmap of another length neither hides what it has nor invents what is not there.
     assert_eq!(items(&select_one(&side, &[1.0], &[], &Bitmap::full(2), 9)), [0, 1]);
     assert_eq!(items(&select_one(&side, &[1.0], &[], &Bitmap::full(64), 9)), [0, 1, 2]);
+    assert_eq!(items(&select_one(&line(&[-3.0, -2.0]), &[1.0], &[], &Bitmap::full(64), 9)), [1, 0]);
 }
 
 #[test]
@@ -140,11 +146,95 @@ proptest! {
             .collect();
         let slices: Vec<&[u32]> = excluded.iter().map(Vec::as_slice).collect();
         let mut lists = Vec::new();
-        side.select(&factors, &slices, &available, k, &mut lists);
-        for (member, list) in lists.iter().enumerate() {
-            let factor = &factors[member * rank..][..rank];
-            let scores: Vec<f32> = (0..rows as u32).map(|item| side.score(factor, item)).collect();
-            prop_assert_eq!(list, &naive::select(&scores, &excluded[member], |i| available.contains(i), k));
+        for way in [Way::Best, Way::Full, Way::Pruned] {
+            side.select_by(way, &factors, &slices, &available, k, &mut lists);
+            for (member, list) in lists.iter().enumerate() {
+                let factor = &factors[member * rank..][..rank];
+                let scores: Vec<f32> = (0..rows as u32).map(|item| side.score(factor, item)).collect();
+                let want = naive::select(&scores, &excluded[member], |i| available.contains(i), k);
+                prop_assert_eq!(list, &want, "{:?}", way);
+            }
         }
     }
+}
+
+/// Items of very different norms, many of them equal, as training makes them, and odd ones among them.
+fn uneven(seed: u64, rows: usize, rank: usize) -> Factors {
+    let mut random = Random(seed);
+    let mut data: Vec<f32> = Vec::with_capacity(rows * rank);
+    for row in 0..rows {
+        let size = (random.uniform() * 9.0 - 7.0).exp() as f32;
+        match random.below(12) {
+            0 => data.extend(vec![0.0; rank]),
+            1 if row > 3 => {
+                let copied = data[(row - 1 - random.below(3)) * rank..][..rank].to_vec();
+                data.extend(copied);
+            }
+            _ => data.extend((0..rank).map(|_| size * (random.uniform() * 2.0 - 1.0) as f32)),
+        }
+    }
+    Factors::new(rank, data).unwrap()
+}
+
+#[test]
+fn pruning_gives_the_list_of_the_full_scan_at_every_level_and_in_batches_of_any_size() {
+    let mut random = Random(77);
+    for (rows, rank) in [(5_000, 64), (3_000, 50), (2_000, 7), (4_000, 130), (1_500, 1)] {
+        let (items, members) = (uneven(rank as u64, rows, rank), uneven(99, 70, rank));
+        let available = {
+            let mut available = Bitmap::full(rows);
+            (0..rows).filter(|_| random.below(9) == 0).for_each(|item| available.set(item as u32, false));
+            available
+        };
+        let excluded: Vec<Vec<u32>> = (0..70)
+            .map(|member| (0..rows as u32).filter(|_| random.below(4 + 40 * member) == 0).collect())
+            .collect();
+        for level in Level::all() {
+            let side = ItemSide::with_level(items.clone(), regularisation(), level);
+            for (first, batch) in [(0, 1), (1, 2), (3, 5), (0, 70)] {
+                let slices: Vec<&[u32]> = excluded[first..first + batch].iter().map(Vec::as_slice).collect();
+                let own = &members.as_slice()[first * rank..][..batch * rank];
+                for k in [1, 10, 100] {
+                    let lists = [Way::Full, Way::Pruned, Way::Best].map(|way| {
+                        let mut lists = Vec::new();
+                        side.select_by(way, own, &slices, &available, k, &mut lists);
+                        lists
+                    });
+                    assert!(lists[1] == lists[0], "pruned, {rows} × {rank}, {k} of {batch}, {level:?}");
+                    assert!(lists[2] == lists[0], "best, {rows} × {rank}, {k} of {batch}, {level:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_leaves_few_items_gives_the_same_list() {
+    let side = ItemSide::new(uneven(5, 3_000, 20), regularisation());
+    let member = factors(6, 1, 20);
+    let mut genre = Bitmap::empty(3_000);
+    (0..3_000).step_by(61).for_each(|item| genre.set(item, true));
+    let mut country = Bitmap::full(3_000);
+    (0..3_000).step_by(2).for_each(|item| country.set(item, false));
+    country.intersect(&genre);
+    let list = select_one(&side, member.row(0), &[61, 183], &country, 9);
+    assert!(list.len() == 9 && list.iter().all(|entry| entry.item % 61 == 0 && entry.item % 2 == 1));
+    assert!(!items(&list).contains(&61) && !items(&list).contains(&183));
+    country.unite(&Bitmap::full(9_000));
+    assert_eq!(country, Bitmap::full(3_000));
+}
+
+#[test]
+fn similar_items_are_those_at_the_smallest_angle_whatever_their_length() {
+    let rows = vec![1.0, 0.0, 10.0, 1.0, 0.0, 3.0, -1.0, 0.0, 0.5, 0.5, 0.0, 0.0, 2.0, 0.0];
+    let side = ItemSide::new(Factors::new(2, rows).unwrap(), regularisation());
+    let all = Bitmap::full(7);
+    let list = side.similar(0, &all, 4);
+    assert_eq!(items(&list), [6, 1, 4, 2]);
+    assert!((list[0].score - 1.0).abs() < 1e-6 && (list[2].score - 0.5f32.sqrt()).abs() < 1e-6);
+    assert_eq!(items(&side.similar(0, &all, 99)), [6, 1, 4, 2, 5, 3]);
+    assert!(side.similar(5, &all, 4).is_empty());
+    let mut some = all;
+    some.set(6, false);
+    assert_eq!(items(&side.similar(0, &some, 2)), [1, 4]);
 }

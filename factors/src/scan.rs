@@ -6,38 +6,41 @@ use crate::factors::Factors;
 use crate::keeper::{Keeper, Scored};
 use crate::lanes::{LANES, Lanes, panels};
 use crate::level::{Level, kernel};
+use crate::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use crate::vector::{Avx2, Avx512};
 
-/// Members whose scores are held in registers together.
+/// Members whose scores are held in registers together, where there is more than one.
 const TOGETHER: usize = 4;
 
 /// Members that go through all items in one pass: their factors stay in the first cache.
 const GROUP: usize = 64;
 
 /// Tiles are padded to a multiple of this many, the most a kernel takes at once.
-const TILES: usize = 2;
+const TILES: usize = 8;
 
 /// Item factors laid out for scoring: tile t holds items 16t … 16t + 15 as `rank` groups of lanes, group k being
 /// their k-th numbers.
 pub(crate) struct Tiles {
     rank: usize,
-    rows: usize,
     lanes: Vec<Lanes<f32>>,
 }
 
 impl Tiles {
     pub(crate) fn new(items: &Factors) -> Self {
-        let (rank, rows) = (items.rank(), items.rows());
-        let mut lanes = vec![Lanes::ZERO; panels(rows).next_multiple_of(TILES) * rank];
+        let rank = items.rank();
+        let mut lanes = vec![Lanes::ZERO; panels(items.rows()).next_multiple_of(TILES) * rank];
         for (item, row) in items.as_slice().chunks_exact(rank).enumerate() {
             let tile = &mut lanes[item / LANES * rank..][..rank];
             for (to, &from) in tile.iter_mut().zip(row) {
                 to.0[item % LANES] = from;
             }
         }
-        Tiles { rank, rows, lanes }
+        Tiles { rank, lanes }
     }
 
     /// The best `k` for each row of `members`, as [`ItemSide::select`](crate::ItemSide::select) says.
+    /// `k` at least 1.
     pub(crate) fn select(
         &self,
         level: Level,
@@ -47,15 +50,14 @@ impl Tiles {
         k: usize,
         out: &mut [Vec<Scored>],
     ) {
-        let k = k.min(self.rows);
-        if k == 0 {
-            out.iter_mut().for_each(Vec::clear);
-            return;
-        }
         let groups = members.chunks(GROUP * self.rank).zip(excluded.chunks(GROUP));
         for ((members, excluded), lists) in groups.zip(out.chunks_mut(GROUP)) {
             let mut keepers: Vec<Keeper<'_>> = excluded.iter().map(|items| Keeper::new(k, items)).collect();
-            pass(level, self, &side_by_side(members, self.rank), &mut keepers, available);
+            if keepers.len() == 1 {
+                pass_one(level, self, &side_by_side(members, self.rank), &mut keepers, available);
+            } else {
+                pass(level, self, &side_by_side(members, self.rank), &mut keepers, available);
+            }
             for (keeper, list) in keepers.into_iter().zip(lists) {
                 keeper.finish(list);
             }
@@ -63,13 +65,13 @@ impl Tiles {
     }
 }
 
-/// Blocks of `TOGETHER` members as `rank` groups of their k-th numbers; zeros where the last block is short.
-fn side_by_side(members: &[f32], rank: usize) -> Vec<[f32; TOGETHER]> {
+/// Blocks of `M` members as `rank` groups of their k-th numbers; zeros where the last block is short.
+fn side_by_side<const M: usize>(members: &[f32], rank: usize) -> Vec<[f32; M]> {
     let count = members.len() / rank;
-    let mut blocks = vec![[0.0; TOGETHER]; count.div_ceil(TOGETHER) * rank];
+    let mut blocks = vec![[0.0; M]; count.div_ceil(M) * rank];
     for (m, member) in members.chunks_exact(rank).enumerate() {
-        for (to, &from) in blocks[m / TOGETHER * rank..].iter_mut().zip(member) {
-            to[m % TOGETHER] = from;
+        for (to, &from) in blocks[m / M * rank..].iter_mut().zip(member) {
+            to[m % M] = from;
         }
     }
     blocks
@@ -77,26 +79,33 @@ fn side_by_side(members: &[f32], rank: usize) -> Vec<[f32; TOGETHER]> {
 
 kernel! {
     fn pass(tiles: &Tiles, blocks: &[[f32; TOGETHER]], keepers: &mut [Keeper<'_>], available: &Bitmap)
-        = pass_body::<2>, pass_body::<1>, pass_body::<1>;
+        = pass_body::<Avx512, TOGETHER, 4>, pass_body::<Avx2, TOGETHER, 1>, pass_body::<Lanes<f32>, TOGETHER, 1>;
 }
 
-/// Shows all items to all keepers, `WIDTH` tiles at a time. `WIDTH` divides [`TILES`].
+kernel! {
+    fn pass_one(tiles: &Tiles, blocks: &[[f32; 1]], keepers: &mut [Keeper<'_>], available: &Bitmap)
+        = pass_body::<Avx512, 1, 8>, pass_body::<Avx2, 1, 4>, pass_body::<Lanes<f32>, 1, 4>;
+}
+
+/// Shows all items to all keepers, `W` tiles at a time. `W` divides [`TILES`].
 #[inline(always)]
-fn pass_body<const WIDTH: usize>(
+fn pass_body<V: Vector<Real = f32>, const M: usize, const W: usize>(
     tiles: &Tiles,
-    blocks: &[[f32; TOGETHER]],
+    blocks: &[[f32; M]],
     keepers: &mut [Keeper<'_>],
     available: &Bitmap,
 ) {
     let rank = tiles.rank;
-    for (number, some) in tiles.lanes.chunks_exact(WIDTH * rank).enumerate() {
-        for (block, keepers) in blocks.chunks_exact(rank).zip(keepers.chunks_mut(TOGETHER)) {
-            let scores = score::<WIDTH>(some, block);
+    for (number, some) in tiles.lanes.chunks_exact(W * rank).enumerate() {
+        for (block, keepers) in blocks.chunks_exact(rank).zip(keepers.chunks_mut(M)) {
+            let scores = score::<V, M, W>(some, block);
             for (t, scores) in scores.iter().enumerate() {
-                let first = ((number * WIDTH + t) * LANES) as u32;
+                let first = ((number * W + t) * LANES) as u32;
                 for (keeper, scores) in keepers.iter_mut().zip(scores) {
-                    if reaches(scores, keeper.bar) {
-                        keeper.offer(first, scores, available);
+                    if scores.reaches(keeper.bar) {
+                        let mut lanes = Lanes::ZERO;
+                        scores.store(&mut lanes);
+                        keeper.offer(first, &lanes, available);
                     }
                 }
             }
@@ -104,34 +113,21 @@ fn pass_body<const WIDTH: usize>(
     }
 }
 
-/// The scores of `WIDTH` tiles for one block of members: for each, one chain over k from zero.
+/// The scores of `W` tiles for one block of members: for each, one chain over k from zero.
 #[inline(always)]
-fn score<const WIDTH: usize>(
+fn score<V: Vector<Real = f32>, const M: usize, const W: usize>(
     tiles: &[Lanes<f32>],
-    block: &[[f32; TOGETHER]],
-) -> [[Lanes<f32>; TOGETHER]; WIDTH] {
+    block: &[[f32; M]],
+) -> [[V; M]; W] {
     let rank = block.len();
-    let mut scores = [[Lanes::ZERO; TOGETHER]; WIDTH];
-    let mut tile = [&tiles[..rank]; WIDTH];
-    for t in 1..WIDTH {
-        tile[t] = &tiles[t * rank..][..rank];
-    }
+    let mut scores = [[V::zero(); M]; W];
     for k in 0..rank {
-        for t in 0..WIDTH {
-            for m in 0..TOGETHER {
-                scores[t][m].add_product(block[k][m], &tile[t][k]);
+        for t in 0..W {
+            let y = V::load(&tiles[t * rank + k]);
+            for m in 0..M {
+                scores[t][m] = scores[t][m].fma(V::splat(block[k][m]), y);
             }
         }
     }
     scores
-}
-
-/// Whether any score is at or above the bar.
-#[inline(always)]
-fn reaches(scores: &Lanes<f32>, bar: f32) -> bool {
-    let mut any = false;
-    for l in 0..LANES {
-        any |= scores.0[l] >= bar;
-    }
-    any
 }
