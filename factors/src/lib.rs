@@ -57,6 +57,7 @@ mod sketch;
 mod spectrum;
 mod start;
 mod train;
+mod trainer;
 mod triangle;
 mod vector;
 
@@ -81,3 +82,4 @@ pub use side::Scratch;
 #[doc(hidden)]
 pub use train::train_with_level;
 pub use train::{TrainOptions, Trained, train};
+pub use trainer::{State, Trainer};

@@ -29,7 +29,7 @@ pub struct Iteration {
 pub enum Progress {
     /// Some rows of a half-step; told often.
     Rows {
-        /// The iteration, counted from 1; in the last half-step, the number of iterations.
+        /// The iteration, counted from 1; in the last half-step, how many are done.
         iteration: usize,
         /// The half-step.
         step: Step,
@@ -54,6 +54,22 @@ pub enum TrainError {
     NoPairs,
     /// The progress function broke off.
     Stopped,
+    /// A state to go on from has had more iterations than there are to be.
+    TooFar {
+        /// Those it has had.
+        iteration: usize,
+        /// Those there are to be.
+        iterations: usize,
+    },
+    /// A state to go on from has factors of another shape.
+    Shape {
+        /// Whose factors: `member` or `item`.
+        side: &'static str,
+        /// Their rows and rank.
+        got: (usize, usize),
+        /// The rows of the matrix and the rank of the options.
+        wanted: (usize, usize),
+    },
 }
 
 impl fmt::Display for TrainError {
@@ -63,6 +79,16 @@ impl fmt::Display for TrainError {
             Self::Regularisation(error) => write!(f, "training: {error}"),
             Self::NoPairs => write!(f, "training on no signals at all: check kinds and weights"),
             Self::Stopped => write!(f, "training was stopped"),
+            Self::TooFar { iteration, iterations } => write!(
+                f,
+                "going on from iteration {iteration} of {iterations}: give at least {iteration} iterations, or begin anew"
+            ),
+            Self::Shape { side, got, wanted } => write!(
+                f,
+                "going on from {} {side} factors of rank {}, and there should be {} of rank {}: they are of other data or \
+                 options; begin anew",
+                got.0, got.1, wanted.0, wanted.1
+            ),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use nearline_factors::{
-    Factors, ItemSide, Matrix, Progress, Regularisation, Scratch, Step, TrainError, TrainOptions, Trained,
-    loss, train,
+    Factors, ItemSide, Matrix, Progress, Regularisation, Scratch, State, Step, TrainError, TrainOptions,
+    Trained, Trainer, loss, train,
 };
 
 use crate::data::{bits, factors, matrix, regularisation, row_pairs};
@@ -153,6 +153,72 @@ fn progress_tells_every_step_and_can_break_off() {
 }
 
 #[test]
+fn a_run_resumed_after_any_iteration_gives_the_bits_of_one_never_stopped() {
+    let matrix = matrix(11, 300, 120);
+    let through = trained(&matrix, &options(10, 4, 1));
+    for at in 0..=4 {
+        let mut trainer = Trainer::new(&matrix, &options(10, 4, 1 + at % 3)).unwrap();
+        let mut losses: Vec<f64> = (0..at).map(|_| trainer.step(&mut on).unwrap().loss).collect();
+        assert_eq!(trainer.iteration(), at);
+        let mut resumed = Trainer::resume(&matrix, &options(10, 4, 3 - at % 3), state(&trainer)).unwrap();
+        while resumed.iteration() < 4 {
+            losses.push(resumed.step(&mut on).unwrap().loss);
+        }
+        let end = resumed.finish(&mut on).unwrap();
+        assert_eq!(bits(end.members.as_slice()), bits(through.members.as_slice()), "resumed after {at}");
+        assert_eq!(bits(end.items.as_slice()), bits(through.items.as_slice()), "resumed after {at}");
+        assert_eq!((losses, &end.losses[..]), (through.losses.clone(), &through.losses[at..]));
+    }
+}
+
+#[test]
+fn a_run_finished_early_is_a_run_of_fewer_iterations() {
+    let matrix = matrix(12, 100, 40);
+    let mut trainer = Trainer::new(&matrix, &options(5, 9, 1)).unwrap();
+    trainer.step(&mut on).unwrap();
+    trainer.step(&mut on).unwrap();
+    assert_eq!(trainer.finish(&mut on).unwrap(), trained(&matrix, &options(5, 2, 1)));
+}
+
+#[test]
+fn a_state_that_does_not_fit_is_refused_with_the_reason() {
+    let matrix = matrix(13, 60, 30);
+    let mut trainer = Trainer::new(&matrix, &options(4, 3, 1)).unwrap();
+    trainer.step(&mut on).unwrap();
+    let refused = |options: &TrainOptions, change: &dyn Fn(&mut State)| {
+        let mut state = state(&trainer);
+        change(&mut state);
+        Trainer::resume(&matrix, options, state).err().unwrap().to_string()
+    };
+    let asked = options(4, 3, 1);
+    let short = refused(&asked, &|state| state.members = factors(1, 59, 4));
+    assert!(short.contains("59 member factors of rank 4, and there should be 60 of rank 4"), "{short}");
+    let long = refused(&asked, &|state| state.items = factors(1, 31, 4));
+    assert!(long.contains("31 item factors"), "{long}");
+    assert!(refused(&options(5, 3, 1), &|_| ()).contains("of rank 5"));
+    let far = refused(&asked, &|state| state.iteration = 4);
+    assert!(far.contains("iteration 4 of 3"), "{far}");
+    assert!(refused(&options(0, 3, 1), &|_| ()).contains("rank = 0"));
+}
+
+#[test]
+fn a_step_broken_off_cannot_be_gone_on_from_and_one_at_its_end_can() {
+    let matrix = matrix(14, 200, 50);
+    let options = options(3, 2, 1);
+    let mut trainer = Trainer::new(&matrix, &options).unwrap();
+    let at_the_end = &mut |progress: &Progress| match progress {
+        Progress::Iteration(_) => ControlFlow::Break(()),
+        Progress::Rows { .. } => ControlFlow::Continue(()),
+    };
+    assert_eq!(trainer.step(at_the_end), Err(TrainError::Stopped));
+    assert_eq!(trainer.iteration(), 1);
+    assert_eq!(trainer.step(&mut on).unwrap().iteration, 2);
+    assert_eq!(trainer.step(&mut |_| ControlFlow::Break(())), Err(TrainError::Stopped));
+    assert_eq!(trainer.step(&mut on), Err(TrainError::Stopped));
+    assert_eq!(trainer.finish(&mut on), Err(TrainError::Stopped));
+}
+
+#[test]
 fn a_row_of_very_many_pairs_is_shared_out_and_still_what_one_thread_and_fold_in_make_of_it() {
     // One item that all of 40,000 members have, and one member who has all of 300 items.
     let (members, items) = (40_000, 300);
@@ -181,4 +247,13 @@ fn a_row_of_very_many_pairs_is_shared_out_and_still_what_one_thread_and_fold_in_
     for (x, y) in factor.iter().zip(&want) {
         assert!((f64::from(*x) - y).abs() <= 2e-5 * size, "{x} is not {y}, of size {size}");
     }
+}
+
+fn on(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn state(trainer: &Trainer<'_>) -> State {
+    let (members, items) = (trainer.members().clone(), trainer.items().clone());
+    State { iteration: trainer.iteration(), members, items }
 }
