@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use nearline_factors::{
-    Bitmap, ItemSide, Matrix, Pair, Progress, Regularisation, Step, TrainOptions, Trained, train,
+    Bitmap, ItemSide, Matrix, Pair, Progress, Regularisation, Solve, Step, TrainOptions, Trained, train,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let matrix = skewed(members, items, pairs)?;
     println!("{:<44}{:>12}", "pairs", matrix.nnz());
     let regularisation = Regularisation::new(0.1, 0.01, 1.0)?;
-    let options = TrainOptions { rank, iterations: 2, regularisation, seed: 1, threads };
+    let options =
+        TrainOptions { rank, iterations: 2, regularisation, seed: 1, threads, solve: Solve::default() };
     let trained = timed_training(&matrix, &options)?;
 
     let started = Instant::now();

@@ -38,12 +38,12 @@ impl<'a> Ahead<'a> {
 /// Tells the processor that `lanes` will be read.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a hint to the processor")]
-fn fetch<T>(lanes: &T) {
+pub(crate) fn fetch<T>(lanes: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 processor has it, and it reads nothing.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(lanes).cast());
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(lanes).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = lanes;

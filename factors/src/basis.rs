@@ -9,12 +9,22 @@ use crate::parallel::for_each;
 use crate::regularisation::Regularisation;
 use crate::spectrum::Spectrum;
 use crate::triangle::Triangle;
+use crate::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use crate::vector::{Avx2, Avx512};
 
 /// Rows that a thread turns at a time.
 const AT_ONCE: usize = 1024;
 
 /// Groups of a turned row that are held in registers together.
 const TOGETHER: usize = 4;
+
+/// Workspace for turning rows back.
+#[derive(Default)]
+pub(crate) struct Turned {
+    flat: Vec<f32>,
+    rows: Vec<Lanes<f32>>,
+}
 
 pub(crate) struct Basis {
     pub(crate) rank: usize,
@@ -23,7 +33,9 @@ pub(crate) struct Basis {
     rows: Vec<Lanes<f32>>,
     /// The eigenvalues of alpha0 YᵀY, the greatest first.
     pub(crate) values: Vec<f64>,
-    /// From this basis back: row k is eigenvector k.
+    /// Into this basis, in [`slabs`]: row k is what the k-th unit vector becomes.
+    into: Vec<Lanes<f32>>,
+    /// From this basis back, in [`slabs`]: row k is eigenvector k.
     back: Vec<Lanes<f32>>,
     /// For each number of pairs below the rank, one over the root of the diagonal `alpha0 YᵀY + ridge I`.
     scales: Vec<Lanes<f32>>,
@@ -40,10 +52,8 @@ impl Basis {
         let rank = factors.rank();
         let Spectrum { values, vectors } = Spectrum::of(rank, |i, j| gram.element(i, j));
         let values: Vec<f64> = values.iter().map(|x| f64::from(regularisation.alpha0) * x.max(0.0)).collect();
-        let column = |j: usize| (0..rank).map(move |k| (k, j));
-        let into: Vec<Lanes<f32>> =
-            (0..rank).flat_map(|j| groups(column(j).map(|(k, j)| vectors[k * rank + j]))).collect();
-        let back = vectors.chunks_exact(rank).flat_map(|vector| groups(vector.iter().copied())).collect();
+        let into = slabs(rank, |k, j| vectors[j * rank + k]);
+        let back = slabs(rank, |k, j| vectors[k * rank + j]);
         let scales = (0..rank).flat_map(|pairs| {
             let ridge = regularisation.ridge(pairs, factors.rows());
             groups(values.iter().map(|value| 1.0 / (value + ridge).sqrt()))
@@ -57,13 +67,11 @@ impl Basis {
             &mut parts,
             || (),
             |(), number, part| {
-                let from = &factors.as_slice()[number * AT_ONCE * rank..];
-                for (to, from) in part.chunks_exact_mut(panels).zip(from.chunks_exact(rank)) {
-                    turn(level, from, &into, to);
-                }
+                let from = &factors.as_slice()[number * AT_ONCE * rank..][..part.len() / panels * rank];
+                turn(level, from, rank, &into, part);
             },
         );
-        Basis { rank, panels, rows, values, back, scales }
+        Basis { rank, panels, rows, values, into, back, scales }
     }
 
     /// Row `i`.
@@ -77,17 +85,29 @@ impl Basis {
         &self.scales[pairs * self.panels..][..self.panels]
     }
 
-    /// Writes what is `solution` in this basis into `out`, `rank` numbers.
+    /// Writes `factors`, `rank` numbers each, in this basis into `to`, `panels` groups each.
+    pub(crate) fn turn_in(&self, level: Level, factors: &[f32], to: &mut [Lanes<f32>]) {
+        turn(level, factors, self.rank, &self.into, to);
+    }
+
+    /// Writes what are `solutions` in this basis, `panels` groups each, into `out`, `rank` numbers each.
     pub(crate) fn turn_back(
         &self,
         level: Level,
-        solution: &[Lanes<f32>],
-        turned: &mut [Lanes<f32>],
+        solutions: &[Lanes<f32>],
+        Turned { flat, rows }: &mut Turned,
         out: &mut [f32],
     ) {
-        turn_groups(level, solution, self.rank, &self.back, turned);
-        for (to, from) in out.chunks_mut(LANES).zip(turned) {
-            to.copy_from_slice(&from.0[..to.len()]);
+        flat.clear();
+        for solution in solutions.chunks_exact(self.panels) {
+            flat.extend(solution.iter().flat_map(|lanes| lanes.0).take(self.rank));
+        }
+        rows.resize(solutions.len(), Lanes::ZERO);
+        turn(level, flat, self.rank, &self.back, rows);
+        for (to, from) in out.chunks_exact_mut(self.rank).zip(rows.chunks_exact(self.panels)) {
+            for (to, from) in to.chunks_mut(LANES).zip(from) {
+                to.copy_from_slice(&from.0[..to.len()]);
+            }
         }
     }
 }
@@ -98,46 +118,86 @@ fn groups(numbers: impl Iterator<Item = f64>) -> Vec<Lanes<f32>> {
     numbers.chunks(LANES).map(Lanes::load).collect()
 }
 
-kernel! {
-    /// `to = Σ from[k] matrix[k]`: every element is one chain over k.
-    fn turn(from: &[f32], matrix: &[Lanes<f32>], to: &mut [Lanes<f32>]) = turn_body, turn_body, turn_body;
+/// A square matrix, four panels of its columns after the other, the last ones panel by panel: what [`turn`] reads
+/// lies together.
+fn slabs(rank: usize, element: impl Fn(usize, usize) -> f64) -> Vec<Lanes<f32>> {
+    let mut lanes = Vec::with_capacity(rank * panels(rank));
+    let mut first = 0;
+    while first < panels(rank) {
+        let count = if first + TOGETHER <= panels(rank) { TOGETHER } else { 1 };
+        let columns = first * LANES..((first + count) * LANES).min(rank);
+        for k in 0..rank {
+            lanes.extend(groups(columns.clone().map(|j| element(k, j))));
+        }
+        first += count;
+    }
+    lanes
 }
 
 kernel! {
-    /// [`turn`] of the first `rank` numbers of groups.
-    fn turn_groups(from: &[Lanes<f32>], rank: usize, matrix: &[Lanes<f32>], to: &mut [Lanes<f32>])
-        = turn_groups_body, turn_groups_body, turn_groups_body;
+    /// `to = Σ from[k] matrix[k]` for each row of `from`: every element is one chain over k.
+    fn turn(from: &[f32], rank: usize, matrix: &[Lanes<f32>], to: &mut [Lanes<f32>])
+        = turn_body::<Avx512, 4>, turn_body::<Avx2, 1>, turn_body::<Lanes<f32>, 1>;
 }
 
+/// `R` rows at a time, all of them past one slab before the next.
 #[inline(always)]
-fn turn_groups_body(from: &[Lanes<f32>], rank: usize, matrix: &[Lanes<f32>], to: &mut [Lanes<f32>]) {
-    chains(from.iter().flat_map(|lanes| &lanes.0).take(rank), matrix, to);
-}
-
-#[inline(always)]
-fn turn_body(from: &[f32], matrix: &[Lanes<f32>], to: &mut [Lanes<f32>]) {
-    chains(from.iter(), matrix, to);
-}
-
-#[inline(always)]
-fn chains<'a>(from: impl Iterator<Item = &'a f32> + Clone, matrix: &[Lanes<f32>], to: &mut [Lanes<f32>]) {
-    let panels = to.len();
+fn turn_body<V: Vector<Real = f32>, const R: usize>(
+    from: &[f32],
+    rank: usize,
+    matrix: &[Lanes<f32>],
+    to: &mut [Lanes<f32>],
+) {
+    let panels = panels(rank);
     let mut first = 0;
     while first + TOGETHER <= panels {
-        let mut held = [Lanes::ZERO; TOGETHER];
-        for (x, row) in from.clone().zip(matrix.chunks_exact(panels)) {
-            for (c, lanes) in held.iter_mut().enumerate() {
-                lanes.add_product(*x, &row[first + c]);
-            }
-        }
-        to[first..first + TOGETHER].copy_from_slice(&held);
+        turn_past::<V, R, TOGETHER>(from, rank, &matrix[first * rank..][..TOGETHER * rank], to, first);
         first += TOGETHER;
     }
-    for at in first..panels {
-        let mut held = Lanes::ZERO;
-        for (x, row) in from.clone().zip(matrix.chunks_exact(panels)) {
-            held.add_product(*x, &row[at]);
+    for first in first..panels {
+        turn_past::<V, R, 1>(from, rank, &matrix[first * rank..][..rank], to, first);
+    }
+}
+
+#[inline(always)]
+fn turn_past<V: Vector<Real = f32>, const R: usize, const C: usize>(
+    from: &[f32],
+    rank: usize,
+    slab: &[Lanes<f32>],
+    to: &mut [Lanes<f32>],
+    first: usize,
+) {
+    let panels = panels(rank);
+    let (mut from, mut to) = (from.chunks_exact(R * rank), to.chunks_exact_mut(R * panels));
+    for (from, to) in (&mut from).zip(&mut to) {
+        chains::<V, R, C>(from, slab, to, first);
+    }
+    let rest = from.remainder().chunks_exact(rank);
+    for (from, to) in rest.zip(to.into_remainder().chunks_exact_mut(panels)) {
+        chains::<V, 1, C>(from, slab, to, first);
+    }
+}
+
+#[inline(always)]
+fn chains<V: Vector<Real = f32>, const R: usize, const C: usize>(
+    from: &[f32],
+    slab: &[Lanes<f32>],
+    to: &mut [Lanes<f32>],
+    first: usize,
+) {
+    let (rank, panels) = (from.len() / R, to.len() / R);
+    let mut held = [[V::zero(); C]; R];
+    for (k, row) in slab.chunks_exact(C).enumerate() {
+        for c in 0..C {
+            let y = V::load(&row[c]);
+            for r in 0..R {
+                held[r][c] = held[r][c].fma(V::splat(from[r * rank + k]), y);
+            }
         }
-        to[at] = held;
+    }
+    for r in 0..R {
+        for c in 0..C {
+            held[r][c].store(&mut to[r * panels + first + c]);
+        }
     }
 }

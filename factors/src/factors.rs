@@ -86,12 +86,20 @@ impl Factors {
     pub(crate) fn units(&self) -> Self {
         let mut units = self.clone();
         for row in units.data.chunks_exact_mut(self.rank) {
-            let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+            let length = norm(row);
             if length > 0.0 {
                 row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
             }
         }
         units
+    }
+
+    /// The rows by falling norm, equal ones by index.
+    pub(crate) fn by_norm(&self) -> Vec<u32> {
+        let norms: Vec<f64> = self.data.chunks_exact(self.rank).map(norm).collect();
+        let mut order: Vec<u32> = (0..self.rows() as u32).collect();
+        order.sort_by(|&i, &j| norms[j as usize].total_cmp(&norms[i as usize]));
+        order
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
@@ -121,4 +129,9 @@ impl Factors {
     pub fn as_slice(&self) -> &[f32] {
         &self.data
     }
+}
+
+/// The length of a vector.
+pub(crate) fn norm(row: &[f32]) -> f64 {
+    row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
 }

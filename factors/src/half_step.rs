@@ -25,41 +25,63 @@ pub(crate) fn teller(
     move |done, total| progress(&Progress::Rows { iteration, step, done, total })
 }
 
-/// Solves every row of `matrix` against the factors of the other side.
+/// What a thread keeps from block to block, to spare allocations.
+#[derive(Default)]
+struct State {
+    scratch: Scratch,
+    pairs: Vec<Pair>,
+    lengths: Vec<usize>,
+    near: Vec<bool>,
+}
+
+/// Brings every row of `matrix` to what the other side's factors make of it, or near it where `descend` says so.
 pub(crate) fn half_step(
     matrix: &Matrix,
     (others, side): (&Factors, &Side),
     out: &mut Factors,
-    threads: usize,
+    (threads, descend): (usize, bool),
     tell: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<(), TrainError> {
     let (rank, total) = (others.rank(), matrix.members());
+    let mut large = Vec::new();
     for row in (0..total).filter(|&row| matrix.row(row).len() > LARGE) {
         let pairs: Vec<Pair> = matrix.row(row).iter().map(|&entry| matrix.pair(entry)).collect();
-        let factor = &mut out.as_mut_slice()[row * rank..][..rank];
-        side.factor_of_many(others, &pairs, threads, factor);
+        let mut factor = vec![0.0; rank];
+        side.factor_of_many(others, &pairs, threads, &mut factor);
+        large.push((row, factor));
         if tell(0, total).is_break() {
             return Err(TrainError::Stopped);
         }
     }
-    let state = || (Scratch::new(), Vec::new());
-    let work = |(scratch, pairs): &mut (Scratch, Vec<Pair>), block: usize, factors: &mut [f32]| {
-        pairs.clear();
+    let work = |state: &mut State, block: usize, factors: &mut [f32]| {
+        let State { scratch, pairs, lengths, near } = state;
         let rows = block * BLOCK..block * BLOCK + factors.len() / rank;
+        pairs.clear();
         pairs.extend(rows.clone().flat_map(|row| matrix.row(row)).map(|&entry| matrix.pair(entry)));
+        lengths.clear();
+        lengths.extend(rows.map(|row| matrix.row(row).len()));
+        if descend {
+            side.improve(others, (pairs, lengths), scratch, near, factors);
+        } else {
+            near.clear();
+            near.resize(lengths.len(), false);
+        }
         let mut rest = &pairs[..];
-        for (row, factor) in rows.zip(factors.chunks_exact_mut(rank)) {
+        for ((&length, &near), factor) in lengths.iter().zip(&*near).zip(factors.chunks_exact_mut(rank)) {
             let own;
-            (own, rest) = rest.split_at(matrix.row(row).len());
-            if own.len() > LARGE {
-                continue;
+            (own, rest) = rest.split_at(length);
+            if !near && length <= LARGE {
+                side.factor(others, (own, &rest[..rest.len().min(rank)]), scratch, factor);
             }
-            side.factor(others, (own, &rest[..rest.len().min(rank)]), scratch, factor);
         }
     };
     let mut watch = |blocks: usize| tell((blocks * BLOCK).min(total), total);
-    match for_blocks(threads, (out.as_mut_slice(), BLOCK * rank), state, work, &mut watch) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(TrainError::Stopped),
+    let slice = (out.as_mut_slice(), BLOCK * rank);
+    if for_blocks(threads, slice, State::default, work, &mut watch).is_break() {
+        return Err(TrainError::Stopped);
     }
+    for (row, factor) in large {
+        out.as_mut_slice()[row * rank..][..rank].copy_from_slice(&factor);
+    }
+    Ok(())
 }

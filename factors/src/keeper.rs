@@ -1,8 +1,8 @@
-//! The best k of a stream of scores that comes in order of item. It is shown only what may still count, by its
-//! bar; leaving items out is its business as well, since few come this far.
+//! The best k of a stream of scores, in whatever order they come. It is shown only what may still count, by its bar;
+//! leaving items out is its business as well, since few come this far.
 
 use crate::bitmap::Bitmap;
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::Lanes;
 
 /// An item and its score for one member.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,26 +18,66 @@ pub struct Scored {
 /// An entry is one integer whose order is that order: the score's bits made monotone above the item's
 /// complement. Up to `2k` entries gather before the worse half is dropped.
 pub(crate) struct Keeper<'a> {
-    /// A score below it cannot be among the best k. Items come in ascending order, so neither can one that
-    /// equals the k-th best so far: the bar is the next number above that.
+    /// The k-th best score so far: one below it is not among the best.
     pub(crate) bar: f32,
     k: usize,
     entries: Vec<u64>,
-    excluded: &'a [u32],
+    excluded: Excluded<'a>,
+}
+
+/// Items that are left out.
+pub(crate) struct Excluded<'a> {
+    /// In ascending order.
+    items: &'a [u32],
+    /// Says of most others at once that they are not among them: the bits of their numbers' ends.
+    marks: [u64; MARKS / 64],
+}
+
+const MARKS: usize = 4096;
+
+impl<'a> Excluded<'a> {
+    /// `items` in ascending order.
+    pub(crate) fn new(items: &'a [u32]) -> Self {
+        let mut marks = [0; MARKS / 64];
+        for &item in items {
+            marks[item as usize % MARKS / 64] |= 1 << (item % 64);
+        }
+        Excluded { items, marks }
+    }
+
+    pub(crate) fn contains(&self, item: u32) -> bool {
+        self.marks[item as usize % MARKS / 64] >> (item % 64) & 1 == 1
+            && self.items.binary_search(&item).is_ok()
+    }
 }
 
 impl<'a> Keeper<'a> {
     /// `excluded` in ascending order; `k` at least 1.
     pub(crate) fn new(k: usize, excluded: &'a [u32]) -> Self {
-        Keeper { bar: f32::NEG_INFINITY, k, entries: Vec::with_capacity(2 * k), excluded }
+        Keeper {
+            bar: f32::NEG_INFINITY,
+            k,
+            entries: Vec::with_capacity(2 * k),
+            excluded: Excluded::new(excluded),
+        }
     }
 
-    /// Takes the scores of items `first` to `first + 15`, of which only `available` ones count.
-    pub(crate) fn offer(&mut self, first: u32, scores: &Lanes<f32>, available: &Bitmap) {
-        for l in 0..LANES {
-            let (item, score) = (first + l as u32, scores.0[l]);
-            // False for NaN.
-            if score >= self.bar && available.contains(item) && !self.is_excluded(item) {
+    /// Takes those of up to sixteen items whose bit is set in `reaching`: they were at or above the bar. Of them only
+    /// `available` ones count.
+    pub(crate) fn offer(
+        &mut self,
+        items: &[u32],
+        mut reaching: u32,
+        scores: &Lanes<f32>,
+        available: &Bitmap,
+    ) {
+        while reaching != 0 {
+            let l = reaching.trailing_zeros() as usize;
+            reaching &= reaching - 1;
+            // What stands past the end is no item.
+            let (Some(&item), score) = (items.get(l), scores.0[l]) else { return };
+            // The bar may have risen meanwhile.
+            if score >= self.bar && available.contains(item) && !self.excluded.contains(item) {
                 self.entries.push(entry(item, score));
                 if self.entries.len() == 2 * self.k {
                     self.drop_worse();
@@ -46,17 +86,10 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Walks on in `excluded` to `item`: items come in ascending order.
-    fn is_excluded(&mut self, item: u32) -> bool {
-        let passed = self.excluded.partition_point(|&other| other < item);
-        self.excluded = &self.excluded[passed..];
-        self.excluded.first() == Some(&item)
-    }
-
     fn drop_worse(&mut self) {
         let (_, &mut last, _) = self.entries.select_nth_unstable_by(self.k - 1, |x, y| y.cmp(x));
         self.entries.truncate(self.k);
-        self.bar = scored(last).score.next_up();
+        self.bar = scored(last).score;
     }
 
     /// Writes the best, best first, into `list`.

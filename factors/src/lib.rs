@@ -8,13 +8,13 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use nearline_factors::{Bitmap, ItemSide, Matrix, Pair, Regularisation, Scratch, TrainOptions, train};
+//! use nearline_factors::{Bitmap, ItemSide, Matrix, Pair, Regularisation, Scratch, Solve, TrainOptions, train};
 //!
 //! // Members 0 and 1 like items 0 and 1; member 2 likes item 2 and dislikes item 0.
 //! let entries = vec![(0, 1.0), (1, 1.0), (0, 1.0), (1, 2.0), (0, -3.0), (2, 1.0)];
 //! let matrix = Matrix::from_rows(3, vec![0, 2, 4, 6], entries)?;
 //! let regularisation = Regularisation::new(0.1, 0.01, 1.0)?;
-//! let options = TrainOptions { rank: 2, iterations: 8, regularisation, seed: 1, threads: 1 };
+//! let options = TrainOptions { rank: 2, iterations: 8, regularisation, seed: 1, threads: 1, solve: Solve::default() };
 //! let trained = train(&matrix, &options, &mut |_| ControlFlow::Continue(()))?;
 //!
 //! // A new member who plays item 0 is offered item 1 first.
@@ -33,6 +33,7 @@ mod ahead;
 mod basis;
 mod bitmap;
 mod cholesky;
+mod descent;
 mod dual;
 mod exact;
 mod factors;
@@ -81,5 +82,5 @@ pub use shelf::Way;
 pub use side::Scratch;
 #[doc(hidden)]
 pub use train::train_with_level;
-pub use train::{TrainOptions, Trained, train};
+pub use train::{Solve, TrainOptions, Trained, train};
 pub use trainer::{State, Trainer};

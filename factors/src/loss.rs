@@ -1,5 +1,7 @@
 //! The objective that training lowers, summed in f64. For people and tests to look at: no factor depends on it.
 
+use crate::ahead::fetch_row;
+use crate::descent::AHEAD;
 use crate::factors::Factors;
 use crate::lanes::{LANES, Lanes};
 use crate::level::{Level, kernel};
@@ -7,6 +9,9 @@ use crate::matrix::Matrix;
 use crate::parallel::for_each;
 use crate::regularisation::Regularisation;
 use crate::side::Side;
+use crate::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use crate::vector::{Avx2, Avx512};
 
 /// Members whose errors are summed together, in order.
 const BLOCK: usize = 256;
@@ -99,22 +104,35 @@ fn ridges(factors: &Factors, ridge: impl Fn(usize) -> f64) -> f64 {
 kernel! {
     /// Σ a (x·y)² − 2 b (x·y) + b over one member's pairs; x·y in f32, sixteen lanes added at the end.
     fn row_error(matrix: &Matrix, row: usize, member: &[f32], items: &Factors) -> f64
-        = row_error_body, row_error_body, row_error_body;
+        = row_error_body::<Avx512>, row_error_body::<Avx2>, row_error_body::<Lanes<f32>>;
 }
 
 #[inline(always)]
-fn row_error_body(matrix: &Matrix, row: usize, member: &[f32], items: &Factors) -> f64 {
-    let (whole, rest) = member.as_chunks::<LANES>();
+fn row_error_body<V: Vector<Real = f32>>(
+    matrix: &Matrix,
+    row: usize,
+    member: &[f32],
+    items: &Factors,
+) -> f64 {
+    let entries = matrix.row(row);
     let mut sum = 0.0;
-    for &entry in matrix.row(row) {
-        let mut product = Lanes::<f32>::ZERO;
-        let factor = items.row(entry.0 as usize).as_chunks::<LANES>();
-        for (x, y) in whole.iter().zip(factor.0) {
-            product.add_products(&Lanes(*x), &Lanes(*y));
+    for (group, some) in entries.chunks(LANES).enumerate() {
+        for (item, _) in entries.iter().skip((group + AHEAD) * LANES).take(LANES) {
+            fetch_row(items.row(*item as usize));
         }
-        product.add_products(&Lanes::load(rest), &Lanes::load(factor.1));
-        let (pair, score) = (matrix.pair(entry), f64::from(product.sum()));
-        sum += f64::from(pair.a) * score * score + f64::from(pair.b) * (1.0 - 2.0 * score);
+        let mut tile = [V::zero(); LANES];
+        for (first, x) in member.chunks(LANES).enumerate().map(|(panel, x)| (panel * LANES, Lanes::load(x))) {
+            let x = V::load(&x);
+            for (sum, (item, _)) in tile.iter_mut().zip(some) {
+                *sum = sum.fma(x, V::load(&Lanes::load(&items.row(*item as usize)[first..])));
+            }
+        }
+        let mut scores = Lanes::ZERO;
+        V::sums(tile).store(&mut scores);
+        for (&entry, score) in some.iter().zip(scores.0) {
+            let (pair, score) = (matrix.pair(entry), f64::from(score));
+            sum += f64::from(pair.a) * score * score + f64::from(pair.b) * (1.0 - 2.0 * score);
+        }
     }
     sum
 }

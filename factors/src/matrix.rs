@@ -141,7 +141,7 @@ impl Matrix {
 
     /// An entry of this matrix as a solve sees it.
     #[inline(always)]
-    pub(crate) fn pair(&self, (item, weight): (u32, f32)) -> Pair {
+    pub fn pair(&self, (item, weight): (u32, f32)) -> Pair {
         match self.meaning {
             Meaning::Signed => Pair::from_signed(item, weight),
             Meaning::Confidence => Pair { item, a: weight.abs() - 1.0, b: weight.max(0.0) },

@@ -6,13 +6,12 @@
 //! chain, at most rank · 2⁻²⁴ |x||y| (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1),
 //! and that of the bounds themselves are added to it.
 
+use crate::ahead::fetch;
 use crate::bitmap::Bitmap;
+use crate::keeper::Excluded;
 use crate::lanes::{LANES, Lanes};
 use crate::level::Level;
 use crate::sketch::{QUAD, Quads, Rounded, Sketch, above, rounded};
-
-/// Bits of the small table that says which items are surely not left out.
-const MARKS: usize = 4096;
 
 /// One member's search.
 pub(crate) struct Query<'a> {
@@ -32,8 +31,7 @@ pub(crate) struct Query<'a> {
     k: usize,
     lower: Vec<f32>,
     candidates: Vec<(f32, u32)>,
-    excluded: &'a [u32],
-    marks: [u64; MARKS / 64],
+    excluded: Excluded<'a>,
 }
 
 impl<'a> Query<'a> {
@@ -49,10 +47,6 @@ impl<'a> Query<'a> {
         let sum: i32 = steps.iter().map(|&step| i32::from(step)).sum();
         // Chains, products and bounds are rounded fewer than rank + 64 times in all.
         let rounding = (factor.len() + 64) as f64 * f64::from(f32::EPSILON);
-        let mut marks = [0; MARKS / 64];
-        for &item in excluded {
-            marks[item as usize % MARKS / 64] |= 1 << (item % 64);
-        }
         Some(Query {
             steps: bytes.as_chunks::<QUAD>().0.iter().map(quad).collect(),
             start: -128 * sum,
@@ -65,8 +59,7 @@ impl<'a> Query<'a> {
             k,
             lower: Vec::with_capacity(2 * k),
             candidates: Vec::with_capacity(4 * k),
-            excluded,
-            marks,
+            excluded: Excluded::new(excluded),
         })
     }
 
@@ -100,7 +93,7 @@ impl<'a> Query<'a> {
         let about = product as f32 * bounds.scale.0[l] * self.scale;
         let error = self.by_norm * bounds.norm.0[l] + self.by_rest * bounds.rest.0[l];
         let most = about + error;
-        if most < self.bar || !available.contains(item) || self.is_excluded(item) {
+        if most < self.bar || !available.contains(item) || self.excluded.contains(item) {
             return;
         }
         self.candidates.push((most, item));
@@ -108,11 +101,6 @@ impl<'a> Query<'a> {
         if self.lower.len() == 2 * self.k {
             self.raise();
         }
-    }
-
-    fn is_excluded(&self, item: u32) -> bool {
-        self.marks[item as usize % MARKS / 64] >> (item % 64) & 1 == 1
-            && self.excluded.binary_search(&item).is_ok()
     }
 
     fn raise(&mut self) {
@@ -130,6 +118,9 @@ impl<'a> Query<'a> {
         self.candidates.into_iter().map(|(_, item)| item).collect()
     }
 }
+
+/// How many rounds of a pass items are fetched ahead.
+const AHEAD: usize = 1;
 
 /// Members whose products are held in registers together, and tiles. The product divides [`LANES`].
 const MANY: usize = 8;
@@ -246,6 +237,9 @@ fn pass_body<P: Products, const M: usize, const W: usize>(
     let quads = sketch.quads;
     let mut blocks: Vec<Block<M>> = queries.chunks(M).map(|queries| Block::new(queries, quads)).collect();
     for (number, tiles) in sketch.tiles.chunks_exact(W * quads).enumerate() {
+        // The wait for the items is most of the time where few members go through very many of them.
+        let soon = sketch.tiles.get((number + AHEAD) * W * quads..).unwrap_or_default();
+        soon.iter().take(W * quads).for_each(fetch);
         let bounds = &sketch.bounds[number * W..][..W];
         let mut any = false;
         for (block, queries) in blocks.iter_mut().zip(queries.chunks_mut(M)) {

@@ -1,6 +1,7 @@
 //! Scoring and choosing in one pass: the scores of a few members for a few items live in registers and are
 //! compared at once with each member's bar, so the matrix of scores is never written.
 
+use crate::ahead::fetch;
 use crate::bitmap::Bitmap;
 use crate::factors::Factors;
 use crate::keeper::{Keeper, Scored};
@@ -19,10 +20,15 @@ const GROUP: usize = 64;
 /// Tiles are padded to a multiple of this many, the most a kernel takes at once.
 const TILES: usize = 8;
 
-/// Item factors laid out for scoring: tile t holds items 16t … 16t + 15 as `rank` groups of lanes, group k being
-/// their k-th numbers.
+/// Groups of lanes that a cache can be hoped to hold, 8 MB; of more, they are fetched ahead.
+const FAR: usize = 1 << 17;
+
+/// Item factors laid out for scoring, by falling norm, so that bars are high early on: tile t holds the items at
+/// 16t … 16t + 15 of that order as `rank` groups of lanes, group k being their k-th numbers.
 pub(crate) struct Tiles {
     rank: usize,
+    /// The items in this order.
+    order: Vec<u32>,
     lanes: Vec<Lanes<f32>>,
 }
 
@@ -30,13 +36,14 @@ impl Tiles {
     pub(crate) fn new(items: &Factors) -> Self {
         let rank = items.rank();
         let mut lanes = vec![Lanes::ZERO; panels(items.rows()).next_multiple_of(TILES) * rank];
-        for (item, row) in items.as_slice().chunks_exact(rank).enumerate() {
-            let tile = &mut lanes[item / LANES * rank..][..rank];
-            for (to, &from) in tile.iter_mut().zip(row) {
-                to.0[item % LANES] = from;
+        let order = items.by_norm();
+        for (place, &item) in order.iter().enumerate() {
+            let tile = &mut lanes[place / LANES * rank..][..rank];
+            for (to, &from) in tile.iter_mut().zip(items.row(item as usize)) {
+                to.0[place % LANES] = from;
             }
         }
-        Tiles { rank, lanes }
+        Tiles { rank, order, lanes }
     }
 
     /// The best `k` for each row of `members`, as [`ItemSide::select`](crate::ItemSide::select) says.
@@ -96,16 +103,21 @@ fn pass_body<V: Vector<Real = f32>, const M: usize, const W: usize>(
     available: &Bitmap,
 ) {
     let rank = tiles.rank;
+    // Where one member goes through the items alone, nothing else hides the wait for memory.
+    let far = M == 1 && tiles.lanes.len() > FAR;
     for (number, some) in tiles.lanes.chunks_exact(W * rank).enumerate() {
+        let soon = if far { tiles.lanes.get((number + 1) * W * rank..) } else { None };
         for (block, keepers) in blocks.chunks_exact(rank).zip(keepers.chunks_mut(M)) {
-            let scores = score::<V, M, W>(some, block);
+            let scores = score::<V, M, W>(some, block, soon.unwrap_or_default());
             for (t, scores) in scores.iter().enumerate() {
-                let first = ((number * W + t) * LANES) as u32;
+                let first = ((number * W + t) * LANES).min(tiles.order.len());
+                let items = &tiles.order[first..(first + LANES).min(tiles.order.len())];
                 for (keeper, scores) in keepers.iter_mut().zip(scores) {
-                    if scores.reaches(keeper.bar) {
+                    let reaching = scores.reaching(keeper.bar);
+                    if reaching != 0 {
                         let mut lanes = Lanes::ZERO;
                         scores.store(&mut lanes);
-                        keeper.offer(first, &lanes, available);
+                        keeper.offer(items, reaching, &lanes, available);
                     }
                 }
             }
@@ -118,12 +130,14 @@ fn pass_body<V: Vector<Real = f32>, const M: usize, const W: usize>(
 fn score<V: Vector<Real = f32>, const M: usize, const W: usize>(
     tiles: &[Lanes<f32>],
     block: &[[f32; M]],
+    soon: &[Lanes<f32>],
 ) -> [[V; M]; W] {
     let rank = block.len();
     let mut scores = [[V::zero(); M]; W];
     for k in 0..rank {
         for t in 0..W {
             let y = V::load(&tiles[t * rank + k]);
+            soon.get(t * rank + k).into_iter().for_each(fetch);
             for m in 0..M {
                 scores[t][m] = scores[t][m].fma(V::splat(block[k][m]), y);
             }

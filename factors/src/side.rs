@@ -1,13 +1,14 @@
 //! One side of the model as the other side's solves see it: the one function that makes a factor, shared by
 //! training and fold-in. It holds no factors, only what is derived from them.
 
-use crate::basis::Basis;
+use crate::basis::{Basis, Turned};
 use crate::cholesky::Workspace;
+use crate::descent::{self, Descent};
 use crate::dual::Dual;
 use crate::exact::Exact;
 use crate::factors::Factors;
 use crate::gram::gram;
-use crate::lanes::Lanes;
+use crate::lanes::{LANES, Lanes};
 use crate::level::Level;
 use crate::pair::Pair;
 use crate::parallel::for_each;
@@ -29,7 +30,10 @@ pub struct Scratch {
     sum: Sum,
     dual: Dual,
     workspace: Workspace<f32>,
-    turned: Vec<Lanes<f32>>,
+    turned: Turned,
+    descent: Descent,
+    /// Factors on their way down, in the basis.
+    solutions: Vec<Lanes<f32>>,
 }
 
 impl Default for Scratch {
@@ -41,7 +45,14 @@ impl Default for Scratch {
 impl Scratch {
     /// Workspace that grows when first used.
     pub fn new() -> Self {
-        Scratch { sum: Sum::new(), dual: Dual::new(), workspace: Workspace::new(), turned: Vec::new() }
+        Scratch {
+            sum: Sum::new(),
+            dual: Dual::new(),
+            workspace: Workspace::new(),
+            turned: Turned::default(),
+            descent: Descent::new(),
+            solutions: Vec::new(),
+        }
     }
 }
 
@@ -84,6 +95,31 @@ impl Side {
         }
     }
 
+    /// Brings the factors of some rows from where they are near to what [`factor`](Self::factor) makes of their pairs,
+    /// and says in `near` which. `pairs` are those of all the rows, so many of each as `lengths` says.
+    pub(crate) fn improve(
+        &self,
+        factors: &Factors,
+        (mut pairs, lengths): (&[Pair], &[usize]),
+        scratch: &mut Scratch,
+        near: &mut Vec<bool>,
+        out: &mut [f32],
+    ) {
+        let (panels, Scratch { turned, descent, solutions, .. }) = (self.basis.panels, scratch);
+        solutions.resize(lengths.len() * panels, Lanes::ZERO);
+        self.basis.turn_in(self.level, out, solutions);
+        near.clear();
+        for (&length, solution) in lengths.iter().zip(solutions.chunks_exact_mut(panels)) {
+            let own;
+            (own, pairs) = pairs.split_at(length);
+            let serves = length <= descent::MOST_PAIRS && own.iter().any(|pair| pair.b != 0.0);
+            let next = &pairs[..pairs.len().min(descent::AHEAD * LANES)];
+            let ridge = self.regularisation.ridge(length, factors.rows());
+            near.push(serves && descent.improve(self.level, &self.basis, ridge, (own, next), solution));
+        }
+        self.basis.turn_back(self.level, solutions, turned, out);
+    }
+
     /// [`factor`](Self::factor) of one row whose pairs are shared out among threads: the same to the bit.
     pub(crate) fn factor_of_many(&self, factors: &Factors, pairs: &[Pair], threads: usize, out: &mut [f32]) {
         let mut scratch = Scratch::new();
@@ -115,13 +151,12 @@ impl Side {
     fn finish(
         &self,
         solution: Option<&[Lanes<f32>]>,
-        turned: &mut Vec<Lanes<f32>>,
+        turned: &mut Turned,
         factors: &Factors,
         pairs: &[Pair],
         out: &mut [f32],
     ) {
         if let Some(solution) = solution {
-            turned.resize(self.basis.panels, Lanes::ZERO);
             self.basis.turn_back(self.level, solution, turned, out);
             if out.iter().all(|x| x.is_finite()) {
                 return;

@@ -93,8 +93,7 @@ impl Sketch {
         }
         let rounded: Vec<Rounded> =
             items.as_slice().chunks_exact(items.rank()).map(rounded).collect::<Option<_>>()?;
-        let mut order: Vec<u32> = (0..items.rows() as u32).collect();
-        order.sort_by(|&i, &j| rounded[j as usize].norm.total_cmp(&rounded[i as usize].norm));
+        let order = items.by_norm();
         let quads = items.rank().div_ceil(QUAD);
         let count = items.rows().div_ceil(LANES).next_multiple_of(TILES);
         let mut tiles = vec![Quads([128; QUAD * LANES]); count * quads];

@@ -23,6 +23,20 @@ pub struct TrainOptions {
     pub seed: u64,
     /// Threads to work on, 1 or more; the result does not depend on it.
     pub threads: usize,
+    /// How each half-step but the last solves its rows.
+    pub solve: Solve,
+}
+
+/// How a half-step of training solves its rows. Either way what training ends with is the exact solve, and the loss falls
+/// alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Solve {
+    /// Exactly up to rank 32; above it by conjugate gradients from the row's last factor, until little
+    /// is left. Rows that these do not serve are solved exactly.
+    #[default]
+    Quickest,
+    /// Exactly, at every rank.
+    Exact,
 }
 
 /// What training made.

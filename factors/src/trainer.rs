@@ -12,7 +12,10 @@ use crate::matrix::Matrix;
 use crate::progress::{Iteration, Progress, Step, TrainError};
 use crate::side::Side;
 use crate::start::start;
-use crate::train::{TrainOptions, Trained};
+use crate::train::{Solve, TrainOptions, Trained};
+
+/// The greatest rank at which nothing is quicker than exact solves.
+const EXACT: usize = 32;
 
 /// All that training hands from one iteration to the next.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,11 +36,11 @@ pub struct State {
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use nearline_factors::{Matrix, Regularisation, State, TrainOptions, Trainer};
+/// use nearline_factors::{Matrix, Regularisation, Solve, State, TrainOptions, Trainer};
 ///
 /// let matrix = Matrix::from_rows(2, vec![0, 2, 3], vec![(0, 1.0), (1, 2.0), (1, 1.0)])?;
 /// let regularisation = Regularisation::new(0.1, 0.01, 1.0)?;
-/// let options = TrainOptions { rank: 2, iterations: 3, regularisation, seed: 1, threads: 1 };
+/// let options = TrainOptions { rank: 2, iterations: 3, regularisation, seed: 1, threads: 1, solve: Solve::default() };
 /// let mut on = |_: &_| ControlFlow::Continue(());
 ///
 /// let mut trainer = Trainer::new(&matrix, &options)?;
@@ -146,12 +149,13 @@ impl<'a> Trainer<'a> {
         }
         self.broken = true;
         let (iteration, threads) = (self.iteration + 1, self.options.threads);
+        let how = (threads, self.options.solve == Solve::Quickest && self.options.rank > EXACT);
         let mut tell = teller(progress, iteration, Step::Members);
-        half_step(self.matrix, (&self.items, &self.item_side), &mut self.members, threads, &mut tell)?;
+        half_step(self.matrix, (&self.items, &self.item_side), &mut self.members, how, &mut tell)?;
         drop(tell);
         let member_side = self.side(&self.members);
         let mut tell = teller(progress, iteration, Step::Items);
-        half_step(&self.by_item, (&self.members, &member_side), &mut self.items, threads, &mut tell)?;
+        half_step(&self.by_item, (&self.members, &member_side), &mut self.items, how, &mut tell)?;
         drop(tell);
         self.item_side = self.side(&self.items);
         let loss = Loss { matrix: self.matrix, columns: &self.columns, threads };
@@ -180,7 +184,7 @@ impl<'a> Trainer<'a> {
         }
         let mut tell = teller(progress, self.iteration, Step::LastMembers);
         let others = (&self.items, &self.item_side);
-        half_step(self.matrix, others, &mut self.members, self.options.threads, &mut tell)?;
+        half_step(self.matrix, others, &mut self.members, (self.options.threads, false), &mut tell)?;
         drop(tell);
         Ok(Trained { members: self.members, items: self.items, losses: self.losses })
     }

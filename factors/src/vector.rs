@@ -29,8 +29,8 @@ pub(crate) trait Vector: Copy {
     fn with(self, other: Self, first: usize, last: usize) -> Self;
     /// Rows for columns.
     fn transpose(tile: &mut [Self; LANES]);
-    /// Whether any lane is at or above `bar`.
-    fn reaches(self, bar: Self::Real) -> bool;
+    /// Which lanes are at or above `bar`: a bit each.
+    fn reaching(self, bar: Self::Real) -> u32;
 
     fn load_half(from: &Lanes<Self::Real>) -> Self::Half;
     fn store_half(half: Self::Half, to: &mut Lanes<Self::Real>);
@@ -40,6 +40,19 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     fn zero() -> Self {
         Self::splat(Self::Real::ZERO)
+    }
+
+    /// The sum of the lanes of each row: rows for columns, then four chains of columns, then those.
+    #[inline(always)]
+    fn sums(mut tile: [Self; LANES]) -> Self {
+        Self::transpose(&mut tile);
+        let one = Self::splat(Self::Real::ONE);
+        let mut chains = [tile[0], tile[1], tile[2], tile[3]];
+        for i in 4..LANES {
+            chains[i % 4] = chains[i % 4].fma(one, tile[i]);
+        }
+        let (x, y) = (chains[0].fma(one, chains[1]), chains[2].fma(one, chains[3]));
+        x.fma(one, y)
     }
 
     /// Sixteen groups.
@@ -99,8 +112,8 @@ impl<T: Real> Vector for Lanes<T> {
     }
 
     #[inline(always)]
-    fn reaches(self, bar: T) -> bool {
-        self.0.iter().any(|x| *x >= bar)
+    fn reaching(self, bar: T) -> u32 {
+        (0..LANES).map(|l| u32::from(self.0[l] >= bar) << l).sum()
     }
 
     #[inline(always)]
@@ -244,9 +257,9 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn reaches(self, bar: f32) -> bool {
+        fn reaching(self, bar: f32) -> u32 {
             // SAFETY: see above.
-            unsafe { _mm512_cmp_ps_mask::<_CMP_GE_OQ>(self.0, _mm512_set1_ps(bar)) != 0 }
+            u32::from(unsafe { _mm512_cmp_ps_mask::<_CMP_GE_OQ>(self.0, _mm512_set1_ps(bar)) })
         }
         #[inline(always)]
         fn load_half(from: &Lanes<f32>) -> __m256 {
@@ -349,13 +362,14 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn reaches(self, bar: f32) -> bool {
+        fn reaching(self, bar: f32) -> u32 {
             // SAFETY: see above.
             unsafe {
                 let bar = _mm256_set1_ps(bar);
                 let (low, high) =
                     (_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, bar), _mm256_cmp_ps::<_CMP_GE_OQ>(self.1, bar));
-                _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0
+                // Eight bits each.
+                (_mm256_movemask_ps(low) | _mm256_movemask_ps(high) << 8) as u32
             }
         }
         #[inline(always)]
@@ -459,8 +473,8 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn reaches(self, bar: f64) -> bool {
-                    self.lanes().reaches(bar)
+                fn reaching(self, bar: f64) -> u32 {
+                    self.lanes().reaching(bar)
                 }
                 #[inline(always)]
                 fn load_half(from: &Lanes<f64>) -> Self::Half {

@@ -93,6 +93,16 @@ pub enum Command {
         /// The item's id.
         item: String,
     },
+    /// The items most like one, by the model; withdrawn ones are left out.
+    #[command(after_help = "Example:\n  nearline similar i9 --limit 10\n\n\
+        `get MEMBER --list because_you_watched` is what is most like the item that a member last turned to.")]
+    Similar {
+        /// The item's id.
+        item: String,
+        /// How many items at most.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model"

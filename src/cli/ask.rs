@@ -1,11 +1,11 @@
-//! `get`, `popular`, `history`, `why`, `status`: answers from the last committed epoch.
+//! `get`, `popular`, `history`, `why`, `similar`, `status`: answers from the last committed epoch.
 
 use serde::Serialize;
 
 use super::args::window_hours;
 use super::{Context, Failure, member_id, now_ms, show};
 use crate::records::format_micros;
-use crate::serving::list::{ListAnswer, ListName};
+use crate::serving::list::{Entry, ListAnswer, ListName};
 use crate::serving::popular::PopularQuery;
 use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
@@ -32,6 +32,10 @@ pub fn list_head(answer: &ListAnswer) -> String {
     if let Some(reason) = &answer.reason {
         text += &format!(" ({reason})");
     }
+    if let Some(because) = &answer.because {
+        text += &format!(", like {}", because.item);
+        text += &because.title.as_ref().map_or(String::new(), |title| format!(" ({title})"));
+    }
     text += &format!(", epoch {}", answer.epoch);
     if let (Some(as_of), Some(age)) = (answer.as_of, answer.age_ms) {
         text += &format!(", as of {} ({} ago)", show::time(as_of), show::age(age));
@@ -44,15 +48,19 @@ pub fn list_head(answer: &ListAnswer) -> String {
 
 /// A list as a table, under its head.
 fn list_text(answer: &ListAnswer, offset: usize) -> String {
-    let text = list_head(answer);
-    if answer.items.is_empty() {
-        return text + "no items\n";
+    list_head(answer) + &entries_text(&answer.items, offset)
+}
+
+/// Places of a list, from `offset` on.
+fn entries_text(items: &[Entry], offset: usize) -> String {
+    if items.is_empty() {
+        return "no items\n".into();
     }
-    let row = |(place, entry): (usize, &crate::serving::list::Entry)| {
+    let row = |(place, entry): (usize, &Entry)| {
         let title = entry.title.clone().unwrap_or_default();
         vec![(offset + place + 1).to_string(), format!("{:.4}", entry.score), entry.item.clone(), title]
     };
-    text + &show::table(&["", "score", "item", "title"], &[0, 1], answer.items.iter().enumerate().map(row))
+    show::table(&["", "score", "item", "title"], &[0, 1], items.iter().enumerate().map(row))
 }
 
 /// The head of a model's version, for people.
@@ -190,6 +198,20 @@ fn why_text(answer: &WhyAnswer) -> String {
         text += &show::table(&["adds", "kind", "at", "item", "title"], &[0], answer.parts.iter().map(row));
     }
     text
+}
+
+/// `nearline similar`.
+pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failure> {
+    let answer = context.serving()?.similar(item, limit)?;
+    if context.json {
+        return show::json(&answer);
+    }
+    if let Some(reason) = answer.reason {
+        return Err(Failure::No(format!("nothing is like {item}: {reason}")));
+    }
+    let title = answer.title.as_ref().map_or(String::new(), |title| format!(" ({title})"));
+    let model = answer.model.as_deref().map_or("", short);
+    show::text(&(format!("like {item}{title}: model {model}\n") + &entries_text(&answer.items, 0)))
 }
 
 /// `nearline status`.

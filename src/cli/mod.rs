@@ -146,6 +146,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         }
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
+        Command::Similar { item, limit } => ask::similar(&context, &item, limit),
         Command::Train(args) => fit::train(&context, args),
         Command::Model { command } => model::model(&context, command),
         Command::Evaluate(args) => fit::evaluate(&context, args),

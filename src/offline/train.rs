@@ -7,7 +7,8 @@ use nearline_dataflows::transform::Transform;
 use std::ops::ControlFlow;
 
 use nearline_factors::{
-    Iteration, MatrixError, Progress as Step, Regularisation, RegularisationError, TrainOptions, Trained,
+    Iteration, MatrixError, Progress as Step, Regularisation, RegularisationError, Solve, TrainOptions,
+    Trained,
 };
 
 use super::dataset::Dataset;
@@ -97,7 +98,7 @@ pub fn train_on(
     let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
     let regularisation = Regularisation::new(alpha0, lambda, nu)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let how = TrainOptions { rank, iterations, regularisation, seed, threads };
+    let how = TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() };
     let mut tell = |step: &Step| {
         if let Step::Iteration(Iteration { iteration, loss }) = *step {
             progress(Progress { iteration, of: iterations, loss });

@@ -15,6 +15,8 @@ pub enum ListName {
     TopPicks,
     /// What the member has begun and not finished.
     ContinueWatching,
+    /// What is most like the item that the member last turned to.
+    BecauseYouWatched,
     /// What is acted on most of late.
     Trending,
 }
@@ -24,6 +26,7 @@ impl ListName {
         match self {
             ListName::TopPicks => "top_picks",
             ListName::ContinueWatching => "continue_watching",
+            ListName::BecauseYouWatched => "because_you_watched",
             ListName::Trending => "trending",
         }
     }
@@ -34,8 +37,18 @@ impl ListName {
 pub struct Entry {
     /// The item's id.
     pub item: String,
-    /// What it is ordered by: the model's score; the part watched; events, the newest counting most.
+    /// What it is ordered by: the model's score; the part watched; likeness; events, the newest counting most.
     pub score: f64,
+    /// Its title, where the catalogue has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// The item that a list is about.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Because {
+    /// Its id.
+    pub item: String,
     /// Its title, where the catalogue has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -44,6 +57,9 @@ pub struct Entry {
 /// Why there is no stored list; no reason where trending is what was asked for.
 type NoList = Option<&'static str>;
 
+/// An item, and what is like it.
+type Like = (Option<Because>, Vec<Entry>);
+
 /// A list, and how fresh it is.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ListAnswer {
@@ -51,6 +67,9 @@ pub struct ListAnswer {
     pub member: String,
     /// Which list was asked for.
     pub list: &'static str,
+    /// The item that they are like; in `because_you_watched` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<Because>,
     /// Its items, best first.
     pub items: Vec<Entry>,
     /// Where it is from: `nearline` or `trending`.
@@ -80,14 +99,19 @@ impl Serving {
     ) -> Result<ListAnswer, ServingError> {
         // The fallback is a list like any other: no longer than lists are.
         let wanted = offset.saturating_add(limit).min(self.config.lists.length);
-        let (entries, reason) = match self.stored(member, list, wanted)? {
-            Ok(entries) => (entries, None),
-            Err(reason) => (self.trending(member, wanted)?, reason),
+        let found = match list {
+            ListName::BecauseYouWatched => self.similar_to_newest(member, wanted)?,
+            _ => self.stored(member, list, wanted)?.map(|entries| (None, entries)),
+        };
+        let (because, entries, reason) = match found {
+            Ok((because, entries)) => (because, entries, None),
+            Err(reason) => (None, self.trending(member, wanted)?, reason),
         };
         let fell_back = reason.is_some() || list == ListName::Trending;
         Ok(ListAnswer {
             member: member.to_owned(),
             list: list.as_str(),
+            because,
             items: entries.into_iter().skip(offset).collect(),
             source: if fell_back { "trending" } else { "nearline" },
             reason,
@@ -95,6 +119,22 @@ impl Serving {
             as_of: self.standing.now,
             age_ms: self.standing.now.map(|now| now_ms - now),
             model: if fell_back { None } else { self.standing.model.clone() },
+        })
+    }
+
+    /// `because_you_watched`, or why there is none.
+    fn similar_to_newest(&self, member: &str, wanted: usize) -> Result<Result<Like, NoList>, ServingError> {
+        self.standing.made_with(self.config.meaning_hash())?;
+        let past = self.past(member)?;
+        if past.events.is_empty() {
+            return Ok(Err(Some("unknown member")));
+        }
+        Ok(match self.because(&past, wanted)? {
+            Ok((item, entries)) => {
+                let title = self.title(&item)?;
+                Ok((Some(Because { item, title }), entries))
+            }
+            Err(reason) => Err(Some(reason)),
         })
     }
 
@@ -109,7 +149,7 @@ impl Serving {
         let table = match list {
             ListName::TopPicks => Table::TopPicks,
             ListName::ContinueWatching => Table::ContinueWatching,
-            ListName::Trending => return Ok(Err(None)),
+            ListName::BecauseYouWatched | ListName::Trending => return Ok(Err(None)),
         };
         if self.standing.pending {
             return Ok(Err(Some("the lists are being made anew")));
@@ -166,7 +206,11 @@ impl Serving {
     }
 
     /// The first `wanted` of scored items that are not withdrawn, with their titles.
-    fn entries(&self, scored: Vec<(String, f64)>, wanted: usize) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn entries(
+        &self,
+        scored: Vec<(String, f64)>,
+        wanted: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::with_capacity(wanted.min(scored.len()));
         for (item, score) in scored {
             if entries.len() == wanted {

@@ -6,6 +6,7 @@
 pub mod list;
 pub mod member;
 pub mod popular;
+pub mod similar;
 pub mod status;
 pub mod why;
 

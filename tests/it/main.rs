@@ -13,4 +13,5 @@ mod readme;
 mod real_data;
 mod running;
 mod sets;
+mod similar;
 mod support;

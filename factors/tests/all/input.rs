@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use nearline_factors::{
-    Bitmap, Factors, FactorsError, Matrix, MatrixError, Pair, Regularisation, RegularisationError,
+    Bitmap, Factors, FactorsError, Matrix, MatrixError, Pair, Regularisation, RegularisationError, Solve,
     TrainError, TrainOptions, train,
 };
 
@@ -49,8 +49,14 @@ fn rows_that_are_no_matrix_are_refused() {
 fn training_on_nothing_or_with_nothing_is_refused() {
     let matrix = Matrix::from_rows(2, vec![0, 1], vec![(1, 1.0)]).unwrap();
     let empty = Matrix::from_rows(2, vec![0, 0], vec![]).unwrap();
-    let options =
-        TrainOptions { rank: 2, iterations: 1, regularisation: regularisation(), seed: 0, threads: 1 };
+    let options = TrainOptions {
+        rank: 2,
+        iterations: 1,
+        regularisation: regularisation(),
+        seed: 0,
+        threads: 1,
+        solve: Solve::default(),
+    };
     let refusal = |matrix: &Matrix, options: TrainOptions| {
         train(matrix, &options, &mut |_| ControlFlow::Continue(())).unwrap_err()
     };

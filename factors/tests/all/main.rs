@@ -6,6 +6,7 @@ mod naive;
 
 mod explain;
 mod fold_in;
+mod implicit;
 mod input;
 mod levels;
 mod select;

@@ -3,15 +3,22 @@
 use std::ops::ControlFlow;
 
 use nearline_factors::{
-    Factors, ItemSide, Matrix, Progress, Regularisation, Scratch, State, Step, TrainError, TrainOptions,
-    Trained, Trainer, loss, train,
+    Factors, ItemSide, Matrix, Progress, Regularisation, Scratch, Solve, State, Step, TrainError,
+    TrainOptions, Trained, Trainer, loss, train,
 };
 
 use crate::data::{bits, factors, matrix, regularisation, row_pairs};
 use crate::naive;
 
 fn options(rank: usize, iterations: usize, threads: usize) -> TrainOptions {
-    TrainOptions { rank, iterations, regularisation: regularisation(), seed: 17, threads }
+    TrainOptions {
+        rank,
+        iterations,
+        regularisation: regularisation(),
+        seed: 17,
+        threads,
+        solve: Solve::default(),
+    }
 }
 
 fn trained(matrix: &Matrix, options: &TrainOptions) -> Trained {
@@ -65,12 +72,40 @@ fn no_small_change_of_a_trained_member_lowers_the_loss() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let matrix = matrix(7, 900, 300);
-    let one = trained(&matrix, &options(17, 2, 1));
-    for threads in [2, 3, 5] {
-        let other = trained(&matrix, &options(17, 2, threads));
-        assert_eq!(bits(one.members.as_slice()), bits(other.members.as_slice()));
-        assert_eq!(bits(one.items.as_slice()), bits(other.items.as_slice()));
-        assert_eq!(one.losses, other.losses);
+    // Solved exactly, and by descents.
+    for rank in [17, 48] {
+        let one = trained(&matrix, &options(rank, 2, 1));
+        for threads in [2, 3, 5] {
+            let other = trained(&matrix, &options(rank, 2, threads));
+            assert_eq!(bits(one.members.as_slice()), bits(other.members.as_slice()));
+            assert_eq!(bits(one.items.as_slice()), bits(other.items.as_slice()));
+            assert_eq!(one.losses, other.losses);
+        }
+    }
+}
+
+#[test]
+fn descents_lower_the_loss_as_exact_solves_do_and_end_with_one() {
+    let matrix = matrix(18, 600, 200);
+    // How much more may be left of the loss after a few iterations.
+    let hard =
+        [(1.0, 0.01, 0.0, 0.01), (0.05, 0.003, 1.0, 0.01), (0.001, 1e-5, 0.5, 0.01), (0.0, 1e-6, 0.0, 0.05)];
+    for (alpha0, lambda, nu, more) in hard {
+        let regularisation = Regularisation::new(alpha0, lambda, nu).unwrap();
+        let options = TrainOptions { regularisation, ..options(40, 6, 2) };
+        let quickest = trained(&matrix, &options);
+        let exact = trained(&matrix, &TrainOptions { solve: Solve::Exact, ..options });
+        // Not the same run, so that this says something.
+        assert_ne!(bits(quickest.items.as_slice()), bits(exact.items.as_slice()));
+        for (got, want) in quickest.losses.iter().zip(&exact.losses).skip(2) {
+            assert!(*got <= want * (1.0 + more), "{got} is not {want} at alpha0 {alpha0}");
+        }
+        let side = ItemSide::new(quickest.items, regularisation);
+        for member in [0, 5, 299, 598] {
+            let mut out = vec![0.0; 40];
+            side.fold_in(&row_pairs(&matrix, member), &mut Scratch::new(), &mut out);
+            assert_eq!(bits(&out), bits(quickest.members.row(member)));
+        }
     }
 }
 
