@@ -1,4 +1,4 @@
-//! Arrays of numpy, `.npy`: those that can be item factors, items × rank in single or double precision.
+//! Arrays of numpy, `.npy`: those that can be item factors, items × rank in half, single or double precision.
 //!
 //! It knows neither ids nor models, and does not judge the numbers: NaN comes through. `npy_header.rs` reads what
 //! stands before them.
@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+
+use half::f16;
 
 use super::npy_header::{Header, Number};
 
@@ -39,7 +41,7 @@ pub enum NpyError {
     #[error("its header is damaged: {0}")]
     Header(&'static str),
     /// Numbers of another type.
-    #[error("it holds {what} ('{descr}'), and factors are floats in single or double precision")]
+    #[error("it holds {what} ('{descr}'), and factors are floats in half, single or double precision")]
     Numbers {
         /// In words.
         what: &'static str,
@@ -90,6 +92,7 @@ pub fn read(input: &mut impl Read) -> Result<Array, NpyError> {
     let mut values = Vec::new();
     let mut bytes = Vec::new();
     let size = match number {
+        Number::F2 => 2,
         Number::F4 => 4,
         Number::F8 => 8,
     };
@@ -98,6 +101,7 @@ pub fn read(input: &mut impl Read) -> Result<Array, NpyError> {
         bytes.clear();
         input.take((now * size) as u64).read_to_end(&mut bytes)?;
         match number {
+            Number::F2 => values.extend(whole(&bytes).map(|bytes| f16::from_le_bytes(bytes).to_f32())),
             Number::F4 => values.extend(whole(&bytes).map(f32::from_le_bytes)),
             Number::F8 => values.extend(whole(&bytes).map(|bytes| f64::from_le_bytes(bytes) as f32)),
         }

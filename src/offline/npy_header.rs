@@ -18,6 +18,8 @@ const MAX_HEAD: usize = 65_536;
 /// The numbers that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Number {
+    /// Half precision, little-endian: what some libraries train in on a GPU.
+    F2,
     /// Single precision, little-endian.
     F4,
     /// Double precision, little-endian.
@@ -113,6 +115,7 @@ impl Written {
             return Err(NpyError::Header("`descr`, `fortran_order` or `shape` is missing"));
         };
         let number = match descr.as_str() {
+            "<f2" => Number::F2,
             "<f4" => Number::F4,
             "<f8" => Number::F8,
             _ => return Err(NpyError::Numbers { what: what(&descr), descr }),
@@ -132,17 +135,16 @@ impl Written {
 
 /// What the numbers are that are not read.
 fn what(descr: &str) -> &'static str {
-    match (descr.get(..1), descr.get(1..2), descr.get(2..)) {
-        (Some("["), ..) => "rows of named fields",
-        (_, Some("i" | "u"), _) => "integers",
-        (_, Some("c"), _) => "complex numbers",
-        (_, Some("O"), _) => "Python objects",
-        (_, Some("b" | "?"), _) => "truth values",
-        (_, Some("S" | "a" | "U"), _) => "texts",
-        (_, Some("m" | "M"), _) => "times",
-        (Some(">"), Some("f"), _) => "big-endian numbers",
-        (_, Some("f"), Some("2")) => "numbers of half precision",
-        (_, Some("f"), _) => "numbers of another precision",
+    match (descr.get(..1), descr.get(1..2)) {
+        (Some("["), _) => "rows of named fields",
+        (_, Some("i" | "u")) => "integers",
+        (_, Some("c")) => "complex numbers",
+        (_, Some("O")) => "Python objects",
+        (_, Some("b" | "?")) => "truth values",
+        (_, Some("S" | "a" | "U")) => "texts",
+        (_, Some("m" | "M")) => "times",
+        (Some(">"), Some("f")) => "big-endian numbers",
+        (_, Some("f")) => "numbers of another precision",
         _ => "something else than numbers",
     }
 }
