@@ -40,9 +40,17 @@ pub enum ModelError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// A folder that nothing can be put in.
+    #[error("cannot write in {}: {why}; choose another folder, or see who may write there", path.display())]
+    Unwritable {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        why: std::io::ErrorKind,
+    },
     /// The place is taken.
     #[error(
-        "{} holds something else ({found}), and a model is never written over; choose another folder or move that one away",
+        "{} holds something else ({found}), and it is never written over; choose another folder or move that one away",
         path.display()
     )]
     Taken {
@@ -80,9 +88,11 @@ impl Model {
             Model::of_sorted(manifest, items, factors).map_err(|problem| refuse(&items_path, problem))?;
         let hash = model.content_hash();
         if hash != model.manifest.version {
-            let problem =
-                format!("its content is not that of version {}: it hashes to {hash}", model.manifest.version);
-            return Err(refuse(&items_path, problem));
+            let version = &model.manifest.version;
+            let problem = format!(
+                "wrong checksum: {ITEMS} and {MANIFEST} hash to {hash}, and the version is {version}"
+            );
+            return Err(refuse(folder, problem));
         }
         Ok(model)
     }
@@ -155,9 +165,15 @@ pub(super) fn put_whole(
 /// The folder that a model's folder lies in, made where there is none, and a new one in it to be renamed.
 fn beside(folder: &Path) -> Result<(&Path, tempfile::TempDir), ModelError> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(io("create", parent))?;
+    // The kind alone: the words of the system would name a folder that nobody asked for.
+    let unwritable =
+        |error: std::io::Error| ModelError::Unwritable { path: parent.to_path_buf(), why: error.kind() };
+    if parent.exists() && !parent.is_dir() {
+        return Err(unwritable(std::io::ErrorKind::NotADirectory.into()));
+    }
+    fs::create_dir_all(parent).map_err(unwritable)?;
     let beside = tempfile::Builder::new().prefix(".nearline-model-").tempdir_in(parent);
-    Ok((parent, beside.map_err(io("create a folder in", parent))?))
+    Ok((parent, beside.map_err(unwritable)?))
 }
 
 pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {

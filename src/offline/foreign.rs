@@ -9,7 +9,7 @@ use std::path::Path;
 use super::folder::ModelError;
 use super::items_file::Rows;
 use super::manifest::{Counts, FORMAT, Manifest};
-use super::model::{Model, not_finite};
+use super::model::Model;
 use super::train::transform;
 use crate::config::{KindTable, Train};
 use crate::records::MAX_ID;
@@ -21,9 +21,11 @@ pub(super) struct Foreign<'a> {
     /// Where their ids are from.
     pub ids: &'a Path,
     /// Where an id stands there, in words.
-    pub place: &'a dyn Fn(usize) -> String,
+    pub id_place: &'a dyn Fn(usize) -> String,
     /// Where their numbers are from.
     pub factors: &'a Path,
+    /// Where a factor stands there, in words.
+    pub factor_place: &'a dyn Fn(usize) -> String,
 }
 
 impl Foreign<'_> {
@@ -57,7 +59,7 @@ impl Foreign<'_> {
 
     fn check_ids(&self) -> Result<(), ModelError> {
         let refuse = |problem, remedy| Err(ModelError::refused(self.ids, problem, remedy));
-        let place = self.place;
+        let place = self.id_place;
         if self.rows.ids.is_empty() {
             return refuse("it holds no item".into(), "a model needs the factor of at least one");
         }
@@ -77,13 +79,16 @@ impl Foreign<'_> {
 
     fn check_numbers(&self) -> Result<(), ModelError> {
         let Rows { ids, values, rank } = &self.rows;
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(()),
-            Some(broken) => Err(ModelError::refused(
-                self.factors,
-                not_finite(&ids[broken / rank], broken % rank, values[broken]),
-                "leave such items out, or train so that every number is finite in single precision",
-            )),
-        }
+        let Some(broken) = values.iter().position(|value| !value.is_finite()) else {
+            return Ok(());
+        };
+        let (row, place, number) = (broken / rank, broken % rank + 1, values[broken]);
+        let problem = format!(
+            "{}: the factor of item {:?} is not finite: number {place} of {rank} is {number}",
+            (self.factor_place)(row),
+            ids[row]
+        );
+        let remedy = "leave such items out, or train so that every number is finite in single precision";
+        Err(ModelError::refused(self.factors, problem, remedy))
     }
 }

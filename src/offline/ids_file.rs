@@ -44,7 +44,9 @@ impl IdsError {
     pub fn remedy(&self) -> &'static str {
         match self {
             IdsError::Io(_) => "name the file of the ids",
-            IdsError::NotUtf8(_) => "write one id a line, in UTF-8",
+            IdsError::NotUtf8(_) => {
+                "write a plain text in UTF-8, one id a line, or a JSON array in a file whose name ends in .json"
+            }
             IdsError::NotJson(_) => {
                 "write an array of strings or integers; a file whose name does not end in .json is read line by line"
             }

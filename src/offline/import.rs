@@ -10,7 +10,7 @@ use super::folder::{ModelError, io};
 use super::foreign::Foreign;
 use super::ids_file::{self, Ids, IdsError};
 use super::items_file::Rows;
-use super::model::{MANIFEST, Model};
+use super::model::{ITEMS, MANIFEST, Model};
 use super::npy::{self, Array, NpyError};
 use super::npy_header::MAGIC;
 use crate::config::{KindTable, Train};
@@ -46,7 +46,15 @@ impl Form {
                 Some(_) => refuse("it is a model and has its ids".into(), "leave `--ids` away"),
             };
         }
+        let of_a_model = [ITEMS, MANIFEST].iter().any(|name| source.ends_with(name));
+        if of_a_model && source.with_file_name(MANIFEST).exists() {
+            return refuse("it is one of the two files of a model".into(), "name the model's folder");
+        }
         if let Some(ids) = ids {
+            if factors.is_dir() {
+                let remedy = "name the array that the ids belong to, or leave `--ids` away where the folder is Spark's";
+                return refuse(format!("it is a folder without {ARRAY}"), remedy);
+            }
             return Ok(Form::Npy { factors, ids: ids.to_path_buf() });
         }
         if folded {
@@ -113,9 +121,10 @@ impl Model {
             };
             return Err(ModelError::refused(ids, problem, remedy));
         }
-        let place = |row| format!("{unit} {}", row + 1);
+        let id_place = |row| format!("{unit} {}", row + 1);
+        let factor_place = |row| format!("row {}", row + 1);
         let rows = Rows { ids: names, values, rank };
-        Foreign { rows, ids, place: &place, factors }.model(table, options)
+        Foreign { rows, ids, id_place: &id_place, factors, factor_place: &factor_place }.model(table, options)
     }
 }
 

@@ -76,10 +76,10 @@ fn a_number_that_is_not_finite_is_refused_with_its_item_and_place() {
     numbers(f32::NAN).refused(&[
         "factors.npy",
         "item \"a\"",
-        "not finite at place 1: NaN",
+        "row 2: the factor of item \"a\" is not finite: number 2 of 2 is NaN",
         "leave such items out",
     ]);
-    numbers(f32::NEG_INFINITY).refused(&["item \"a\"", "place 1: -inf"]);
+    numbers(f32::NEG_INFINITY).refused(&["item \"a\"", "number 2 of 2 is -inf"]);
 }
 
 #[test]
@@ -89,6 +89,7 @@ fn each_form_is_known_by_what_lies_there() {
     assert!(error(&beside.path("factors.npy"), None).contains("`--ids`"));
     let folder = beside.0.path();
     assert_eq!(Form::of(folder, None).unwrap(), Form::Spark);
+    assert!(error(folder, Some(&beside.path("ids.txt"))).contains("a folder without items.npy"));
     fs::rename(beside.path("factors.npy"), beside.path(ARRAY)).unwrap();
     assert!(error(folder, None).contains("no ids lie beside items.npy"));
     fs::write(beside.path("items.txt"), "a\n").unwrap();
@@ -100,4 +101,5 @@ fn each_form_is_known_by_what_lies_there() {
     fs::write(beside.path(MANIFEST), "{}").unwrap();
     assert_eq!(Form::of(folder, None).unwrap(), Form::Ours);
     assert!(error(folder, Some(&beside.path("ids.txt"))).contains("leave `--ids` away"));
+    assert!(error(&beside.path("items.parquet"), None).contains("name the model's folder"));
 }

@@ -69,7 +69,11 @@ impl Model {
             return Err(format!("the item {second:?} {how}"));
         }
         if let Some(broken) = values.iter().position(|value| !value.is_finite()) {
-            return Err(not_finite(&items[broken / manifest.rank], broken % manifest.rank, values[broken]));
+            let (item, place) = (&items[broken / manifest.rank], broken % manifest.rank + 1);
+            let (rank, number) = (manifest.rank, values[broken]);
+            return Err(format!(
+                "the factor of item {item:?} is not finite: number {place} of {rank} is {number}"
+            ));
         }
         let Manifest { alpha0, lambda, nu, .. } = manifest;
         let regularisation =
@@ -139,11 +143,6 @@ impl Model {
         }
         hasher.finalize().to_hex().to_string()
     }
-}
-
-/// What is wrong with a factor whose number at a place, counted from 0, is no number.
-pub(super) fn not_finite(item: &str, place: usize, number: f32) -> String {
-    format!("the factor of item {item:?} is not finite at place {place}: {number}")
 }
 
 #[cfg(test)]

@@ -19,14 +19,25 @@ impl Model {
     /// `alpha0`, `lambda`, `nu` and the transform are those of `options`, its rank is that of the files.
     pub fn from_spark(path: &Path, table: &KindTable, options: &Train) -> Result<Model, ModelError> {
         let mut rows = Rows::default();
-        for file in parts(path)? {
-            items_file::read(&file, SPARK, &mut rows).map_err(|error| match error {
-                ItemsError::Io(source) => io("read", &file)(source),
-                other => ModelError::refused(&file, other.to_string(), REMEDY),
+        let parts = parts(path)?;
+        let mut begins = Vec::with_capacity(parts.len());
+        for file in &parts {
+            begins.push(rows.ids.len());
+            items_file::read(file, SPARK, &mut rows).map_err(|error| match error {
+                ItemsError::Io(source) => io("read", file)(source),
+                other => ModelError::refused(file, other.to_string(), REMEDY),
             })?;
         }
-        let place = |row: usize| format!("row {}", row + 1);
-        Foreign { rows, ids: path, place: &place, factors: path }.model(table, options)
+        let place = |row: usize| {
+            let part = begins.partition_point(|begin| *begin <= row) - 1;
+            let within = row - begins[part] + 1;
+            match parts[part].strip_prefix(path) {
+                Ok(file) if file != Path::new("") => format!("row {within} of {}", file.display()),
+                _ => format!("row {within}"),
+            }
+        };
+        Foreign { rows, ids: path, id_place: &place, factors: path, factor_place: &place }
+            .model(table, options)
     }
 
     /// Whether this looks like something that [`Model::from_spark`] reads rather than a model of ours.

@@ -133,8 +133,8 @@ fn an_import_that_cannot_be_is_refused_with_the_reason_and_leaves_nothing() {
     put("integers.npy", array("<i8", "(2, 1)", &[0; 16]));
     put("three.npy", array("<f4", "(3, 1)", &floats(&[1.0, 2.0, 3.0])));
     for (factors, ids, words) in [
-        ("nan.npy", "two.txt", "item \"b\" is not finite at place 1: NaN"),
-        ("great.npy", "two.txt", "item \"a\" is not finite at place 0: inf"),
+        ("nan.npy", "two.txt", "item \"b\" is not finite: number 2 of 2 is NaN"),
+        ("great.npy", "two.txt", "item \"a\" is not finite: number 1 of 1 is inf"),
         ("short.npy", "two.txt", "its header says 4 numbers, and there are 3"),
         ("integers.npy", "two.txt", "array.astype('<f4')"),
         ("three.npy", "two.txt", "it holds 2 ids, and three.npy 3 rows"),
@@ -142,6 +142,7 @@ fn an_import_that_cannot_be_is_refused_with_the_reason_and_leaves_nothing() {
         ("good.npy", "missing.txt", "cannot read missing.txt"),
         ("missing.npy", "two.txt", "cannot read missing.npy"),
         ("two.txt", "two.txt", "does not begin as a .npy file"),
+        ("good.npy", "good.npy", "line 1 is not UTF-8"),
     ] {
         let said = home.say(&["model", "import", factors, "--ids", ids, "--out", "out"]).ended(2);
         assert!(said.contains(words), "{factors}: {said}");
@@ -167,6 +168,12 @@ fn neither_import_nor_export_writes_over_anything() {
             let said = home.say(&["model", "export", "model", "--to", to, "--format", format]).ended(2);
             assert!(said.contains("never written over"), "{said}");
         }
+    }
+    for to in ["file/out", "/proc/nearline/out"] {
+        let said = home.say(&["model", "export", "model", "--to", to]).ended(2);
+        assert!(said.contains("cannot write in ") && said.contains("choose another folder"), "{said}");
+        let said = home.say(&["model", "import", "model", "--out", to]).ended(2);
+        assert!(said.contains("cannot write in "), "{said}");
     }
     home.ok(&["model", "export", "model", "--to", "out"]);
     let said = home.say(&["model", "import", "out", "--out", "model", "--nu", "0.5"]).ended(2);
@@ -204,10 +211,10 @@ fn a_damaged_model_is_refused_wherever_one_is_read() {
     let ids = ["7", "a", "b c"];
     let nan = [0.1, 0.0, f32::NAN, 4.0, 0.0, 0.0];
     for (ids, values, words) in [
-        (ids, &nan[..], "item \"a\" is not finite at place 0: NaN"),
+        (ids, &nan[..], "item \"a\" is not finite: number 1 of 2 is NaN"),
         (ids, &[1.0, 2.0, 3.0], "its factors are 1 long, and manifest.json says 2"),
         (["7", "a", "a"], &[1.0; 6], "the item \"a\" is there twice"),
-        (ids, &[1.0; 6], "it hashes to"),
+        (ids, &[1.0; 6], "wrong checksum: items.parquet and manifest.json hash to"),
     ] {
         let (home, model) = home();
         home.ok_pipe(&["run", "--model", "model", "-"], &format!("{EVENT}\n"));
