@@ -22,7 +22,7 @@ pub enum ModelCommand {
     #[command(after_help = "Example:\n  nearline model import factors.npy --ids items.txt --out model\n  \
         nearline model import als/itemFactors --out model --lambda 0.05\n\n\
         SOURCE is one of\n  \
-        FACTORS.npy    items x rank, floats in single or double precision; with a file of --ids\n  \
+        FACTORS.npy    items x rank, floats of half, single or double precision; with a file of --ids\n  \
         a folder       with `items.npy`, and `items.txt` or `items.json` for its ids\n  \
         itemFactors    of Spark MLlib, Parquet with `id` and `features`; a folder or one file\n  \
         a model        that `train`, `import` or `export --format nearline` wrote\n\n\
