@@ -108,14 +108,14 @@ impl<'a> Query<'a> {
             let (_, &mut last, _) = self.lower.select_nth_unstable_by(self.k - 1, |x, y| y.total_cmp(x));
             self.lower.truncate(self.k);
             self.bar = last;
-            self.candidates.retain(|(most, _)| *most >= last);
         }
     }
 
     /// The candidates, all of the best among them.
     pub(crate) fn finish(mut self) -> Vec<u32> {
         self.raise();
-        self.candidates.into_iter().map(|(_, item)| item).collect()
+        let reaching = self.candidates.into_iter().filter(|(most, _)| *most >= self.bar);
+        reaching.map(|(_, item)| item).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! `train` and `evaluate`.
+//! `evaluate`, and what it has in common with `train`.
 
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
@@ -8,47 +8,16 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{EvaluateArgs, FitArgs, ProtocolName, SourceArgs, TrainArgs};
+use super::args::{EvaluateArgs, FitArgs, ProtocolName, SourceArgs};
 use super::{Context, Failure, pipe, show};
 use crate::config::Train;
 use crate::engine::recover::{self, Standing};
 use crate::offline::evaluate::{EvaluateOptions, Protocol, Split, Stage};
 use crate::offline::live::Gatherer;
-use crate::offline::{LiveSet, Model, evaluate as evaluation, train as training};
+use crate::offline::{LiveSet, evaluate as evaluation};
 use crate::records::time::parse_rfc3339;
 use crate::sources;
 use crate::stores::rocks::RocksStore;
-
-/// `nearline train`.
-pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
-    let options = fit_options(context, &args.fit)?;
-    Model::may_save(&args.out).map_err(|error| Failure::Use(error.to_string()))?;
-    let live = live_set(context, &args.sources)?;
-    let bar = iterations(options.iterations);
-    let model = training(&live, &context.config.kinds, &options, &mut |progress| {
-        bar.set_position(progress.iteration as u64);
-        bar.set_message(format!("loss {:.1}", progress.loss));
-        if bar.is_hidden() && !context.json {
-            eprintln!("iteration {} of {}: loss {:.1}", progress.iteration, progress.of, progress.loss);
-        }
-    });
-    bar.finish_and_clear();
-    let model = model.map_err(|error| Failure::Use(error.to_string()))?;
-    model.save(&args.out).map_err(|error| Failure::Use(error.to_string()))?;
-    let manifest = &model.manifest;
-    if context.json {
-        return show::json(manifest);
-    }
-    show::text(&format!(
-        "model {} in {}: rank {}, {} items, from {} events of {} members",
-        manifest.version,
-        args.out.display(),
-        manifest.rank,
-        show::count(manifest.counts.items),
-        show::count(manifest.counts.events),
-        show::count(manifest.counts.members),
-    ))
-}
 
 /// `nearline evaluate`.
 pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
@@ -81,7 +50,7 @@ pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
 }
 
 /// The config's options, with what was typed laid over them.
-fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
+pub(super) fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
     let mut options = context.config.train.clone();
     options.rank = fit.rank.unwrap_or(options.rank);
     options.iterations = fit.iterations.unwrap_or(options.iterations);
@@ -94,7 +63,7 @@ fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
 }
 
 /// The live events of logs, or of the data folder where no log is named.
-fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
+pub(super) fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet, Failure> {
     let names = context.config.kinds.names.iter().map(String::as_str);
     if given.sources.is_empty() {
         let store = RocksStore::open_reader(context.folder.path())?;

@@ -8,6 +8,7 @@
 //! Models also come from elsewhere and go there (`import.rs`, `export.rs`). Nothing here touches a running pipeline:
 //! it reads records and writes a model folder.
 
+pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
 pub mod export;
@@ -23,11 +24,16 @@ pub mod model;
 pub mod norms;
 mod npy;
 mod npy_header;
+mod origin;
 mod spark;
+pub mod stopping;
 #[cfg(test)]
 mod test_log;
 mod tombstones;
 pub mod train;
+pub mod training;
+pub mod tune;
+pub mod validation;
 
 pub use evaluate::{EvaluateOptions, Protocol, Report, evaluate};
 pub use items_file::Rows;

@@ -117,20 +117,31 @@ impl Tally {
     /// By how much NDCG@20 is above that of `other` for the same lists, and the standard error of that: members are
     /// taken for independent of each other, and the lists of one member are not.
     pub fn gain_over(&self, other: &Tally, weighing: Weighing) -> Gain {
-        let pairs = || self.members.iter().zip(&other.members);
-        let difference = |(mine, other): (&Sums, &Sums)| {
+        let (ndcg_20, standard_error) = self.ndcg_20_less(weighing, |place| other.members[place].figures[1]);
+        Gain { ndcg_20, standard_error }
+    }
+
+    /// The mean of NDCG@20 and its standard error, in which members are independent of each other as well.
+    pub fn ndcg_20(&self, weighing: Weighing) -> (f64, f64) {
+        self.ndcg_20_less(weighing, |_| 0.0)
+    }
+
+    /// The mean of NDCG@20 less something of each member, and its standard error.
+    fn ndcg_20_less(&self, weighing: Weighing, less: impl Fn(usize) -> f64) -> (f64, f64) {
+        let difference = |(place, mine): (usize, &Sums)| {
             let weight = mine.weight(weighing);
-            (weight * (mine.figures[1] - other.figures[1]), weight * mine.moments as f64)
+            (weight * (mine.figures[1] - less(place)), weight * mine.moments as f64)
         };
-        let (sum, weights) = pairs().map(difference).fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
+        let differences = || self.members.iter().enumerate().map(difference);
+        let (sum, weights) = differences().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
         if weights == 0.0 {
-            return Gain::default();
+            return (0.0, 0.0);
         }
-        let gain = sum / weights;
-        let squares: f64 = pairs().map(difference).map(|(sum, weight)| (sum - weight * gain).powi(2)).sum();
+        let mean = sum / weights;
+        let squares: f64 = differences().map(|(sum, weight)| (sum - weight * mean).powi(2)).sum();
         let members = self.members.len() as f64;
         let correction = if members > 1.0 { members / (members - 1.0) } else { 0.0 };
-        Gain { ndcg_20: gain, standard_error: (correction * squares).sqrt() / weights }
+        (mean, (correction * squares).sqrt() / weights)
     }
 }
 
@@ -197,6 +208,8 @@ mod tests {
         let by_member = tally.metrics(8, Weighing::Members);
         assert_eq!((by_member.recall_20, by_member.ndcg_20, by_member.coverage), (0.5, 0.5, 0.25));
         assert_eq!(tally.metrics(8, Weighing::Lists).ndcg_20, 0.9);
+        // Two members with 1 and 0: mean 1/2, sample variance 1/2, error √(1/2 ÷ 2).
+        assert_eq!(tally.ndcg_20(Weighing::Members), (0.5, 0.5));
         assert_eq!((tally.members(), tally.lists()), (2, 10));
     }
 

@@ -3,14 +3,14 @@
 //! Two protocols, `time` and `members`; docs/evaluation.md says what each measures, what counts as found, and
 //! where the measures come from. The lists are made by the same functions that the graph uses.
 
-mod lists;
-mod members;
+pub(super) mod lists;
+pub(super) mod members;
 pub mod metrics;
-mod moments;
+pub(super) mod moments;
 mod report;
-mod spread;
+pub(super) mod spread;
 mod table;
-mod time;
+pub(super) mod time;
 
 use crate::config::{KindTable, Train};
 
