@@ -1,6 +1,7 @@
 //! What can be typed: commands, their flags and their help.
 
 mod evaluate;
+mod model;
 mod train;
 mod tune;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
+pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 use crate::config::{MAX_WORKERS, Span};
@@ -112,6 +114,15 @@ pub enum Command {
         nearline train --out model --checkpoint half-way --resume"
     )]
     Train(TrainArgs),
+    /// Look at a model, take one in from elsewhere, or write one for others to read.
+    #[command(
+        after_help = "Example:\n  nearline model show\n  nearline model import itemFactors --out model"
+    )]
+    Model {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
     /// Search for the numbers that train the best lists of a log, and save them as a config.
     #[command(after_help = "Example:\n  nearline tune events.jsonl --out tuned.toml --minutes 30\n  \
         nearline --config tuned.toml train events.jsonl --out model\n\n\

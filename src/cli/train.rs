@@ -21,7 +21,7 @@ use crate::offline::stopping::{self, Sign};
 use crate::offline::train::{TrainError, transform};
 use crate::offline::training::Training;
 use crate::offline::validation::{Look, Validation};
-use crate::offline::{LiveSet, Model, ModelError};
+use crate::offline::{LiveSet, Model};
 
 /// `nearline train`.
 pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
@@ -170,12 +170,6 @@ impl From<EvaluateError> for Failure {
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        Failure::Use(error.to_string())
-    }
-}
-
-impl From<ModelError> for Failure {
-    fn from(error: ModelError) -> Self {
         Failure::Use(error.to_string())
     }
 }
