@@ -1,15 +1,19 @@
 //! What can be typed: commands, their flags and their help.
 
 mod evaluate;
+mod train;
+mod tune;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::evaluate::{EvaluateArgs, EvaluationName, PartName};
+pub use self::train::{Every, TrainArgs};
+pub use self::tune::TuneArgs;
 use crate::config::{MAX_WORKERS, Span};
+use crate::offline::Protocol;
 use crate::serving::list::ListName;
-
-pub use evaluate::{EvaluateArgs, PartName, ProtocolName};
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
@@ -105,9 +109,16 @@ pub enum Command {
     },
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
-        after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model"
+        after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model\n  \
+        nearline train --out model --checkpoint half-way --resume"
     )]
     Train(TrainArgs),
+    /// Search for the numbers that train the best lists of a log, and save them as a config.
+    #[command(after_help = "Example:\n  nearline tune events.jsonl --out tuned.toml --minutes 30\n  \
+        nearline --config tuned.toml train events.jsonl --out model\n\n\
+        The first trial is the config as it is. Each trial trains on one part of the log and is measured on the next;\n\
+        the newest fifth is held back for a last look. docs/tuning.md says how it searches.")]
+    Tune(TuneArgs),
     /// Measure lists, on a log or on files as the papers publish them, against popularity and lists that are not kept
     /// fresh.
     #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time\n  \
@@ -246,18 +257,23 @@ pub struct FitArgs {
     pub seed: Option<u64>,
 }
 
-/// Flags of `train`.
-#[derive(Debug, Args)]
-pub struct TrainArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub sources: SourceArgs,
-    /// The folder that the model is written to.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// How to train.
-    #[command(flatten)]
-    pub fit: FitArgs,
+/// How a log is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProtocolName {
+    /// What came first is trained on; the rest is to be found, event by event.
+    Time,
+    /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
+    Members,
+}
+
+impl ProtocolName {
+    /// The protocol; what it draws, it draws by the seed.
+    pub fn with_seed(self, seed: u64) -> Protocol {
+        match self {
+            ProtocolName::Time => Protocol::default(),
+            ProtocolName::Members => Protocol::Members { seed },
+        }
+    }
 }
 
 /// A number of workers.

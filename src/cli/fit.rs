@@ -1,4 +1,4 @@
-//! `train`, and what `evaluate` shares with it.
+//! What `train`, `tune` and `evaluate` have in common: options, what is live, and a bar.
 
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
@@ -8,45 +8,14 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{FitArgs, SourceArgs, TrainArgs};
+use super::args::{FitArgs, SourceArgs};
 use super::{Context, Failure, pipe, show};
 use crate::config::Train;
 use crate::engine::recover::{self, Standing};
+use crate::offline::LiveSet;
 use crate::offline::live::Gatherer;
-use crate::offline::{LiveSet, Model, train as training};
 use crate::sources;
 use crate::stores::rocks::RocksStore;
-
-/// `nearline train`.
-pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
-    let options = fit_options(context, &args.fit)?;
-    Model::may_save(&args.out).map_err(|error| Failure::Use(error.to_string()))?;
-    let live = live_set(context, &args.sources)?;
-    let bar = iterations(options.iterations);
-    let model = training(&live, &context.config.kinds, &options, &mut |progress| {
-        bar.set_position(progress.iteration as u64);
-        bar.set_message(format!("loss {:.1}", progress.loss));
-        if bar.is_hidden() && !context.json {
-            eprintln!("iteration {} of {}: loss {:.1}", progress.iteration, progress.of, progress.loss);
-        }
-    });
-    bar.finish_and_clear();
-    let model = model.map_err(|error| Failure::Use(error.to_string()))?;
-    model.save(&args.out).map_err(|error| Failure::Use(error.to_string()))?;
-    let manifest = &model.manifest;
-    if context.json {
-        return show::json(manifest);
-    }
-    show::text(&format!(
-        "model {} in {}: rank {}, {} items, from {} events of {} members",
-        manifest.version,
-        args.out.display(),
-        manifest.rank,
-        show::count(manifest.counts.items),
-        show::count(manifest.counts.events),
-        show::count(manifest.counts.members),
-    ))
-}
 
 /// The config's options, with what was typed laid over them.
 pub(super) fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {

@@ -11,6 +11,10 @@ mod fit;
 mod pipe;
 mod records;
 mod show;
+mod train;
+mod train_progress;
+mod train_saving;
+mod tune;
 
 use std::io;
 use std::process::ExitCode;
@@ -37,6 +41,8 @@ pub enum Failure {
     Use(String),
     /// 3: the store or a source failed.
     Failed(String),
+    /// 130: broken off by an interrupt; what was saved, and how to go on.
+    Interrupted(String),
 }
 
 impl Failure {
@@ -45,6 +51,7 @@ impl Failure {
             Failure::No(_) => 1,
             Failure::Use(_) => 2,
             Failure::Failed(_) => 3,
+            Failure::Interrupted(_) => 130,
         }
     }
 }
@@ -52,7 +59,9 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::No(text) | Failure::Use(text) | Failure::Failed(text) => out.write_str(text),
+            Failure::No(text) | Failure::Use(text) | Failure::Failed(text) | Failure::Interrupted(text) => {
+                out.write_str(text)
+            }
         }
     }
 }
@@ -139,7 +148,8 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
         Command::Similar { item, limit } => ask::similar(&context, &item, limit),
-        Command::Train(args) => fit::train(&context, args),
+        Command::Train(args) => train::train(&context, args),
+        Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
         Command::Evaluate(args) => evaluate::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { workers } => records::verify(&context, workers),

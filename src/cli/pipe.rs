@@ -333,8 +333,8 @@ fn size_of(path: &Path) -> u64 {
         .sum()
 }
 
-/// The first interrupt or terminate lets what was read be committed; a second one ends at once.
-fn stop_on_signal(stop: Arc<AtomicBool>) -> Result<(), Failure> {
+/// The first interrupt or terminate lets what was begun be put in order; a second one ends at once.
+pub(super) fn stop_on_signal(stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {

@@ -6,6 +6,7 @@
 //! another meaning is another view. The rest says how to run, and changes nothing that is stored.
 
 pub mod columns;
+mod edited;
 mod kinds;
 mod meant;
 mod number;
@@ -18,6 +19,7 @@ mod written;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use edited::{Edit, edited};
 pub use kinds::{KindTable, MAX_KINDS, MAX_WEIGHT};
 pub use meant::{Config, ContinueWatching, Lists, MAX_LIST, MAX_WORKERS, Run, Store, Train, Transform};
 pub use number::KeyError;

@@ -176,18 +176,18 @@ pub struct Train {
     pub transform: Transform,
 }
 
-// The one place for these. For weights around 1, as the default kinds give; found on the validation parts of two real
-// logs (docs/evaluation.md).
+// The one place for these. For weights around 1, as the default kinds give; found on the validation parts of three real
+// logs (docs/tuning.md).
 impl Default for Train {
     fn default() -> Self {
         Train {
             rank: 64,
             iterations: 16,
-            alpha0: 0.3,
+            alpha0: 0.2,
             lambda: 0.005,
             nu: 1.0,
             seed: 1,
-            transform: Transform::Linear,
+            transform: Transform::Log1p,
         }
     }
 }

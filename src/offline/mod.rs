@@ -7,6 +7,7 @@
 //!
 //! Nothing here touches a running pipeline: it reads records and writes a model folder.
 
+pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
 mod folder;
@@ -14,11 +15,16 @@ mod items_file;
 pub mod live;
 pub mod manifest;
 pub mod model;
+mod origin;
 mod spark;
+pub mod stopping;
 #[cfg(test)]
 mod test_log;
 mod tombstones;
 pub mod train;
+pub mod training;
+pub mod tune;
+pub mod validation;
 
 pub use evaluate::{EvaluateOptions, Protocol, Report, evaluate};
 pub use items_file::Rows;

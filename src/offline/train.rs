@@ -3,19 +3,15 @@
 //! Only item factors are kept. Training ends with a half-step over the members against the final items, so folding
 //! a member's events in later gives the very factor that training ended with.
 
-use nearline_dataflows::transform::Transform;
 use std::ops::ControlFlow;
 
-use nearline_factors::{
-    Iteration, Matrix, MatrixError, Progress as Step, Regularisation, RegularisationError, Solve,
-    TrainOptions, Trained,
-};
+use nearline_dataflows::transform::Transform;
+use nearline_factors::{Iteration, Matrix, MatrixError, Progress as Step, RegularisationError, Trained};
 
 use super::dataset::Dataset;
-use super::items_file::Rows;
 use super::live::LiveSet;
-use super::manifest::{Counts, FORMAT, Manifest};
 use super::model::Model;
+use super::training::{Training, how, not_vanished};
 use crate::config::{self, KeyError, KindTable, Train};
 
 /// One iteration is done.
@@ -69,9 +65,6 @@ pub enum TrainError {
     Diverged(String),
 }
 
-/// Item factors of numbers smaller than this throughout hold nothing: the first ones are about 0.1 / √rank.
-const VANISHED: f32 = 1e-4;
-
 /// Trains a model on all live events. `progress` is told of each iteration.
 pub fn train(
     live: &LiveSet,
@@ -91,34 +84,14 @@ pub fn train_on(
     options: &Train,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Model, Trained), TrainError> {
-    options.check()?;
-    if !data.entries.iter().any(|(_, weight)| *weight > 0.0) {
-        return Err(TrainError::NoSignal { events: data.events });
+    let training = Training::new(live, data, table, options)?;
+    let mut tell = teller(options, progress);
+    let mut trainer = training.begin()?;
+    while trainer.iteration() < options.iterations {
+        trainer.step(&mut tell)?;
     }
-    let trained = train_factors(&data.matrix()?, options, progress)?;
-    let Train { rank, alpha0, lambda, nu, .. } = *options;
-    let manifest = Manifest {
-        format: FORMAT,
-        version: String::new(),
-        rank,
-        alpha0,
-        lambda,
-        nu,
-        kinds: Manifest::kinds_of(table),
-        transform: transform(options.transform).into(),
-        counts: Counts {
-            members: data.members.len() as u64,
-            items: data.items.len() as u64,
-            pairs: data.entries.len() as u64,
-            events: data.events,
-        },
-        trained_at: now(),
-        loss: trained.losses.last().copied(),
-    };
-    let ids = data.items.iter().map(|item| live.items.name(item.0).to_owned()).collect();
-    let rows = Rows { ids, values: trained.items.as_slice().to_vec(), rank };
-    let model = Model::new(manifest, rows).map_err(TrainError::Diverged)?;
-    Ok((model, trained))
+    let trained = trainer.finish(&mut tell)?;
+    Ok((training.model(&trained.items, trained.losses.last().copied())?, trained))
 }
 
 /// Trains on pairs as they stand, by the numbers of their members and items.
@@ -127,22 +100,20 @@ pub fn train_factors(
     options: &Train,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Trained, TrainError> {
-    options.check()?;
-    let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
-    let regularisation = Regularisation::new(alpha0, lambda, nu)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let how = TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() };
-    let mut tell = |step: &Step| {
+    let trained = nearline_factors::train(matrix, &how(options)?, &mut teller(options, progress))?;
+    not_vanished(&trained.items, options)?;
+    Ok(trained)
+}
+
+/// Tells of each iteration, and never breaks off.
+fn teller(options: &Train, progress: &mut dyn FnMut(Progress)) -> impl FnMut(&Step) -> ControlFlow<()> {
+    let of = options.iterations;
+    move |step: &Step| {
         if let Step::Iteration(Iteration { iteration, loss }) = *step {
-            progress(Progress { iteration, of: iterations, loss });
+            progress(Progress { iteration, of, loss });
         }
         ControlFlow::Continue(())
-    };
-    let trained = nearline_factors::train(matrix, &how, &mut tell)?;
-    if trained.items.as_slice().iter().all(|number| number.abs() < VANISHED) {
-        return Err(TrainError::Vanished { lambda, nu });
     }
-    Ok(trained)
 }
 
 /// The transform that a config names.

@@ -15,3 +15,5 @@ mod running;
 mod sets;
 mod similar;
 mod support;
+mod training;
+mod tuning;

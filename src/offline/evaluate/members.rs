@@ -16,7 +16,7 @@ use crate::offline::live::LiveSet;
 use crate::offline::train::{train_on, transform};
 
 /// One member in so many is held out, and one item in so many of theirs is to be found.
-pub(super) const ONE_IN: u64 = 5;
+pub(in crate::offline) const ONE_IN: u64 = 5;
 
 pub(super) fn evaluate(
     live: &LiveSet,
@@ -86,7 +86,12 @@ fn test(lists: &Lists, live: &LiveSet, member: Member, table: &KindTable, seed: 
 }
 
 /// A member's items, divided: the fifth with the smallest hashes, at least one, is held back.
-fn divide(live: &LiveSet, member: Member, table: &KindTable, seed: u64) -> Option<Moment> {
+pub(in crate::offline) fn divide(
+    live: &LiveSet,
+    member: Member,
+    table: &KindTable,
+    seed: u64,
+) -> Option<Moment> {
     let events = live.events(member);
     let mut items: Vec<Item> =
         events.chunk_by(|a, b| a.item == b.item).map(|of_item| of_item[0].item).collect();
@@ -105,7 +110,7 @@ fn divide(live: &LiveSet, member: Member, table: &KindTable, seed: u64) -> Optio
 }
 
 /// A number that depends on the seed and the ids alone.
-pub(super) fn hash(seed: u64, member: &str, item: &str) -> u64 {
+pub(in crate::offline) fn hash(seed: u64, member: &str, item: &str) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_be_bytes()).update(&(member.len() as u16).to_be_bytes());
     hasher.update(member.as_bytes()).update(item.as_bytes());

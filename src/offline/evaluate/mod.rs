@@ -7,20 +7,20 @@
 
 mod comparison;
 mod fitted;
-pub mod formats;
+mod formats;
 mod left_one_out;
-mod lists;
-mod members;
+pub(super) mod lists;
+pub(super) mod members;
 pub mod metrics;
-mod moments;
+pub(super) mod moments;
 mod prequential;
 mod published;
 mod report;
-mod spread;
+pub(super) mod spread;
 mod strong_log;
 mod table;
-mod tally;
-mod time;
+pub(super) mod tally;
+pub(super) mod time;
 
 use crate::config::{KindTable, Train};
 

@@ -52,7 +52,7 @@ pub(super) fn evaluate(
 }
 
 /// The first moment of the test part.
-pub(super) fn split_at(live: &LiveSet, split: Split) -> Result<i64, EvaluateError> {
+pub(in crate::offline) fn split_at(live: &LiveSet, split: Split) -> Result<i64, EvaluateError> {
     let part = match split {
         Split::At(at) => return Ok(at),
         Split::Quantile(part) if (0.0..=1.0).contains(&part) => part,
