@@ -1,6 +1,7 @@
 //! What can be typed: commands, their flags and their help.
 
 mod evaluate;
+mod model;
 mod train;
 mod tune;
 
@@ -8,11 +9,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::evaluate::{EvaluateArgs, EvaluationName, PartName};
-pub use self::train::{Every, TrainArgs};
+pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
+pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
+pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 use crate::config::{MAX_WORKERS, Span};
-use crate::offline::Protocol;
 use crate::serving::list::ListName;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
@@ -113,6 +114,15 @@ pub enum Command {
         nearline train --out model --checkpoint half-way --resume"
     )]
     Train(TrainArgs),
+    /// Look at a model, take one in from elsewhere, or write one for others to read.
+    #[command(
+        after_help = "Example:\n  nearline model show\n  nearline model import itemFactors --out model"
+    )]
+    Model {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
     /// Search for the numbers that train the best lists of a log, and save them as a config.
     #[command(after_help = "Example:\n  nearline tune events.jsonl --out tuned.toml --minutes 30\n  \
         nearline --config tuned.toml train events.jsonl --out model\n\n\
@@ -255,25 +265,6 @@ pub struct FitArgs {
     /// Where the first item factors are drawn from.
     #[arg(long)]
     pub seed: Option<u64>,
-}
-
-/// How a log is split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ProtocolName {
-    /// What came first is trained on; the rest is to be found, event by event.
-    Time,
-    /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
-    Members,
-}
-
-impl ProtocolName {
-    /// The protocol; what it draws, it draws by the seed.
-    pub fn with_seed(self, seed: u64) -> Protocol {
-        match self {
-            ProtocolName::Time => Protocol::default(),
-            ProtocolName::Members => Protocol::Members { seed },
-        }
-    }
 }
 
 /// A number of workers.

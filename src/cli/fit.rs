@@ -1,4 +1,4 @@
-//! What `train`, `tune` and `evaluate` have in common: options, what is live, and a bar.
+//! What `train`, `tune` and `evaluate` have in common.
 
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 

@@ -8,6 +8,7 @@ mod demo;
 mod erase;
 mod evaluate;
 mod fit;
+mod model;
 mod pipe;
 mod records;
 mod show;
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::engine::EngineError;
 use crate::engine::recover::OtherConfig;
 use crate::folder::Folder;
+use crate::offline::ModelError;
 use crate::records::MAX_ID;
 use crate::serving::{Serving, ServingError};
 use crate::sources::SourceError;
@@ -82,6 +84,7 @@ impl From<ServingError> for Failure {
     fn from(error: ServingError) -> Self {
         match error {
             ServingError::OtherConfig(other) => other.into(),
+            ServingError::Model(error) => error.into(),
             _ => Failure::Failed(error.to_string()),
         }
     }
@@ -89,6 +92,12 @@ impl From<ServingError> for Failure {
 
 impl From<OtherConfig> for Failure {
     fn from(error: OtherConfig) -> Self {
+        Failure::Use(error.to_string())
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
         Failure::Use(error.to_string())
     }
 }
@@ -149,6 +158,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Why { member, item } => ask::why(&context, &member, &item),
         Command::Similar { item, limit } => ask::similar(&context, &item, limit),
         Command::Train(args) => train::train(&context, args),
+        Command::Model { command } => model::model(&context, command),
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
         Command::Evaluate(args) => evaluate::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),

@@ -15,12 +15,13 @@ use super::{Context, Failure, fit, pipe, show};
 use crate::config::Train;
 use crate::offline::checkpoint::{Checkpoint, CheckpointError, Checkpoints};
 use crate::offline::dataset::Dataset;
+use crate::offline::evaluate::Estimate;
 use crate::offline::evaluate::EvaluateError;
 use crate::offline::stopping::{self, Sign};
 use crate::offline::train::{TrainError, transform};
 use crate::offline::training::Training;
 use crate::offline::validation::{Look, Validation};
-use crate::offline::{LiveSet, Model, ModelError};
+use crate::offline::{LiveSet, Model};
 
 /// `nearline train`.
 pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
@@ -88,7 +89,7 @@ fn iterations(
         ControlFlow::Continue(())
     })?;
     progress.end();
-    let (figure, error) = best.tally.ndcg_20(validation.weighing());
+    let Estimate { mean: figure, standard_error: error } = best.tally.ndcg_20(validation.weighing());
     eprintln!(
         "{} iterations are best: NDCG@20 {figure:.4} ± {error:.4} of {} members; now training on everything",
         best.iterations,
@@ -169,12 +170,6 @@ impl From<EvaluateError> for Failure {
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        Failure::Use(error.to_string())
-    }
-}
-
-impl From<ModelError> for Failure {
-    fn from(error: ModelError) -> Self {
         Failure::Use(error.to_string())
     }
 }

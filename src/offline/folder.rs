@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::items_file::{self, ItemsError, OURS, Rows};
+use super::items_writer;
 use super::manifest::{FORMAT, Manifest};
 use super::model::Model;
 
@@ -39,9 +40,17 @@ pub enum ModelError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// A folder that nothing can be put in.
+    #[error("cannot write in {}: {why}; choose another folder, or see who may write there", path.display())]
+    Unwritable {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        why: std::io::ErrorKind,
+    },
     /// The place is taken.
     #[error(
-        "{} holds something else ({found}), and a model is never written over; choose another folder or move that one away",
+        "{} holds something else ({found}), and it is never written over; choose another folder or move that one away",
         path.display()
     )]
     Taken {
@@ -52,19 +61,20 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    pub(super) fn refused(path: &Path, problem: String, remedy: &'static str) -> ModelError {
+        ModelError::Refused { path: path.to_path_buf(), problem, remedy }
+    }
+}
+
 /// What to do about a model that came to harm.
-pub(super) const COPY_AGAIN: &str =
-    "copy the model's folder again from where it was trained, or train it anew";
+const COPY_AGAIN: &str = "copy the model's folder again from where it was trained, or train it anew";
 
 impl Model {
     /// Loads a model from its folder, and checks that it is whole and unchanged.
     pub fn load(folder: &Path) -> Result<Model, ModelError> {
         let manifest = Manifest::load(folder)?;
-        let refuse = |path: &Path, problem: String| ModelError::Refused {
-            path: path.to_path_buf(),
-            problem,
-            remedy: COPY_AGAIN,
-        };
+        let refuse = |path: &Path, problem| ModelError::refused(path, problem, COPY_AGAIN);
         let items_path = folder.join(ITEMS);
         let mut rows = Rows::default();
         items_file::read(&items_path, OURS, &mut rows)
@@ -78,9 +88,11 @@ impl Model {
             Model::of_sorted(manifest, items, factors).map_err(|problem| refuse(&items_path, problem))?;
         let hash = model.content_hash();
         if hash != model.manifest.version {
-            let problem =
-                format!("its content is not that of version {}: it hashes to {hash}", model.manifest.version);
-            return Err(refuse(&items_path, problem));
+            let version = &model.manifest.version;
+            let problem = format!(
+                "wrong checksum: {ITEMS} and {MANIFEST} hash to {hash}, and the version is {version}"
+            );
+            return Err(refuse(folder, problem));
         }
         Ok(model)
     }
@@ -101,19 +113,12 @@ impl Model {
         if folder.exists() && !self.may_take(folder)? {
             return Ok(());
         }
-        let (parent, beside) = beside(folder)?;
-        self.write_into(beside.path())?;
-        // Owner-only is how temporary folders are made; a model is for others to read too.
-        open_up(beside.path()).map_err(io("set the mode of", beside.path()))?;
-        fs::rename(beside.path(), folder).map_err(io("put the model in", folder))?;
-        // Renamed away: there is nothing left to clean up.
-        let _ = beside.keep();
-        sync_folder(parent).map_err(io("sync", parent))
+        put_whole(folder, |beside| self.write_into(beside))
     }
 
     fn write_into(&self, folder: &Path) -> Result<(), ModelError> {
         let items = folder.join(ITEMS);
-        items_file::write(&items, self.items(), self.factors().as_slice(), self.manifest.rank)
+        items_writer::write(&items, self.items(), self.factors().as_slice(), self.manifest.rank)
             .and_then(|file| Ok(file.sync_all()?))
             .map_err(|error| items_error("write", &items, error))?;
         let path = folder.join(MANIFEST);
@@ -142,15 +147,36 @@ impl Model {
     }
 }
 
+/// Puts a folder in its place whole or not at all: `write` fills one beside it, which is then renamed.
+pub(super) fn put_whole(
+    folder: &Path,
+    write: impl FnOnce(&Path) -> Result<(), ModelError>,
+) -> Result<(), ModelError> {
+    let (parent, beside) = beside(folder)?;
+    write(beside.path())?;
+    // Owner-only is how temporary folders are made; a model is for others to read too.
+    open_up(beside.path()).map_err(io("set the mode of", beside.path()))?;
+    fs::rename(beside.path(), folder).map_err(io("put the model in", folder))?;
+    // Renamed away: there is nothing left to clean up.
+    let _ = beside.keep();
+    sync_folder(parent).map_err(io("sync", parent))
+}
+
 /// The folder that a model's folder lies in, made where there is none, and a new one in it to be renamed.
 fn beside(folder: &Path) -> Result<(&Path, tempfile::TempDir), ModelError> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(io("create", parent))?;
+    // The kind alone: the words of the system would name a folder that nobody asked for.
+    let unwritable =
+        |error: std::io::Error| ModelError::Unwritable { path: parent.to_path_buf(), why: error.kind() };
+    if parent.exists() && !parent.is_dir() {
+        return Err(unwritable(std::io::ErrorKind::NotADirectory.into()));
+    }
+    fs::create_dir_all(parent).map_err(unwritable)?;
     let beside = tempfile::Builder::new().prefix(".nearline-model-").tempdir_in(parent);
-    Ok((parent, beside.map_err(io("create a folder in", parent))?))
+    Ok((parent, beside.map_err(unwritable)?))
 }
 
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
+pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
     let path = path.to_path_buf();
     move |source| ModelError::Io { doing, path, source }
 }
@@ -159,11 +185,11 @@ impl Manifest {
     /// Reads the manifest of a model's folder.
     pub fn load(folder: &Path) -> Result<Manifest, ModelError> {
         let path = folder.join(MANIFEST);
-        let refuse = |problem: String, remedy| ModelError::Refused { path: path.clone(), problem, remedy };
+        let refuse = |problem, remedy| ModelError::refused(&path, problem, remedy);
         let text = fs::read(&path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => refuse(
                 "there is no such file, so this is no model".into(),
-                "name the folder that `nearline train --out` wrote",
+                "name the folder that `nearline train --out` wrote, or make one with `nearline model import`",
             ),
             _ => ModelError::Io { doing: "read", path: path.clone(), source },
         })?;
@@ -185,15 +211,14 @@ struct OnlyFormat {
     format: u32,
 }
 
-pub(super) fn items_error(doing: &'static str, path: &Path, error: ItemsError) -> ModelError {
-    let path = path.to_path_buf();
+fn items_error(doing: &'static str, path: &Path, error: ItemsError) -> ModelError {
     match error {
-        ItemsError::Io(source) => ModelError::Io { doing, path, source },
-        other => ModelError::Refused { path, problem: other.to_string(), remedy: COPY_AGAIN },
+        ItemsError::Io(source) => io(doing, path)(source),
+        other => ModelError::refused(path, other.to_string(), COPY_AGAIN),
     }
 }
 
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

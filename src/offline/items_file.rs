@@ -1,29 +1,18 @@
-//! Item factors as Parquet: two columns, an id and a list of numbers, written and read column by column.
+//! Item factors read from Parquet: two columns, an id and a list of numbers, read column by column.
 //!
 //! Ours are `item` (string) and `factor` (list of float), sorted by item. Spark MLlib's are `id` (int or string)
-//! and `features` (list of float or double), in any order, and are read by the same code.
+//! and `features` (list of float or double), in any order, and are read by the same code. `items_writer.rs` writes
+//! both.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::ConvertedType;
 use parquet::column::reader::ColumnReader;
-use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::SchemaDescriptor;
-
-const SCHEMA: &str = "message item_factors {
-    REQUIRED BYTE_ARRAY item (STRING);
-    REQUIRED GROUP factor (LIST) { REPEATED GROUP list { REQUIRED FLOAT element; } }
-}";
-
-/// Rows of one row group: bounds the memory of who reads it.
-const ROWS_AT_ONCE: usize = 65_536;
 
 /// The names of the two columns.
 #[derive(Debug, Clone, Copy)]
@@ -64,57 +53,32 @@ pub struct Rows {
     pub rank: usize,
 }
 
-/// Writes ids and their factors, and returns the file, not yet synced.
-pub fn write(path: &Path, ids: &[String], values: &[f32], rank: usize) -> Result<File, ItemsError> {
-    let properties = WriterProperties::builder()
-        .set_created_by(concat!("nearline ", env!("CARGO_PKG_VERSION")).into())
-        // Numbers that hardly repeat: a dictionary would only cost.
-        .set_dictionary_enabled(false)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .build();
-    let schema = Arc::new(parse_message_type(SCHEMA)?);
-    let mut writer = SerializedFileWriter::new(File::create(path)?, schema, Arc::new(properties))?;
-    for (ids, values) in ids.chunks(ROWS_AT_ONCE).zip(values.chunks(ROWS_AT_ONCE * rank)) {
-        let mut group = writer.next_row_group()?;
-        let ids: Vec<ByteArray> = ids.iter().map(|id| ByteArray::from(id.as_str())).collect();
-        if let Some(mut column) = group.next_column()? {
-            column.typed::<ByteArrayType>().write_batch(&ids, None, None)?;
-            column.close()?;
-        }
-        // Level 1 is an element of a list; a list begins where the repetition level is 0.
-        let defined = vec![1; values.len()];
-        let repeated: Vec<i16> = (0..values.len()).map(|place| i16::from(place % rank != 0)).collect();
-        if let Some(mut column) = group.next_column()? {
-            column.typed::<FloatType>().write_batch(values, Some(&defined), Some(&repeated))?;
-            column.close()?;
-        }
-        group.close()?;
-    }
-    Ok(writer.into_inner()?)
+/// Adds the rows of a file to `rows`, which are of no use where this fails.
+pub fn read(path: &Path, columns: Columns, rows: &mut Rows) -> Result<(), ItemsError> {
+    // The crate believes some of what a file says of itself, and panics where damage has made it untrue.
+    let read = AssertUnwindSafe(|| read_file(path, columns, rows));
+    let gave_up = |_| Err(ItemsError::Wrong("it is damaged: the reader of Parquet gave up on it".into()));
+    catch_unwind(read).unwrap_or_else(gave_up)
 }
 
-/// Adds the rows of a file to `rows`.
-pub fn read(path: &Path, columns: Columns, rows: &mut Rows) -> Result<(), ItemsError> {
+fn read_file(path: &Path, columns: Columns, rows: &mut Rows) -> Result<(), ItemsError> {
     let reader = SerializedFileReader::new(File::open(path)?)?;
     let metadata = reader.metadata();
     let schema = metadata.file_metadata().schema_descr();
     let (id, factor) = (find(schema, columns.id)?, find(schema, columns.factor)?);
-    let element = schema.column(factor);
-    if schema.column(id).max_rep_level() != 0 || element.max_rep_level() != 1 {
+    if schema.column(id).max_rep_level() != 0 || schema.column(factor).max_rep_level() != 1 {
         let Columns { id, factor } = columns;
         return Err(ItemsError::Wrong(format!(
             "`{id}` must be a plain column, and `{factor}` a list of numbers"
         )));
     }
+    let first = rows.ids.len();
     for number in 0..metadata.num_row_groups() {
-        let group = reader.get_row_group(number)?;
-        let count = group.metadata().num_rows() as usize;
-        let before = rows.ids.len();
-        read_ids(group.as_ref(), id, count, columns, rows)?;
-        if rows.ids.len() != before + count {
-            return Err(ItemsError::Wrong(format!("a row has no `{}`", columns.id)));
-        }
-        read_factors(group.as_ref(), factor, count, columns, rows)?;
+        let reader = reader.get_row_group(number)?;
+        let count = reader.metadata().num_rows() as usize;
+        let group = Group { reader: reader.as_ref(), schema, before: rows.ids.len() - first, count };
+        group.read_ids(id, columns.id, rows)?;
+        group.read_factors(factor, columns.factor, rows)?;
     }
     Ok(())
 }
@@ -124,88 +88,123 @@ fn find(schema: &SchemaDescriptor, name: &str) -> Result<usize, ItemsError> {
     let leaves =
         || (0..schema.num_columns()).map(|leaf| (leaf, schema.column(leaf).path().parts()[0].clone()));
     let mut found = leaves().filter(|(_, column)| column == name);
-    if let (Some((leaf, _)), None) = (found.next(), found.next()) {
-        return Ok(leaf);
+    match (found.next(), found.next()) {
+        (Some((leaf, _)), None) => Ok(leaf),
+        (Some(_), Some(_)) => Err(ItemsError::Wrong(format!(
+            "`{name}` has fields, and must be a list of numbers or, where it is the id, one string or integer"
+        ))),
+        (None, _) => {
+            let others: Vec<String> = leaves().map(|(_, column)| column).collect();
+            Err(ItemsError::Wrong(format!("it has no column `{name}`, but {}", others.join(", "))))
+        }
     }
-    let others: Vec<String> = leaves().map(|(_, column)| column).collect();
-    Err(ItemsError::Wrong(format!("it has no column `{name}`, but {}", others.join(", "))))
 }
 
-fn read_ids(
-    group: &dyn RowGroupReader,
-    leaf: usize,
+/// A row group of a file.
+struct Group<'a> {
+    reader: &'a dyn RowGroupReader,
+    schema: &'a SchemaDescriptor,
+    /// How many rows of the file come before it.
+    before: usize,
+    /// How many it says it has.
     count: usize,
-    columns: Columns,
-    rows: &mut Rows,
-) -> Result<(), ItemsError> {
-    let mut defined = Vec::new();
-    let defined = Some(&mut defined);
-    match group.get_column_reader(leaf)? {
-        ColumnReader::Int32ColumnReader(mut column) => {
-            let mut ids = Vec::new();
-            column.read_records(count, defined, None, &mut ids)?;
-            rows.ids.extend(ids.iter().map(i32::to_string));
+}
+
+impl Group<'_> {
+    fn read_ids(&self, leaf: usize, name: &str, rows: &mut Rows) -> Result<(), ItemsError> {
+        let read_before = rows.ids.len();
+        let mut defined = Vec::new();
+        let levels = Some(&mut defined);
+        let unsigned = matches!(
+            self.schema.column(leaf).converted_type(),
+            ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 | ConvertedType::UINT_64
+        );
+        match self.reader.get_column_reader(leaf)? {
+            ColumnReader::Int32ColumnReader(mut column) => {
+                let mut ids = Vec::new();
+                column.read_records(self.count, levels, None, &mut ids)?;
+                let text = |id: &i32| if unsigned { (*id as u32).to_string() } else { id.to_string() };
+                rows.ids.extend(ids.iter().map(text));
+            }
+            ColumnReader::Int64ColumnReader(mut column) => {
+                let mut ids = Vec::new();
+                column.read_records(self.count, levels, None, &mut ids)?;
+                let text = |id: &i64| if unsigned { (*id as u64).to_string() } else { id.to_string() };
+                rows.ids.extend(ids.iter().map(text));
+            }
+            ColumnReader::ByteArrayColumnReader(mut column) => {
+                let mut ids = Vec::new();
+                column.read_records(self.count, levels, None, &mut ids)?;
+                for (row, id) in ids.iter().enumerate() {
+                    let id = id.as_utf8().map_err(|_| self.wrong(row, name, "is not UTF-8"))?;
+                    rows.ids.push(id.to_owned());
+                }
+            }
+            _ => return Err(ItemsError::Wrong(format!("`{name}` must hold strings or integers"))),
         }
-        ColumnReader::Int64ColumnReader(mut column) => {
-            let mut ids = Vec::new();
-            column.read_records(count, defined, None, &mut ids)?;
-            rows.ids.extend(ids.iter().map(i64::to_string));
+        if let Some(row) = defined.iter().position(|level| *level == 0) {
+            return Err(self.wrong(row, name, "is null"));
         }
-        ColumnReader::ByteArrayColumnReader(mut column) => {
-            let mut ids = Vec::new();
-            column.read_records(count, defined, None, &mut ids)?;
-            for id in &ids {
-                let id = id.as_utf8().map_err(|_| ItemsError::Wrong("an id is not UTF-8".into()))?;
-                rows.ids.push(id.to_owned());
+        self.check_count(rows.ids.len() - read_before, name)
+    }
+
+    fn read_factors(&self, leaf: usize, name: &str, rows: &mut Rows) -> Result<(), ItemsError> {
+        let (mut defined, mut repeated) = (Vec::new(), Vec::new());
+        let read_before = rows.values.len();
+        let levels = (Some(&mut defined), Some(&mut repeated));
+        match self.reader.get_column_reader(leaf)? {
+            ColumnReader::FloatColumnReader(mut column) => {
+                column.read_records(self.count, levels.0, levels.1, &mut rows.values)?;
+            }
+            ColumnReader::DoubleColumnReader(mut column) => {
+                let mut values = Vec::new();
+                column.read_records(self.count, levels.0, levels.1, &mut values)?;
+                rows.values.extend(values.iter().map(|value| *value as f32));
+            }
+            _ => return Err(ItemsError::Wrong(format!("`{name}` must hold lists of float or double"))),
+        }
+        // A list begins where the repetition level is 0; one that is null or empty has a level too, and no value.
+        let starts: Vec<usize> = (0..repeated.len()).filter(|place| repeated[*place] == 0).collect();
+        let full = self.schema.column(leaf).max_def_level();
+        if let Some(place) = defined.iter().position(|level| *level < full) {
+            let row = starts.partition_point(|start| *start <= place).saturating_sub(1);
+            return Err(self.wrong(row, name, "is null or empty, or has an element that is null"));
+        }
+        let ends = starts.iter().skip(1).copied().chain([repeated.len()]);
+        for (row, (start, end)) in starts.iter().zip(ends).enumerate() {
+            let length = end - start;
+            if rows.rank == 0 {
+                rows.rank = length;
+            }
+            if length != rows.rank {
+                let rank = rows.rank;
+                return Err(self.wrong(row, name, &format!("is {length} long, and those before it {rank}")));
             }
         }
-        _ => return Err(ItemsError::Wrong(format!("`{}` must hold strings or integers", columns.id))),
+        self.check_count(starts.len(), name)?;
+        // A page can say more of its numbers than it holds.
+        let (told, read) = (repeated.len(), rows.values.len() - read_before);
+        if told != read {
+            let problem =
+                format!("it is damaged: `{name}` says {told} numbers in a row group, and there are {read}");
+            return Err(ItemsError::Wrong(problem));
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn read_factors(
-    group: &dyn RowGroupReader,
-    leaf: usize,
-    count: usize,
-    columns: Columns,
-    rows: &mut Rows,
-) -> Result<(), ItemsError> {
-    let (mut defined, mut repeated) = (Vec::new(), Vec::new());
-    let before = rows.values.len();
-    match group.get_column_reader(leaf)? {
-        ColumnReader::FloatColumnReader(mut column) => {
-            column.read_records(count, Some(&mut defined), Some(&mut repeated), &mut rows.values)?;
+    /// Damage can end a column early.
+    fn check_count(&self, found: usize, name: &str) -> Result<(), ItemsError> {
+        if found == self.count {
+            return Ok(());
         }
-        ColumnReader::DoubleColumnReader(mut column) => {
-            let mut values = Vec::new();
-            column.read_records(count, Some(&mut defined), Some(&mut repeated), &mut values)?;
-            rows.values.extend(values.iter().map(|value| *value as f32));
-        }
-        _ => {
-            return Err(ItemsError::Wrong(format!(
-                "`{}` must hold lists of float or double",
-                columns.factor
-            )));
-        }
+        let rows = self.count;
+        Err(ItemsError::Wrong(format!("it is damaged: of {rows} rows in a row group, {found} have `{name}`")))
     }
-    let factor = columns.factor;
-    let read = rows.values.len() - before;
-    // An element that is null has a level and no value.
-    if repeated.len() != read {
-        return Err(ItemsError::Wrong(format!(
-            "`{factor}` has a list that is null or empty, or an element that is null"
-        )));
+
+    /// What is wrong with a row of the group, counted from 0; people count those of the file from 1.
+    fn wrong(&self, row: usize, name: &str, problem: &str) -> ItemsError {
+        ItemsError::Wrong(format!("row {}: `{name}` {problem}", self.before + row + 1))
     }
-    let mut starts = repeated.iter().enumerate().filter(|(_, level)| **level == 0).map(|(place, _)| place);
-    if rows.rank == 0 {
-        rows.rank = starts.clone().nth(1).unwrap_or(read);
-    }
-    let even = starts.by_ref().enumerate().all(|(row, place)| place == row * rows.rank);
-    if !even || read != count * rows.rank {
-        return Err(ItemsError::Wrong(format!("the lists in `{factor}` are not all {} long", rows.rank)));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

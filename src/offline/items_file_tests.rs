@@ -1,6 +1,7 @@
 //! Parquet there and back, in more than one row group.
 
 use super::*;
+use crate::offline::items_writer::{ROWS_AT_ONCE, write};
 
 #[test]
 fn what_is_written_is_read_again_over_several_row_groups() {

@@ -13,6 +13,8 @@ use crate::config::KindTable;
 
 /// The format that this program writes, and the only one it reads.
 pub const FORMAT: u32 = 1;
+/// The greatest length of a factor.
+pub const MAX_RANK: usize = 1024;
 
 /// The manifest of a model, `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -146,8 +148,8 @@ impl Manifest {
             [Some(kind.weight), kind.counts_from, kind.floor].into_iter().flatten().all(|n| n.abs() <= 1e9)
         };
         match self {
-            Manifest { rank, .. } if !(1..=1024).contains(rank) => {
-                Some(format!("`rank` must be from 1 to 1024, and is {rank}"))
+            Manifest { rank, .. } if !(1..=MAX_RANK).contains(rank) => {
+                Some(format!("`rank` must be from 1 to {MAX_RANK}, and is {rank}"))
             }
             Manifest { alpha0, .. } if !(0.0..=1e6).contains(alpha0) => {
                 Some(format!("`alpha0` must be from 0 to 1000000, and is {alpha0}"))

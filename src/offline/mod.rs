@@ -5,16 +5,25 @@
 //!              └──→ evaluate: dataset of a part, train, lists of the rest, metrics
 //! ```
 //!
-//! Nothing here touches a running pipeline: it reads records and writes a model folder.
+//! Models also come from elsewhere and go there (`import.rs`, `export.rs`). Nothing here touches a running pipeline:
+//! it reads records and writes a model folder.
 
 pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;
+pub mod export;
 mod folder;
+mod foreign;
+mod ids_file;
+pub mod import;
 mod items_file;
+mod items_writer;
 pub mod live;
 pub mod manifest;
 pub mod model;
+pub mod norms;
+mod npy;
+mod npy_header;
 mod origin;
 mod spark;
 pub mod stopping;

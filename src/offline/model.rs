@@ -69,8 +69,11 @@ impl Model {
             return Err(format!("the item {second:?} {how}"));
         }
         if let Some(broken) = values.iter().position(|value| !value.is_finite()) {
-            let (item, place) = (&items[broken / manifest.rank], broken % manifest.rank);
-            return Err(format!("the factor of item {item:?} is not finite at place {place}"));
+            let (item, place) = (&items[broken / manifest.rank], broken % manifest.rank + 1);
+            let (rank, number) = (manifest.rank, values[broken]);
+            return Err(format!(
+                "the factor of item {item:?} is not finite: number {place} of {rank} is {number}"
+            ));
         }
         let Manifest { alpha0, lambda, nu, .. } = manifest;
         let regularisation =

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::offline::items_file;
+use crate::offline::items_writer;
 use crate::offline::manifest::{Counts, FORMAT, Kind, Transform};
 
 fn manifest() -> Manifest {
@@ -96,7 +96,7 @@ fn what_is_no_model_is_refused_with_the_file_and_a_remedy() {
     };
     let rewrite = |path: &Path, ids: &[&str], values: &[f32]| {
         let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        items_file::write(&path.join(ITEMS), &ids, values, 2).unwrap();
+        items_writer::write(&path.join(ITEMS), &ids, values, 2).unwrap();
     };
     let six = [1.0; 6];
     refused(
@@ -107,13 +107,22 @@ fn what_is_no_model_is_refused_with_the_file_and_a_remedy() {
     refused(&|path| edit(path, "\"format\": 1", "\"format\": 2"), &["format 2", "reads format 1"]);
     refused(&|path| edit(path, "\"lambda\"", "\"lamda\""), &[MANIFEST, "lamda", "copy the model"]);
     refused(&|path| edit(path, "\"lambda\": 0.01", "\"lambda\": 0.0"), &["`lambda` must be above 0"]);
-    refused(&|path| edit(path, "\"alpha0\": 0.1", "\"alpha0\": 0.2"), &["hashes to"]);
+    refused(
+        &|path| edit(path, "\"alpha0\": 0.1", "\"alpha0\": 0.2"),
+        &["wrong checksum: items.parquet and manifest.json hash to"],
+    );
     refused(&|path| edit(path, "\"rank\": 2", "\"rank\": 3"), &["factors are 2 long", "says 3"]);
     refused(&|path| edit(path, "\"items\": 3", "\"items\": 4"), &["3 items", "says 4"]);
     refused(&|path| fs::write(path.join(ITEMS), "PAR0").unwrap(), &[ITEMS, "not a Parquet file"]);
     refused(&|path| rewrite(path, &["a", "b", "b"], &six), &["\"b\" is there twice"]);
     refused(&|path| rewrite(path, &["b", "a", "c"], &six), &["\"a\" stands after a greater one"]);
-    refused(&|path| rewrite(path, &["a", "b", "ä"], &six), &["hashes to"]);
+    refused(
+        &|path| rewrite(path, &["a", "b", "ä"], &six),
+        &["wrong checksum: items.parquet and manifest.json hash to"],
+    );
     let nan = [1.0, 1.0, 1.0, f32::NAN, 1.0, 1.0];
-    refused(&|path| rewrite(path, &["a", "b", "c"], &nan), &["item \"b\" is not finite at place 1"]);
+    refused(
+        &|path| rewrite(path, &["a", "b", "c"], &nan),
+        &["item \"b\" is not finite: number 2 of 2 is NaN"],
+    );
 }

@@ -129,6 +129,7 @@ impl<'a> Validation<'a> {
         let number = |id: &str| Item(self.live.items.get(id).expect("the model was trained on these items"));
         let lists = Lists::new(model.for_graph(table, number), table.kinds.clone(), self.popular.clone());
         let each = |member: &Member| {
+            let member = *member;
             let mut tally = Tally::default();
             lists.show(&self.moments(*member), None, |moment, shown| {
                 tally.add(shown.nearline.as_ref().unwrap_or(&shown.popularity), &moment.relevant);

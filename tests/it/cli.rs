@@ -6,25 +6,37 @@ use crate::support::{Home, arg};
 
 const EVENT: &str = r#"{"member":"ann","item":"a","kind":"play","at":"2024-03-01T10:00:00Z"}"#;
 
-/// Every command that is shown in the help.
-fn commands(home: &Home) -> Vec<String> {
-    let help = home.ok(&["--help"]);
-    let list = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+/// Every command that is shown in the help, with those that stand behind another.
+fn commands(home: &Home, behind: &[&str]) -> Vec<Vec<String>> {
+    let help = home.ok(&[behind, &["--help"]].concat());
+    let Some(list) = help.split("Commands:").nth(1) else { return Vec::new() };
+    let list = list.split("\n\n").next().unwrap();
     // A description that goes on in the next line is set in further.
     let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
-    list.lines().filter(is_name).map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    let names = list.lines().filter(is_name).map(|line| line.split_whitespace().next().unwrap());
+    let mut commands = Vec::new();
+    for name in names.filter(|name| *name != "help") {
+        let words = [behind, &[name]].concat();
+        commands.push(words.iter().map(|word| (*word).to_owned()).collect());
+        commands.extend(self::commands(home, &words));
+    }
+    commands
 }
 
 #[test]
 fn the_help_of_each_command_has_an_example() {
     let home = Home::new();
-    let commands = commands(&home);
-    assert!(commands.len() >= 15, "{commands:?}");
-    for command in commands.iter().filter(|command| *command != "help") {
-        let help = home.ok(&[command, "--help"]);
+    let commands = commands(&home, &[]);
+    assert!(commands.len() >= 18, "{commands:?}");
+    assert!(commands.contains(&vec!["model".to_owned(), "import".to_owned()]), "{commands:?}");
+    for command in &commands {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let help = home.ok(&[&words[..], &["--help"]].concat());
+        let command = words.join(" ");
         let example = help.split("Example:\n").nth(1).unwrap_or_else(|| panic!("{command}: {help}"));
         assert!(
-            example.contains(&format!("nearline {command}")) || example.contains(&format!(" {command} "))
+            example.contains(&format!("nearline {command}")) || example.contains(&format!(" {command} ")),
+            "{command}: {help}"
         );
     }
 }

@@ -9,6 +9,7 @@ mod cli;
 mod crashes;
 mod evaluate;
 mod failures;
+mod models;
 mod readme;
 mod real_data;
 mod running;

@@ -136,6 +136,11 @@ impl Tally {
         }
     }
 
+    /// The mean of NDCG@20, in a tally of the usual measures.
+    pub fn ndcg_20(&self, weighing: Weighing) -> Estimate {
+        self.estimate(1, weighing)
+    }
+
     /// By how much NDCG@20 is above that of `other` for the same lists.
     pub fn gain_over(&self, other: &Tally, weighing: Weighing) -> Gain {
         let Estimate { mean, standard_error } = self.difference(other, 1, weighing);
