@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::args::{EvaluateArgs, EvaluationName, PartName};
+use super::args::{EvaluateArgs, PartName, ProtocolName};
 use super::fit::{fit_options, iterations, live_set};
 use super::{Context, Failure, show};
 use crate::offline::evaluate::{
@@ -24,16 +24,16 @@ pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
     let bar = iterations(train.iterations);
     let mut tell = |stage: Stage| tell(&bar, stage);
     match args.protocol {
-        EvaluationName::Time | EvaluationName::Members => {
+        ProtocolName::Time | ProtocolName::Members => {
             let protocol = match args.protocol {
-                EvaluationName::Members => Protocol::Members { seed: train.seed },
+                ProtocolName::Members => Protocol::Members { seed: train.seed },
                 _ => Protocol::Time(split(&args)?),
             };
             let live = live_set(context, &args.sources)?;
             let report = evaluate_split(&live, kinds, &EvaluateOptions { protocol, train }, &mut tell);
             say(context, &bar, report, Report::table)
         }
-        EvaluationName::Prequential => {
+        ProtocolName::Prequential => {
             let options = PrequentialOptions {
                 start: split(&args)?,
                 refresh_hours: args.refresh_hours.unwrap_or(24),
@@ -45,7 +45,7 @@ pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
             let report = evaluate_prequential(&live, kinds, &options, &train, &mut tell);
             say(context, &bar, report, Prequential::table)
         }
-        EvaluationName::Strong => {
+        ProtocolName::Strong => {
             let found = match files[..] {
                 [folder] if folder.join("train.csv").is_file() => {
                     let part = args.part.map_or(Part::default(), Part::from);
@@ -59,7 +59,7 @@ pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
             };
             say(context, &bar, found, Comparison::table)
         }
-        EvaluationName::Lightgcn => {
+        ProtocolName::Lightgcn => {
             let (train_file, test_file) = lightgcn_files(&files)?;
             say(
                 context,
@@ -68,7 +68,7 @@ pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
                 Comparison::table,
             )
         }
-        EvaluationName::Ncf => {
+        ProtocolName::Ncf => {
             let &[given] = &files[..] else {
                 let why =
                     "the protocol `ncf` wants one folder, or the beginning of NAME.train.rating and its like";

@@ -14,7 +14,7 @@ use nearline_factors::{
 use super::dataset::Dataset;
 use super::live::LiveSet;
 use super::model::Model;
-use super::training::{Training, how, not_vanished};
+use super::training::Training;
 use crate::config::{self, KeyError, KindTable, Train};
 
 /// One iteration is done.
@@ -91,7 +91,12 @@ pub fn train_on(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Model, Trained), TrainError> {
     let training = Training::new(live, data, table, options)?;
-    let mut tell = teller(options, progress);
+    let mut tell = |step: &Step| {
+        if let Step::Iteration(Iteration { iteration, loss }) = *step {
+            progress(Progress { iteration, of: options.iterations, loss });
+        }
+        ControlFlow::Continue(())
+    };
     let mut trainer = training.begin()?;
     while trainer.iteration() < options.iterations {
         trainer.step(&mut tell)?;

@@ -86,21 +86,3 @@ impl<'a> Training<'a> {
         Model::new(manifest, rows).map_err(TrainError::Diverged)
     }
 }
-
-/// How the numeric core is to train, once the options are checked.
-pub(super) fn how(options: &Train) -> Result<TrainOptions, TrainError> {
-    options.check()?;
-    let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
-    let regularisation = Regularisation::new(alpha0, lambda, nu)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() })
-}
-
-/// Refuses item factors that hold nothing.
-pub(super) fn not_vanished(items: &Factors, options: &Train) -> Result<(), TrainError> {
-    let Train { lambda, nu, .. } = *options;
-    if items.as_slice().iter().all(|number| number.abs() < VANISHED) {
-        return Err(TrainError::Vanished { lambda, nu });
-    }
-    Ok(())
-}

@@ -131,7 +131,7 @@ impl<'a> Validation<'a> {
         let each = |member: &Member| {
             let member = *member;
             let mut tally = Tally::default();
-            lists.show(&self.moments(*member), None, |moment, shown| {
+            lists.show(&self.moments(member), None, |moment, shown| {
                 tally.add(shown.nearline.as_ref().unwrap_or(&shown.popularity), &moment.relevant);
             });
             tally.end_member();

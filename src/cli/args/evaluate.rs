@@ -6,7 +6,7 @@ use super::{FitArgs, SourceArgs};
 
 /// How lists are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum EvaluationName {
+pub enum ProtocolName {
     /// What came first is trained on; the rest is to be found, event by event, under fresh and under frozen lists.
     Time,
     /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
@@ -38,7 +38,7 @@ pub struct EvaluateArgs {
     pub sources: SourceArgs,
     /// How lists are measured.
     #[arg(long, value_enum, default_value = "time")]
-    pub protocol: EvaluationName,
+    pub protocol: ProtocolName,
     /// time, prequential: split where this share of the events has come [default: 0.8].
     #[arg(long, conflicts_with = "split_at")]
     pub split: Option<f64>,
@@ -68,9 +68,9 @@ pub struct EvaluateArgs {
 impl EvaluateArgs {
     /// Refuses flags that the protocol has no use for, so that nobody takes them for heeded.
     pub fn check(&self) -> Result<(), String> {
-        use EvaluationName::{Members, Prequential, Strong, Time};
+        use ProtocolName::{Members, Prequential, Strong, Time};
         let logs = [Time, Members, Prequential, Strong];
-        let given: [(&str, bool, &[EvaluationName]); 8] = [
+        let given: [(&str, bool, &[ProtocolName]); 8] = [
             ("--map", self.sources.map.is_some(), &logs),
             ("--split", self.split.is_some(), &[Time, Prequential]),
             ("--split-at", self.split_at.is_some(), &[Time, Prequential]),
@@ -94,7 +94,7 @@ impl EvaluateArgs {
     }
 }
 
-impl EvaluationName {
+impl ProtocolName {
     fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }

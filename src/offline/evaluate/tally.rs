@@ -147,12 +147,6 @@ impl Tally {
         Gain { ndcg_20: mean, standard_error }
     }
 
-    /// The mean of NDCG@20 and its standard error.
-    pub fn ndcg_20(&self, weighing: Weighing) -> (f64, f64) {
-        let Estimate { mean, standard_error } = self.estimate(1, weighing);
-        (mean, standard_error)
-    }
-
     /// The mean of a measure, by its place among the tally's.
     pub fn estimate(&self, which: usize, weighing: Weighing) -> Estimate {
         estimate(self.members.iter().map(|member| (member.figures[which], member.lists)), weighing)
@@ -213,8 +207,6 @@ mod tests {
         let by_member = tally.metrics(8, Weighing::Members);
         assert_eq!((by_member.recall_20, by_member.ndcg_20, by_member.coverage), (0.5, 0.5, 0.25));
         assert!(close(tally.metrics(8, Weighing::Lists).ndcg_20, 0.9));
-        // Two members with 1 and 0: mean 1/2, sample variance 1/2, error √(1/2 ÷ 2).
-        assert_eq!(tally.ndcg_20(Weighing::Members), (0.5, 0.5));
         assert_eq!((tally.members(), tally.lists()), (2, 10));
     }
 
