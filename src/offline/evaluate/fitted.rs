@@ -10,7 +10,7 @@ use crate::offline::train::{TrainError, train_factors};
 
 /// The pairs of members (rows) and items (by number), as [`Matrix::from_rows`] takes them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Training {
+pub struct Pairs {
     /// How many items there are.
     pub items: usize,
     /// Where each member's entries begin, and where the last one's end.
@@ -33,12 +33,12 @@ pub struct Fitted {
 impl Fitted {
     /// Trains on pairs that came from so many events.
     pub fn train(
-        training: Training,
+        training: Pairs,
         events: u64,
         options: &Train,
         progress: &mut dyn FnMut(Stage),
     ) -> Result<Fitted, EvaluateError> {
-        let Training { items, offsets, entries } = training;
+        let Pairs { items, offsets, entries } = training;
         let mut counts = vec![0; items];
         entries.iter().filter(|(_, weight)| *weight > 0.0).for_each(|(item, _)| counts[*item as usize] += 1);
         let mut popular: Vec<u32> = (0..items as u32).collect();

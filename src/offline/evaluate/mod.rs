@@ -7,7 +7,7 @@
 
 mod comparison;
 mod fitted;
-pub mod formats;
+mod formats;
 mod left_one_out;
 pub(super) mod lists;
 pub(super) mod members;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::comparison::{Cases, Comparison, Pairing, compare};
-use super::fitted::{Fitted, Training};
+use super::fitted::{Fitted, Pairs};
 use super::formats::{InputError, Row, folded, lightgcn, mult_vae, training};
 use super::metrics::{Hits, Measure};
 use super::report::Trained;
@@ -84,7 +84,7 @@ pub fn evaluate_strong(
 
 /// The protocol `strong` on whatever was split. `events` are those that the pairs came from, where there are any.
 pub(super) fn strong(
-    (training, events): (Training, Option<u64>),
+    (training, events): (Pairs, Option<u64>),
     cases: Vec<Case>,
     options: &Train,
     progress: &mut dyn FnMut(Stage),

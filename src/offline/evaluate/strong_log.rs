@@ -8,7 +8,7 @@ use nearline_dataflows::transform::Transform;
 use nearline_dataflows::types::{Item, Member};
 
 use super::comparison::Comparison;
-use super::fitted::Training;
+use super::fitted::Pairs;
 use super::members::{ONE_IN, hash};
 use super::published::{Case, strong};
 use super::{EvaluateError, Stage};
@@ -44,7 +44,7 @@ pub fn evaluate_strong_log(
         return Err(EvaluateError::NothingToFind(why));
     }
     let Dataset { items, offsets, entries, events, .. } = data;
-    let training = Training { items: items.len(), offsets, entries };
+    let training = Pairs { items: items.len(), offsets, entries };
     let mut found = strong((training, Some(events)), cases, options, progress)?;
     found.tested.left_out = left_out.into_iter().sum();
     Ok(found)

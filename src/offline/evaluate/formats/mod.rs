@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use super::fitted::Training;
+use super::fitted::Pairs;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +95,12 @@ impl Numbers {
 }
 
 /// Rows as they are trained on, in the order of members, every pair with weight 1.
-pub fn training(rows: &[Row]) -> (Numbers, Training) {
+pub fn training(rows: &[Row]) -> (Numbers, Pairs) {
     let mut items: Vec<u32> = rows.iter().flat_map(|row| row.items.iter().copied()).collect();
     items.sort_unstable();
     items.dedup();
     let numbers = Numbers(items);
-    let mut training = Training { items: numbers.0.len(), offsets: vec![0], entries: Vec::new() };
+    let mut training = Pairs { items: numbers.0.len(), offsets: vec![0], entries: Vec::new() };
     let mut in_order: Vec<&Row> = rows.iter().filter(|row| !row.items.is_empty()).collect();
     in_order.sort_by_key(|row| row.member);
     for row in in_order {
