@@ -80,6 +80,7 @@ fn without_a_folder_it_is_the_model_that_the_data_folder_uses() {
 #[test]
 fn what_is_exported_in_any_form_and_imported_again_is_the_same_model() {
     let (home, model) = home();
+    home.write("nearline.toml", "[train]\ntransform = \"linear\"\n");
     for form in ["npy", "spark", "nearline"] {
         let back = format!("{form}-back");
         home.ok(&["model", "export", "model", "--to", form, "--format", form]);
