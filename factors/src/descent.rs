@@ -16,9 +16,13 @@ use crate::vector::Vector;
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{Avx2, Avx512};
 
-/// By how much a descent shortens the residual, in the norm of the inverse diagonal. With three
-/// hundredths the loss after an iteration is that of exact solves but for parts in a thousand.
-const SHORTER: f32 = 0.03;
+/// By how much a descent shortens the residual, in the norm of the inverse diagonal, where all weights are alike. Where
+/// the least is a fraction of the greatest, the pairs of the greatest make up most of the residual, and it must become
+/// shorter by the root of that fraction before the others count: else lists are worse than by exact solves.
+const SHORTER: f32 = 0.001;
+
+/// Single precision shortens it no further than this.
+const SHORTEST: f32 = 0.00001;
 
 /// Steps after which a row is left to the exact solve.
 const MOST_STEPS: usize = 24;
@@ -117,7 +121,7 @@ fn descend_body<V: Vector<Real = f32>>(
 ) -> bool {
     begin::<V>(basis, pairs, d, solution);
     let (mut before, mut size) = (f32::INFINITY, self::size::<V>(d));
-    let enough = size * (SHORTER * SHORTER);
+    let enough = size * (SHORTER * SHORTER * evenness(pairs.0)).max(SHORTEST * SHORTEST);
     if size == 0.0 {
         return true;
     }
@@ -136,6 +140,16 @@ fn descend_body<V: Vector<Real = f32>>(
         }
     }
     false
+}
+
+/// The least of the pairs' weights as a part of the greatest.
+#[inline(always)]
+fn evenness(pairs: &[Pair]) -> f32 {
+    let (mut least, mut most) = (f32::INFINITY, 0.0f32);
+    for pair in pairs.iter().filter(|pair| pair.a > 0.0) {
+        (least, most) = (least.min(pair.a), most.max(pair.a));
+    }
+    if most > 0.0 { least / most } else { 1.0 }
 }
 
 /// Gathers the rows, and makes the residual `Σ b z − A x` and one over the diagonal of A.

@@ -1,5 +1,6 @@
 //! What can be typed: commands, their flags and their help.
 
+mod evaluate;
 mod model;
 mod train;
 mod tune;
@@ -8,11 +9,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
-pub use self::train::{Every, TrainArgs};
+pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 use crate::config::{MAX_WORKERS, Span};
-use crate::offline::Protocol;
 use crate::serving::list::ListName;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
@@ -128,8 +129,11 @@ pub enum Command {
         The first trial is the config as it is. Each trial trains on one part of the log and is measured on the next;\n\
         the newest fifth is held back for a last look. docs/tuning.md says how it searches.")]
     Tune(TuneArgs),
-    /// Measure lists on a log: nearline against lists frozen at the split against popularity.
-    #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time")]
+    /// Measure lists, on a log or on files as the papers publish them, against popularity and lists that are not kept
+    /// fresh.
+    #[command(after_help = "Example:\n  nearline evaluate events.jsonl --protocol time\n  \
+        nearline evaluate events.jsonl --protocol prequential --refresh-hours 24\n  \
+        nearline evaluate gowalla --protocol lightgcn --rank 256 --lambda 0.01")]
     Evaluate(EvaluateArgs),
     /// What would be rejected and why; writes nothing.
     #[command(
@@ -261,45 +265,6 @@ pub struct FitArgs {
     /// Where the first item factors are drawn from.
     #[arg(long)]
     pub seed: Option<u64>,
-}
-
-/// How a log is split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ProtocolName {
-    /// What came first is trained on; the rest is to be found, event by event.
-    Time,
-    /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
-    Members,
-}
-
-impl ProtocolName {
-    /// The protocol; what it draws, it draws by the seed.
-    pub fn with_seed(self, seed: u64) -> Protocol {
-        match self {
-            ProtocolName::Time => Protocol::default(),
-            ProtocolName::Members => Protocol::Members { seed },
-        }
-    }
-}
-
-/// Flags of `evaluate`.
-#[derive(Debug, Args)]
-pub struct EvaluateArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub sources: SourceArgs,
-    /// How the log is split.
-    #[arg(long, value_enum, default_value = "time")]
-    pub protocol: ProtocolName,
-    /// Split by time where this share of the events has come.
-    #[arg(long, default_value_t = 0.8, conflicts_with = "split_at")]
-    pub split: f64,
-    /// Split by time at this moment (RFC 3339) instead.
-    #[arg(long, value_name = "TIME")]
-    pub split_at: Option<String>,
-    /// How to train.
-    #[command(flatten)]
-    pub fit: FitArgs,
 }
 
 /// A number of workers.

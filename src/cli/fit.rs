@@ -1,4 +1,4 @@
-//! `evaluate`, and what it has in common with `train`.
+//! What `train`, `tune` and `evaluate` have in common.
 
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
@@ -8,46 +8,14 @@ use std::sync::atomic::AtomicBool;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{EvaluateArgs, FitArgs, ProtocolName, SourceArgs};
+use super::args::{FitArgs, SourceArgs};
 use super::{Context, Failure, pipe, show};
 use crate::config::Train;
 use crate::engine::recover::{self, Standing};
-use crate::offline::evaluate::{EvaluateOptions, Protocol, Split, Stage};
+use crate::offline::LiveSet;
 use crate::offline::live::Gatherer;
-use crate::offline::{LiveSet, evaluate as evaluation};
-use crate::records::time::parse_rfc3339;
 use crate::sources;
 use crate::stores::rocks::RocksStore;
-
-/// `nearline evaluate`.
-pub fn evaluate(context: &Context, args: EvaluateArgs) -> Result<(), Failure> {
-    let train = fit_options(context, &args.fit)?;
-    let protocol = match (args.protocol, &args.split_at) {
-        (ProtocolName::Members, _) => Protocol::Members { seed: train.seed },
-        (ProtocolName::Time, None) => Protocol::Time(Split::Quantile(args.split)),
-        (ProtocolName::Time, Some(at)) => Protocol::Time(Split::At(
-            parse_rfc3339(at).map_err(|problem| Failure::Use(format!("--split-at {at}: {problem}")))?,
-        )),
-    };
-    let live = live_set(context, &args.sources)?;
-    let bar = iterations(train.iterations);
-    let options = EvaluateOptions { protocol, train };
-    let report = evaluation(&live, &context.config.kinds, &options, &mut |stage| match stage {
-        Stage::Training(progress) => {
-            bar.set_length(progress.of as u64);
-            bar.set_position(progress.iteration as u64);
-            bar.set_message(format!("training, loss {:.1}", progress.loss));
-        }
-        Stage::Testing { done, of } => {
-            bar.set_length(of as u64);
-            bar.set_position(done as u64);
-            bar.set_message("members tested");
-        }
-    });
-    bar.finish_and_clear();
-    let report = report.map_err(|error| Failure::Use(error.to_string()))?;
-    if context.json { show::json(&report) } else { show::text(&report.table()) }
-}
 
 /// The config's options, with what was typed laid over them.
 pub(super) fn fit_options(context: &Context, fit: &FitArgs) -> Result<Train, Failure> {
@@ -91,7 +59,8 @@ pub(super) fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet,
     Ok(gatherer.finish())
 }
 
-fn iterations(of: usize) -> ProgressBar {
+/// A bar for the iterations of training, on a terminal.
+pub(super) fn iterations(of: usize) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {

@@ -6,6 +6,7 @@ pub mod args;
 mod ask;
 mod demo;
 mod erase;
+mod evaluate;
 mod fit;
 mod model;
 mod pipe;
@@ -159,7 +160,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Train(args) => train::train(&context, args),
         Command::Model { command } => model::model(&context, command),
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
-        Command::Evaluate(args) => fit::evaluate(&context, args),
+        Command::Evaluate(args) => evaluate::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { workers } => records::verify(&context, workers),
         Command::Export { without_key } => records::export(&context, without_key),

@@ -15,6 +15,7 @@ use super::{Context, Failure, fit, pipe, show};
 use crate::config::Train;
 use crate::offline::checkpoint::{Checkpoint, CheckpointError, Checkpoints};
 use crate::offline::dataset::Dataset;
+use crate::offline::evaluate::Estimate;
 use crate::offline::evaluate::EvaluateError;
 use crate::offline::stopping::{self, Sign};
 use crate::offline::train::{TrainError, transform};
@@ -88,7 +89,7 @@ fn iterations(
         ControlFlow::Continue(())
     })?;
     progress.end();
-    let (figure, error) = best.tally.ndcg_20(validation.weighing());
+    let Estimate { mean: figure, standard_error: error } = best.tally.ndcg_20(validation.weighing());
     eprintln!(
         "{} iterations are best: NDCG@20 {figure:.4} ± {error:.4} of {} members; now training on everything",
         best.iterations,

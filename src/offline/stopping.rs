@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use nearline_factors::Progress;
 
-use super::evaluate::metrics::Tally;
+use super::evaluate::tally::Tally;
 use super::train::TrainError;
 use super::training::Training;
 use super::validation::Validation;
@@ -50,7 +50,7 @@ pub fn best(
             continue;
         }
         let tally = validation.measure(&training.model(trainer.items(), None)?, table);
-        let (figure, _) = tally.ndcg_20(validation.weighing());
+        let figure = tally.ndcg_20(validation.weighing()).mean;
         if best.as_ref().is_none_or(|(best, _)| figure > *best) {
             best = Some((figure, Best { iterations, tally }));
         }

@@ -6,7 +6,10 @@
 use std::ops::ControlFlow;
 
 use nearline_dataflows::transform::Transform;
-use nearline_factors::{Iteration, MatrixError, Progress as Step, RegularisationError, Trained};
+use nearline_factors::{
+    Factors, Iteration, Matrix, MatrixError, Progress as Step, Regularisation, RegularisationError, Solve,
+    TrainOptions, Trained,
+};
 
 use super::dataset::Dataset;
 use super::live::LiveSet;
@@ -65,6 +68,9 @@ pub enum TrainError {
     Diverged(String),
 }
 
+/// Item factors of numbers smaller than this throughout hold nothing: the first ones are about 0.1 / √rank.
+const VANISHED: f32 = 1e-4;
+
 /// Trains a model on all live events. `progress` is told of each iteration.
 pub fn train(
     live: &LiveSet,
@@ -97,6 +103,42 @@ pub fn train_on(
     }
     let trained = trainer.finish(&mut tell)?;
     Ok((training.model(&trained.items, trained.losses.last().copied())?, trained))
+}
+
+/// Trains on pairs as they stand, by the numbers of their members and items.
+pub fn train_factors(
+    matrix: &Matrix,
+    options: &Train,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Trained, TrainError> {
+    let how = how(options)?;
+    let mut tell = |step: &Step| {
+        if let Step::Iteration(Iteration { iteration, loss }) = *step {
+            progress(Progress { iteration, of: how.iterations, loss });
+        }
+        ControlFlow::Continue(())
+    };
+    let trained = nearline_factors::train(matrix, &how, &mut tell)?;
+    vanished(&trained.items, options)?;
+    Ok(trained)
+}
+
+/// The options as the numeric core takes them, on all cores.
+pub(super) fn how(options: &Train) -> Result<TrainOptions, TrainError> {
+    options.check()?;
+    let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
+    let regularisation = Regularisation::new(alpha0, lambda, nu)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() })
+}
+
+/// Refuses item factors that hold nothing.
+pub(super) fn vanished(items: &Factors, options: &Train) -> Result<(), TrainError> {
+    let Train { lambda, nu, .. } = *options;
+    if items.as_slice().iter().all(|number| number.abs() < VANISHED) {
+        return Err(TrainError::Vanished { lambda, nu });
+    }
+    Ok(())
 }
 
 /// The transform that a config names.

@@ -2,7 +2,7 @@
 //!
 //! It does not step: that is for whoever wants to watch, save, measure or stop between two iterations.
 
-use nearline_factors::{Factors, Matrix, Regularisation, Solve, State, TrainOptions, Trainer};
+use nearline_factors::{Factors, Matrix, State, TrainOptions, Trainer};
 
 use super::checkpoint::Origin;
 use super::dataset::Dataset;
@@ -10,11 +10,8 @@ use super::items_file::Rows;
 use super::live::LiveSet;
 use super::manifest::{Counts, FORMAT, Manifest};
 use super::model::Model;
-use super::train::{TrainError, now, transform};
+use super::train::{TrainError, how, now, transform, vanished};
 use crate::config::{KindTable, Train};
-
-/// Item factors of numbers smaller than this throughout hold nothing: the first ones are about 0.1 / √rank.
-const VANISHED: f32 = 1e-4;
 
 /// What a model is trained on, and how.
 pub struct Training<'a> {
@@ -34,14 +31,10 @@ impl<'a> Training<'a> {
         table: &'a KindTable,
         options: &'a Train,
     ) -> Result<Self, TrainError> {
-        options.check()?;
+        let how = how(options)?;
         if !data.entries.iter().any(|(_, weight)| *weight > 0.0) {
             return Err(TrainError::NoSignal { events: data.events });
         }
-        let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
-        let regularisation = Regularisation::new(alpha0, lambda, nu)?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let how = TrainOptions { rank, iterations, regularisation, seed, threads, solve: Solve::default() };
         Ok(Training { live, data, table, options, matrix: data.matrix()?, how })
     }
 
@@ -69,9 +62,7 @@ impl<'a> Training<'a> {
     pub fn model(&self, items: &Factors, loss: Option<f64>) -> Result<Model, TrainError> {
         let data = self.data;
         let Train { rank, alpha0, lambda, nu, .. } = *self.options;
-        if items.as_slice().iter().all(|number| number.abs() < VANISHED) {
-            return Err(TrainError::Vanished { lambda, nu });
-        }
+        vanished(items, self.options)?;
         let manifest = Manifest {
             format: FORMAT,
             version: String::new(),

@@ -9,9 +9,9 @@ use nearline_dataflows::types::{Event, Item, Member};
 use super::evaluate::EvaluateError;
 use super::evaluate::lists::{Lists, by_popularity};
 use super::evaluate::members::{ONE_IN, divide, hash};
-use super::evaluate::metrics::{Tally, Weighing};
 use super::evaluate::moments::{Moment, moments};
 use super::evaluate::spread::spread;
+use super::evaluate::tally::{Tally, Weighing};
 use super::evaluate::time::split_at;
 use super::evaluate::{Protocol, Split};
 use super::live::LiveSet;
@@ -128,7 +128,8 @@ impl<'a> Validation<'a> {
     pub fn measure(&self, model: &Model, table: &KindTable) -> Tally {
         let number = |id: &str| Item(self.live.items.get(id).expect("the model was trained on these items"));
         let lists = Lists::new(model.for_graph(table, number), table.kinds.clone(), self.popular.clone());
-        let each = |member: Member| {
+        let each = |member: &Member| {
+            let member = *member;
             let mut tally = Tally::default();
             lists.show(&self.moments(member), None, |moment, shown| {
                 tally.add(shown.nearline.as_ref().unwrap_or(&shown.popularity), &moment.relevant);

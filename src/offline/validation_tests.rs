@@ -92,7 +92,7 @@ fn training_stops_after_so_many_iterations_without_a_gain_and_the_best_one_is_ke
         assert!(told[..best.iterations - 1].iter().all(|before| *before < figure), "{told:?}");
         assert!(told[best.iterations..].iter().all(|after| *after <= figure), "{told:?}");
         assert!(told.len() == best.iterations + patience || told.len() == 30);
-        assert_eq!(best.tally.ndcg_20(Weighing::Lists).0, figure);
+        assert_eq!(best.tally.ndcg_20(Weighing::Lists).mean, figure);
     }
     let (last, told) = search(&live, &config, None);
     assert_eq!((last.iterations, told), (30, vec![all[29]]));

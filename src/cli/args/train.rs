@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FitArgs, ProtocolName, SourceArgs};
+use super::{FitArgs, SourceArgs};
 use crate::config::Span;
+use crate::offline::Protocol;
 
 /// Flags of `train`.
 #[derive(Debug, Args)]
@@ -34,10 +35,29 @@ pub struct TrainArgs {
     pub stop_early: Option<usize>,
     /// On which part --stop-early looks: by time the newest fifth of the events, or a fifth of the members.
     #[arg(long, value_enum, default_value = "time", requires = "stop_early")]
-    pub validation: ProtocolName,
+    pub validation: ValidationName,
     /// How to train.
     #[command(flatten)]
     pub fit: FitArgs,
+}
+
+/// Which part of a log a choice is made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ValidationName {
+    /// What came first is trained on; the rest is to be found, event by event.
+    Time,
+    /// Members are held out; four fifths of each one's events are folded in, the rest is to be found.
+    Members,
+}
+
+impl ValidationName {
+    /// The protocol; what it draws, it draws by the seed.
+    pub fn with_seed(self, seed: u64) -> Protocol {
+        match self {
+            ValidationName::Time => Protocol::default(),
+            ValidationName::Members => Protocol::Members { seed },
+        }
+    }
 }
 
 /// For how many iterations without a gain training goes on.

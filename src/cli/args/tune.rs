@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::train::patience;
-use super::{FitArgs, ProtocolName, SourceArgs};
+use super::{FitArgs, SourceArgs, ValidationName};
 use crate::offline::tune::Searched;
 
 /// Flags of `tune`.
@@ -38,7 +38,7 @@ pub struct TuneArgs {
     pub max_rank: usize,
     /// Which lists trials are measured by: those that the next part of the log asked for, or those of held-out members.
     #[arg(long, value_enum, default_value = "time")]
-    pub validation: ProtocolName,
+    pub validation: ValidationName,
     /// Hold nothing back: measure trials on the newest part of the log, with no last look.
     #[arg(long)]
     pub whole: bool,

@@ -17,11 +17,16 @@ use crate::offline::live::LiveSet;
 /// Lists are made for so many moments at once.
 const AT_ONCE: usize = 128;
 
+/// Makes factors and lists of a model, from signals.
+pub struct Picks {
+    model: Model,
+    available: Bitmap,
+}
+
 /// Makes the lists.
 pub struct Lists {
-    model: Model,
+    picks: Picks,
     kinds: Kinds,
-    available: Bitmap,
     /// The most popular items first.
     popular: Vec<Item>,
 }
@@ -37,16 +42,11 @@ pub struct Shown {
     pub popularity: Vec<Item>,
 }
 
-impl Lists {
-    /// Lists of a model, and of the items in the order of their popularity.
-    pub fn new(model: Model, kinds: Kinds, popular: Vec<Item>) -> Self {
+impl Picks {
+    /// Of a model whose every item may be listed.
+    pub fn new(model: Model) -> Self {
         let available = Bitmap::full(model.items().len());
-        Lists { model, kinds, available, popular }
-    }
-
-    /// How many items the model has.
-    pub fn items_in_model(&self) -> usize {
-        self.model.items().len()
+        Picks { model, available }
     }
 
     /// Whether an item is in the model.
@@ -54,34 +54,13 @@ impl Lists {
         self.model.index_of(item).is_some()
     }
 
-    /// The factor that these events give; none without a positive signal.
-    pub fn factor(&self, events: &[Event]) -> Option<Vec<f32>> {
-        let signals = signals(&profile(events, &self.kinds), &self.model);
-        signals.positive.then(|| self.fold_in(&[&signals]))
+    /// What a profile says under the model.
+    pub fn signals(&self, states: &[ItemState]) -> Signals {
+        signals(states, &self.model)
     }
 
-    /// Shows each moment's lists to `take`, in the order of the moments.
-    pub fn show(&self, moments: &[Moment], frozen: Option<&[f32]>, mut take: impl FnMut(&Moment, Shown)) {
-        for some in moments.chunks(AT_ONCE) {
-            let states: Vec<Vec<ItemState>> =
-                some.iter().map(|moment| profile(&moment.before, &self.kinds)).collect();
-            let signals: Vec<Signals> = states.iter().map(|states| signals(states, &self.model)).collect();
-            let known: Vec<&Signals> = signals.iter().filter(|signals| signals.positive).collect();
-            let mut nearline = self.select(&self.fold_in(&known), &known).into_iter();
-            let every: Vec<&Signals> = signals.iter().collect();
-            let mut stale = frozen.map(|factor| self.select(&factor.repeat(every.len()), &every).into_iter());
-            for ((moment, states), signals) in some.iter().zip(&states).zip(&signals) {
-                let shown = Shown {
-                    nearline: if signals.positive { nearline.next() } else { None },
-                    frozen: stale.as_mut().and_then(Iterator::next),
-                    popularity: self.popularity(states),
-                };
-                take(moment, shown);
-            }
-        }
-    }
-
-    fn fold_in(&self, members: &[&Signals]) -> Vec<f32> {
+    /// The members' factors, one behind the other.
+    pub fn fold_in(&self, members: &[&Signals]) -> Vec<f32> {
         let mut offsets = vec![0];
         let mut pairs = Vec::new();
         for signals in members {
@@ -93,21 +72,71 @@ impl Lists {
         factors
     }
 
-    fn select(&self, factors: &[f32], members: &[&Signals]) -> Vec<Vec<Item>> {
+    /// The best `k` items for each factor, without those that the member's signals exclude.
+    pub fn select(&self, factors: &[f32], members: &[&Signals], k: usize) -> Vec<Vec<Item>> {
         let excluded: Vec<&[u32]> = members.iter().map(|signals| signals.excluded.as_slice()).collect();
         let mut selected: Vec<Vec<Scored>> = Vec::new();
-        self.model.side.select(factors, &excluded, &self.available, DEPTH, &mut selected);
+        self.model.side.select(factors, &excluded, &self.available, k, &mut selected);
         let item = |entry: &Scored| self.model.items()[entry.item as usize];
         selected.iter().map(|list| list.iter().map(item).collect()).collect()
     }
+}
+
+impl Lists {
+    /// Lists of a model, and of the items in the order of their popularity.
+    pub fn new(model: Model, kinds: Kinds, popular: Vec<Item>) -> Self {
+        Lists { picks: Picks::new(model), kinds, popular }
+    }
+
+    /// How many items the model has.
+    pub fn items_in_model(&self) -> usize {
+        self.picks.model.items().len()
+    }
+
+    /// Whether an item is in the model.
+    pub fn knows(&self, item: Item) -> bool {
+        self.picks.knows(item)
+    }
+
+    /// The factor that these events give; none without a positive signal.
+    pub fn factor(&self, events: &[Event]) -> Option<Vec<f32>> {
+        let signals = self.picks.signals(&profile(events, &self.kinds));
+        signals.positive.then(|| self.picks.fold_in(&[&signals]))
+    }
+
+    /// Shows each moment's lists to `take`, in the order of the moments.
+    pub fn show(&self, moments: &[Moment], frozen: Option<&[f32]>, mut take: impl FnMut(&Moment, Shown)) {
+        for some in moments.chunks(AT_ONCE) {
+            let states: Vec<Vec<ItemState>> =
+                some.iter().map(|moment| profile(&moment.before, &self.kinds)).collect();
+            let signals: Vec<Signals> = states.iter().map(|states| self.picks.signals(states)).collect();
+            let known: Vec<&Signals> = signals.iter().filter(|signals| signals.positive).collect();
+            let mut nearline = self.picks.select(&self.picks.fold_in(&known), &known, DEPTH).into_iter();
+            let every: Vec<&Signals> = signals.iter().collect();
+            let mut stale = frozen.map(|factor| {
+                let factors = factor.repeat(every.len());
+                self.picks.select(&factors, &every, DEPTH).into_iter()
+            });
+            for ((moment, states), signals) in some.iter().zip(&states).zip(&signals) {
+                let shown = Shown {
+                    nearline: if signals.positive { nearline.next() } else { None },
+                    frozen: stale.as_mut().and_then(Iterator::next),
+                    popularity: self.popularity(states),
+                };
+                take(moment, shown);
+            }
+        }
+    }
 
     fn popularity(&self, states: &[ItemState]) -> Vec<Item> {
-        let left_out = |item: &Item| {
-            let place = states.binary_search_by_key(item, |state| state.item);
-            place.is_ok_and(|place| states[place].seen || states[place].never_listed())
-        };
-        self.popular.iter().copied().filter(|item| !left_out(item)).take(DEPTH).collect()
+        self.popular.iter().copied().filter(|item| !left_out(states, *item)).take(DEPTH).collect()
     }
+}
+
+/// Whether a member of this profile may not be shown an item: seen, hidden or disliked.
+pub fn left_out(states: &[ItemState], item: Item) -> bool {
+    let place = states.binary_search_by_key(&item, |state| state.item);
+    place.is_ok_and(|place| states[place].seen || states[place].never_listed())
 }
 
 /// Items by how many events of positive weight they have, most first, ties by id. `keep` picks the events.

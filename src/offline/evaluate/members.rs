@@ -35,7 +35,7 @@ pub(super) fn evaluate(
 
     let members: Vec<Member> = live.members_by_id().into_iter().filter(|member| held_out(*member)).collect();
     let mut found = Found::default();
-    let each = |member: Member| test(&lists, live, member, table, seed);
+    let each = |member: &Member| test(&lists, live, *member, table, seed);
     super::spread::spread(&members, &each, &mut |part: Found, done| {
         found.tested.add(&part.tested);
         found.tallies.merge(part.tallies);

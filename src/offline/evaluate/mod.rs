@@ -1,26 +1,45 @@
 //! How good the lists are: part of the log trains a model, the rest says what should have been listed.
 //!
-//! Two protocols, `time` and `members`; docs/evaluation.md says what each measures, what counts as found, and
-//! where the measures come from. The lists are made by the same functions that the graph uses.
+//! Six protocols: `time`, `members` and `prequential` are of our own logs, `lightgcn` and `ncf` of files as the papers
+//! publish them, and `strong` of either. docs/evaluation.md says what each measures and what counts as found;
+//! `metrics` defines every measure and says where it comes from. The lists are made by the same functions that the
+//! graph uses.
 
+mod comparison;
+mod fitted;
+pub mod formats;
+mod left_one_out;
 pub(super) mod lists;
 pub(super) mod members;
 pub mod metrics;
 pub(super) mod moments;
+mod prequential;
+mod published;
 mod report;
 pub(super) mod spread;
+mod strong_log;
 mod table;
+pub(super) mod tally;
 pub(super) mod time;
 
 use crate::config::{KindTable, Train};
 
-pub use metrics::{Gain, Metrics};
+pub use comparison::{Cases, Comparison, Figure};
+pub use formats::InputError;
+pub use left_one_out::evaluate_ncf;
+pub use prequential::{
+    Figures, Prequential, PrequentialGroup, PrequentialOptions, PrequentialRow, Rates, Walked, Window,
+    evaluate_prequential,
+};
+pub use published::{evaluate_lightgcn, evaluate_strong};
 pub use report::{Columns, Group, Report, Row, Tested, Trained};
+pub use strong_log::evaluate_strong_log;
+pub use tally::{Estimate, Gain, Metrics};
 
 use super::live::LiveSet;
 use super::train::{Progress, TrainError};
 
-/// How the log is divided.
+/// How a log is divided into one part that trains and one that tests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Protocol {
     /// What happened before a moment trains; what happened from it on tests.
@@ -32,6 +51,16 @@ pub enum Protocol {
     },
 }
 
+/// Which held-out members of a published split are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    /// Those that settings are chosen by.
+    Validation,
+    /// Those that are reported.
+    #[default]
+    Test,
+}
+
 /// The moment that divides the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Split {
@@ -41,9 +70,15 @@ pub enum Split {
     At(i64),
 }
 
+impl Default for Split {
+    fn default() -> Self {
+        Split::Quantile(0.8)
+    }
+}
+
 impl Default for Protocol {
     fn default() -> Self {
-        Protocol::Time(Split::Quantile(0.8))
+        Protocol::Time(Split::default())
     }
 }
 
@@ -61,9 +96,9 @@ pub struct EvaluateOptions {
 pub enum Stage {
     /// The model is being trained.
     Training(Progress),
-    /// So many members of the test were looked at.
+    /// So many members of the test were looked at, or events of a walk.
     Testing {
-        /// Members done.
+        /// So many are done.
         done: usize,
         /// Of so many.
         of: usize,
@@ -76,6 +111,9 @@ pub enum EvaluateError {
     /// No model.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A file that cannot be used.
+    #[error("cannot evaluate: {0}")]
+    Input(#[from] InputError),
     /// Nothing to find.
     #[error("cannot evaluate: {0}")]
     NothingToFind(String),
@@ -97,6 +135,8 @@ pub fn evaluate(
     }
 }
 
+#[cfg(test)]
+mod published_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{Gain, Metrics, Tally, Weighing};
+use super::tally::{Gain, Metrics, Tally, Weighing};
 use crate::config::Train;
 use crate::offline::manifest::{Counts, Transform};
 use crate::offline::train::transform;
@@ -170,6 +170,18 @@ impl Trained {
         let Train { rank, iterations, alpha0, lambda, nu, seed, .. } = *options;
         let transform = transform(options.transform).into();
         Trained { counts, rank, iterations, alpha0, lambda, nu, seed, transform }
+    }
+}
+
+impl std::fmt::Display for Trained {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Trained { counts, rank, iterations, alpha0, lambda, nu, .. } = self;
+        write!(
+            out,
+            "trained on {} events of {} members and {} items (rank {rank}, {iterations} iterations, alpha0 {alpha0}, \
+             lambda {lambda}, nu {nu})",
+            counts.events, counts.members, counts.items,
+        )
     }
 }
 

@@ -1,15 +1,13 @@
-//! Work on many members by all cores, taken in again in the order of the members: the sums do not depend on timing.
+//! Work shared out to all cores, taken in again in its own order: the sums do not depend on timing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use nearline_dataflows::types::Member;
-
-/// Applies `each` to every member and hands the results to `take` in order, with how many there were so far.
-pub fn spread<T: Send>(
-    members: &[Member],
-    each: &(impl Fn(Member) -> T + Sync),
+/// Applies `each` to every piece of work and hands the results to `take` in order, with how many there were so far.
+pub fn spread<W: Sync, T: Send>(
+    work: &[W],
+    each: &(impl Fn(&W) -> T + Sync),
     take: &mut dyn FnMut(T, usize),
 ) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -21,8 +19,8 @@ pub fn spread<T: Send>(
             scope.spawn(move || {
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(member) = members.get(place) else { return };
-                    if send.send((place, each(*member))).is_err() {
+                    let Some(piece) = work.get(place) else { return };
+                    if send.send((place, each(piece))).is_err() {
                         return;
                     }
                 }

@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::metrics::{Gain, Metrics};
-use super::report::{Group, Report, Row, Tested, Trained};
+use super::report::{Group, Report, Row, Tested};
+use super::tally::{Gain, Metrics};
 
 const HEADER: [&str; 8] =
     ["members", "", "lists", "recall@20", "NDCG@20", "NDCG@100", "coverage", "NDCG@20 by member"];
@@ -25,7 +25,6 @@ impl Report {
     }
 
     fn head(&self) -> String {
-        let Trained { counts, rank, iterations, alpha0, lambda, nu, .. } = &self.trained;
         let Tested { events, members, known, others, moments, relevant, not_in_model } = self.tested;
         let split = self.split_at.as_ref().map_or(String::new(), |at| format!(", split at {at}"));
         let who = match self.split_at {
@@ -33,10 +32,9 @@ impl Report {
             None => format!("{members} members held out"),
         };
         format!(
-            "protocol {}{split}\ntrained on {} events of {} members and {} items (rank {rank}, {iterations} iterations, \
-             alpha0 {alpha0}, lambda {lambda}, nu {nu})\ntested on {events} events of {who}\n{relevant} items to be \
-             found at {moments} moments; {not_in_model} of them are not in the model and count as missed",
-            self.protocol, counts.events, counts.members, counts.items,
+            "protocol {}{split}\n{}\ntested on {events} events of {who}\n{relevant} items to be found at {moments} \
+             moments; {not_in_model} of them are not in the model and count as missed",
+            self.protocol, self.trained,
         )
     }
 

@@ -30,7 +30,7 @@ pub(super) fn evaluate(
 
     let mut found = Found::default();
     let members = live.members_by_id();
-    let each = |member: Member| test(&lists, live.events(member), &table.kinds, split);
+    let each = |member: &Member| test(&lists, live.events(*member), &table.kinds, split);
     super::spread::spread(&members, &each, &mut |part: Found, done| {
         found.merge(part);
         progress(Stage::Testing { done, of: members.len() });
@@ -67,7 +67,8 @@ pub(in crate::offline) fn split_at(live: &LiveSet, split: Split) -> Result<i64, 
     Ok(*times.select_nth_unstable(place).1)
 }
 
-fn text_of(at: i64) -> String {
+/// A moment as people write it.
+pub(super) fn text_of(at: i64) -> String {
     jiff::Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 

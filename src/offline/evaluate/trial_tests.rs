@@ -1,4 +1,4 @@
-//! The real logs: nearline lists must beat frozen ones and popularity on a time split.
+//! The real logs: nearline lists must beat frozen and refreshed ones, and popularity of held-out members.
 //!
 //! They lie where `NEARLINE_TRIAL_DATA` says; without it the test says what it skipped.
 
@@ -25,7 +25,7 @@ const TRIALS: [Trial; 2] = [
 const TRAIN: &str = "[train]\nrank = 32\niterations = 12\nalpha0 = 0.2\nlambda = 0.005\nnu = 1.0";
 
 #[test]
-fn on_real_logs_fresh_lists_beat_frozen_ones_and_popularity() {
+fn on_real_logs_fresh_lists_beat_frozen_and_refreshed_ones_and_popularity() {
     let Some(folder) = std::env::var_os("NEARLINE_TRIAL_DATA") else {
         let files = TRIALS.map(|trial| trial.file).join(" and ");
         eprintln!("skipped 2 evaluations, of {files}: NEARLINE_TRIAL_DATA is not set");
@@ -42,6 +42,25 @@ fn on_real_logs_fresh_lists_beat_frozen_ones_and_popularity() {
             let (frozen, popularity) = (columns.frozen.unwrap().ndcg_20, columns.popularity.ndcg_20);
             assert!(columns.nearline.ndcg_20 > frozen.max(popularity), "{}: {}", trial.file, report.table());
         }
+        let strong = evaluate_strong_log(&live, &config.kinds, &config.train, &mut |_| {}).unwrap();
+        for figure in &strong.figures {
+            assert!(
+                figure.gain.mean > 2.0 * figure.gain.standard_error,
+                "{}: {}",
+                trial.file,
+                strong.table()
+            );
+        }
+        let daily = PrequentialOptions {
+            start: Split::default(),
+            refresh_hours: 24,
+            retrain_hours: None,
+            window_hours: None,
+            k: 20,
+        };
+        let walk = evaluate_prequential(&live, &config.kinds, &daily, &config.train, &mut |_| {}).unwrap();
+        let gain = walk.row(PrequentialGroup::All).unwrap().ndcg.gain_over_refreshed;
+        assert!(gain.mean > gain.standard_error, "{}: {}", trial.file, walk.table());
     }
 }
 

@@ -174,8 +174,8 @@ fn last_look(
     let [first, best] = [&tallies[0], &tallies[1]];
     Ok(Some(HeldBack {
         members: validation.members(),
-        first: first.ndcg_20(weighing).0,
-        best: best.ndcg_20(weighing).0,
+        first: first.ndcg_20(weighing).mean,
+        best: best.ndcg_20(weighing).mean,
         gain: best.gain_over(first, weighing),
     }))
 }

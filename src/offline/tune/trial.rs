@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::{News, TuneOptions};
 use crate::config::KindTable;
 use crate::offline::evaluate::Gain;
-use crate::offline::evaluate::metrics::Tally;
+use crate::offline::evaluate::tally::{Estimate, Tally};
 use crate::offline::stopping::{self, Best, Sign};
 use crate::offline::train::TrainError;
 use crate::offline::training::Training;
@@ -84,7 +84,7 @@ impl Tuning<'_> {
 
     fn ended(&mut self, number: usize, settings: Settings, best: Best, took: Duration) -> Trial {
         let weighing = self.validation.weighing();
-        let (ndcg_20, standard_error) = best.tally.ndcg_20(weighing);
+        let Estimate { mean: ndcg_20, standard_error } = best.tally.ndcg_20(weighing);
         let gain = self.first.as_ref().map(|first| best.tally.gain_over(first, weighing));
         self.first.get_or_insert(best.tally);
         Trial {
