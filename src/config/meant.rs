@@ -35,6 +35,10 @@ pub struct Config {
 /// More threads than this a pipeline never uses well.
 pub const MAX_WORKERS: usize = 256;
 
+/// Longer factors are refused: they would take gigabytes and hours before anyone saw a mistake. Published tables of
+/// implicit ALS end at this rank, but for one.
+pub const MAX_RANK: usize = 2048;
+
 impl Config {
     /// What a map given to `--map` says: the map itself, or the table that it names.
     pub fn map_text(&self, given: &str) -> String {
@@ -131,7 +135,9 @@ impl Train {
     pub fn check(&self) -> Result<(), KeyError> {
         let refuse = |key: &str, wanted: &str| Err(KeyError::new(&["train", key], wanted));
         match self {
-            Train { rank, .. } if !(1..=1024).contains(rank) => refuse("rank", "must be from 1 to 1024"),
+            Train { rank, .. } if !(1..=MAX_RANK).contains(rank) => {
+                refuse("rank", &format!("must be from 1 to {MAX_RANK}"))
+            }
             Train { iterations, .. } if !(1..=1000).contains(iterations) => {
                 refuse("iterations", "must be from 1 to 1000")
             }

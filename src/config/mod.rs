@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
 
 pub use edited::{Edit, edited};
 pub use kinds::{KindTable, MAX_KINDS, MAX_WEIGHT};
-pub use meant::{Config, ContinueWatching, Lists, MAX_LIST, MAX_WORKERS, Run, Store, Train, Transform};
+pub use meant::{
+    Config, ContinueWatching, Lists, MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Store, Train, Transform,
+};
 pub use number::KeyError;
 pub use schema::schema;
 pub use span::Span;

@@ -148,7 +148,7 @@ fn an_error_names_file_line_and_key() {
         ("rating_scale = 0", "test.toml, line 1: `rating_scale`: must be above 0"),
         ("[train]\n# small\nlambda = 0.0", "test.toml, line 3: `train.lambda`: must be above 0"),
         ("[train]\ntransform = { cap = 0 }", "test.toml, line 2: `train.transform`: a cap must be above 0"),
-        ("[train]\nrank = 0", "test.toml, line 2: `train.rank`: must be from 1 to 1024"),
+        ("[train]\nrank = 0", "test.toml, line 2: `train.rank`: must be from 1 to 2048"),
         ("[train]\nalpha0 = inf", "test.toml, line 2: `train.alpha0`: must be"),
         ("[lists\nlength = 1", "test.toml, line 1: "),
         ("[lists]\nlength = 1\nlength = 2", "test.toml, line 3: "),

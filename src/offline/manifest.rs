@@ -9,12 +9,10 @@ use nearline_dataflows::transform::Transform as Meant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::KindTable;
+use crate::config::{KindTable, MAX_RANK};
 
 /// The format that this program writes, and the only one it reads.
 pub const FORMAT: u32 = 1;
-/// The greatest length of a factor.
-pub const MAX_RANK: usize = 1024;
 
 /// The manifest of a model, `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

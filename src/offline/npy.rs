@@ -52,7 +52,7 @@ pub enum NpyError {
     #[error("it is an array of dimension {0}, and factors are one of dimension 2: items × rank")]
     Dimensions(usize),
     /// A length that no factor has.
-    #[error("its rows are {0} long, and the rank is from 1 to {max}", max = super::manifest::MAX_RANK)]
+    #[error("its rows are {0} long, and the rank is from 1 to {max}", max = crate::config::MAX_RANK)]
     Rank(usize),
     /// Cut off.
     #[error("it is cut off: its header says {wanted} numbers, and there are {found}")]

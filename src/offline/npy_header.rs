@@ -6,8 +6,8 @@
 
 use std::io::Read;
 
-use super::manifest::MAX_RANK;
 use super::npy::NpyError;
+use crate::config::MAX_RANK;
 
 /// What every `.npy` file begins with.
 pub const MAGIC: &[u8; 6] = b"\x93NUMPY";
