@@ -139,7 +139,7 @@ pub fn open_engine(
         (None, None) => None,
     };
     let options = EngineOptions {
-        rejected: Some(RejectedLog::open(&folder.rejected())?),
+        rejected: Some(RejectedLog::open(&folder.rejected()).map_err(|error| about(&folder.rejected(), &error))?),
         key: folder.key(standing.key.as_deref())?,
         key_file: Some(folder.key_file()),
         bulk,
@@ -149,6 +149,12 @@ pub fn open_engine(
     let engine = Engine::start(store.clone(), store.clone(), options)?;
     drop_other_models(folder, version.as_deref());
     Ok(Opened { engine, store, before: standing.counts })
+}
+
+/// What happened to a file, and what to do about it.
+fn about(path: &Path, error: &std::io::Error) -> Failure {
+    let said = error.to_string();
+    Failure::Failed(format!("{}: {said}{}", path.display(), crate::stores::advice(&said)))
 }
 
 /// Earlier models leave no trace.
@@ -215,7 +221,7 @@ fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure
     };
     let own = folder.model(&model.manifest.version);
     if let Some(models) = own.parent() {
-        std::fs::create_dir_all(models)?;
+        std::fs::create_dir_all(models).map_err(|error| about(models, &error))?;
     }
     model.save(&own).map_err(|error| Failure::Failed(error.to_string()))?;
     Ok(model)
@@ -236,11 +242,24 @@ fn pump(
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let say = Say::new(bar);
+    let done = AtomicBool::new(false);
     let outcomes: Vec<Result<(), Failure>> = std::thread::scope(|scope| {
+        // A pipe that nobody writes to would keep a process alive that commits nothing any more.
+        let watch = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                if handle.committed().failure().is_some() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                std::thread::park_timeout(LOOK);
+            }
+        });
         let start = |source| scope.spawn(|| pump_one(source, handle, read_with, &say, stop));
         let pumps: Vec<_> = sources.into_iter().map(start).collect();
         let panicked = |_| Err(Failure::Failed("a thread that reads a source ended before its time".into()));
-        pumps.into_iter().map(|pump| pump.join().unwrap_or_else(panicked)).collect()
+        let outcomes = pumps.into_iter().map(|pump| pump.join().unwrap_or_else(panicked)).collect();
+        done.store(true, Ordering::Relaxed);
+        watch.thread().unpark();
+        outcomes
     });
     outcomes.into_iter().collect()
 }

@@ -7,8 +7,10 @@
 mod cases;
 mod cli;
 mod crashes;
+mod damage;
 mod evaluate;
 mod failures;
+mod faults;
 mod models;
 mod readme;
 mod real_data;

@@ -1,20 +1,24 @@
 //! The store on disk: RocksDB, a column family per table.
 //!
-//! One process writes; any number read while it does, each as a RocksDB secondary that sees whole write batches
-//! only. Nothing outside this folder names `rocksdb`.
+//! One process writes; any number read while it does, each at the moment at which it opened the store, and whole
+//! write batches only. Not as RocksDB's "secondaries": these pass over a damaged file in silence and answer from what
+//! was before it. Nothing outside this folder names `rocksdb`.
 
 mod load;
+mod witness;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
-    FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
+    Direction, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use self::load::{Buffers, RocksLoad};
+use self::witness::Witness;
 use super::{Store, StoreError, Table, Transaction, formats};
 
 /// How much memory RocksDB may use.
@@ -42,8 +46,8 @@ pub struct RocksStore {
     logged: AtomicU64,
     /// Buffers of loads, to be used again.
     buffers: Buffers,
-    /// A reader's own folder for RocksDB's log; goes with the reader.
-    _scratch: Option<tempfile::TempDir>,
+    /// Of what was acknowledged; a writer's.
+    witness: Option<Witness>,
 }
 
 /// How many files of a table may gather before they are compacted. Readers find their way through some dozens by
@@ -62,75 +66,107 @@ const LEVEL_BASE: u64 = 2 << 30;
 /// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
 const WAL: u64 = 16 << 20;
 
+/// What a reader uses.
+const READER: RocksOptions = RocksOptions { block_cache: 8 << 20, write_buffer: 64 << 20 };
+/// How often a reader tries to find the store quiet, and how long it waits in between: long enough for a load.
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What RocksDB's list of files is: where it lies and how long it is. It grows whenever a file comes or goes.
+fn manifest(path: &Path) -> Option<(String, u64)> {
+    let name = std::fs::read_to_string(path.join("CURRENT")).ok()?;
+    let length = std::fs::metadata(path.join(name.trim_end())).ok()?.len();
+    Some((name, length))
+}
+
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
     data.join("store")
 }
 
 impl RocksStore {
-    fn new(db: DB, data: &Path, scratch: Option<tempfile::TempDir>) -> Self {
+    fn new(db: DB, data: &Path, witness: Option<Witness>) -> Self {
         RocksStore {
             db,
             path: data.to_owned(),
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
             buffers: Buffers::default(),
-            _scratch: scratch,
+            witness,
         }
     }
 
     /// Opens a data folder for writing, and makes it where there is none.
     pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let path = db_path(data);
+        let acknowledged = witness::acknowledged(data)?;
         std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
+        // RocksDB would begin a new store there, and remove the files of the old one.
+        if acknowledged > 0 && !path.join("CURRENT").exists() {
+            return Err(headless(data));
+        }
         let (db_options, families) = tuned(options);
         let db = DB::open_cf_descriptors(&db_options, &path, families).map_err(|error| {
             let message = error.to_string();
             if message.contains("While lock file") || message.contains("lock hold by current process") {
                 StoreError::Held(data.to_owned())
             } else {
-                failed("open", data, message)
+                failed("be opened", data, message)
             }
         })?;
         // Behind the lock: nobody else is at it.
         load::clean(data).map_err(|error| failed("clean up after a load", data, error))?;
-        RocksStore::new(db, data, None).known()
+        RocksStore::new(db, data, Some(Witness::open(data)?)).known(acknowledged)
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
     /// committed last, and stays there.
     pub fn open_reader(data: &Path) -> Result<Self, StoreError> {
         let path = db_path(data);
+        // Before the store is read: what is acknowledged meanwhile, the store may have or not.
+        let acknowledged = witness::acknowledged(data)?;
         if !path.join("CURRENT").exists() {
-            return Err(StoreError::Empty(data.to_owned()));
+            let error = if acknowledged > 0 { headless(data) } else { StoreError::Empty(data.to_owned()) };
+            return Err(error);
         }
-        let scratch = tempfile::tempdir().map_err(|error| failed("make a scratch folder", data, error))?;
-        let (mut db_options, families) =
-            tuned(RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() });
+        let (mut db_options, _) = tuned(READER);
         db_options.create_if_missing(false);
         db_options.create_missing_column_families(false);
-        // A secondary must keep every file open: the writer may delete files that it still reads.
+        // A reader must keep every file open: the writer may delete files that it still reads.
         db_options.set_max_open_files(-1);
-        let db =
-            DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
-                .map_err(|error| match error.to_string() {
-                    // Whoever makes the folder has not come to the end of it.
-                    message if message.contains("Column family not found") => {
-                        StoreError::Empty(data.to_owned())
-                    }
-                    message => failed("be opened for reading", data, message),
-                })?;
-        db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
-        RocksStore::new(db, data, Some(scratch)).known()
+        let mut opened = None;
+        for _ in 0..TRIES {
+            let before = manifest(&path);
+            let db = DB::open_cf_descriptors_read_only(&db_options, &path, tuned(READER).1, false);
+            // Where no file came or went meanwhile, what was opened is one moment of the store, and an error is an
+            // error. Otherwise a log may have gone before it was read, and a file before it was opened.
+            let quiet = before == manifest(&path);
+            opened = Some(db);
+            if quiet {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let db = opened.expect("it was tried").map_err(|error| match error.to_string() {
+            // Whoever makes the folder has not come to the end of it.
+            message if message.contains("olumn famil") && message.contains("not found") => {
+                StoreError::Empty(data.to_owned())
+            }
+            message => failed("be opened for reading", data, message),
+        })?;
+        RocksStore::new(db, data, None).known(acknowledged)
     }
 
-    /// Refuses a folder of a later format.
-    fn known(self) -> Result<Self, StoreError> {
+    /// Refuses a folder of a later format, and one that has lost what was acknowledged.
+    fn known(self, acknowledged: u64) -> Result<Self, StoreError> {
         let value = self.get(Table::Meta, formats::meta::FORMAT)?;
         let found = value.and_then(|value| value.try_into().ok()).map_or(formats::FORMAT, u32::from_be_bytes);
         if found > formats::FORMAT {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: formats::FORMAT });
         }
+        let epoch = self.get(Table::Meta, formats::meta::EPOCH)?;
+        let stored = epoch.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes);
+        witness::check(&self.path, acknowledged, stored)?;
         Ok(self)
     }
 
@@ -160,6 +196,26 @@ impl RocksStore {
         entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
     }
 
+    /// Writes a batch. Where writes have to wait, it waits here and not in RocksDB, which on a full disk would wait
+    /// for room without a word, for ever: asked again, it says why.
+    fn write(&self, batch: WriteBatch, synced: bool) -> Result<(), rocksdb::Error> {
+        let mut options = WriteOptions::default();
+        options.set_sync(synced);
+        options.set_no_slowdown(true);
+        let bytes = batch.data().to_vec();
+        let mut written = self.db.write_opt(batch, &options);
+        while let Err(error) = &written
+            && error.kind() == rocksdb::ErrorKind::Incomplete
+        {
+            std::thread::sleep(PAUSE);
+            let stopped = self.db.property_int_value(rocksdb::properties::IS_WRITE_STOPPED);
+            // Slowed down but not stopped: such a wait ends.
+            options.set_no_slowdown(stopped.ok().flatten() != Some(0));
+            written = self.db.write_opt(WriteBatch::from_data(&bytes), &options);
+        }
+        written
+    }
+
     fn family(&self, table: Table) -> &ColumnFamily {
         self.db.cf_handle(table.name()).expect("every table was opened")
     }
@@ -173,12 +229,18 @@ impl Drop for RocksStore {
     /// Leaves an empty write-ahead log to readers and to the next start. Where that fails nothing is lost: the log
     /// has it all.
     fn drop(&mut self) {
-        if self._scratch.is_none()
+        if self.witness.is_some()
             && let Err(error) = self.flush(&FlushOptions::default())
         {
             tracing::debug!(%error, "the store was closed without a flush");
         }
     }
+}
+
+/// A store whose first file is gone, though something was acknowledged.
+fn headless(data: &Path) -> StoreError {
+    let message = "Corruption: the file CURRENT is gone from `store`, though records were acknowledged";
+    failed("be opened", data, message)
 }
 
 fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError {
@@ -193,6 +255,10 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
     db.set_max_background_jobs(2);
     db.set_max_open_files(512);
     db.set_keep_log_file_num(2);
+    // A record that a crash has cut off at the end of the log was never acknowledged; damage before it is an error,
+    // and not the end of the log, as it would be by default. What looks cut off and is not, the witness tells.
+    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    db.set_track_and_verify_wals_in_manifest(true);
     db.set_bytes_per_sync(1 << 20);
     db.set_compaction_readahead_size(READ_AHEAD);
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
@@ -220,7 +286,7 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
 
 impl Store for RocksStore {
     fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(RocksTransaction { store: self, batch: WriteBatch::default() })
+        Box::new(RocksTransaction { store: self, batch: WriteBatch::default(), epoch: None })
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
@@ -276,11 +342,16 @@ impl Store for RocksStore {
 struct RocksTransaction<'a> {
     store: &'a RocksStore,
     batch: WriteBatch,
+    /// The epoch that it commits, where it commits one.
+    epoch: Option<u64>,
 }
 
 impl Transaction for RocksTransaction<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         self.batch.put_cf(self.store.family(table), key, value);
+        if table == Table::Meta && key == formats::meta::EPOCH {
+            self.epoch = value.try_into().ok().map(u64::from_be_bytes);
+        }
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) {
@@ -292,10 +363,11 @@ impl Transaction for RocksTransaction<'_> {
     }
 
     fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError> {
-        let mut options = WriteOptions::default();
-        options.set_sync(synced);
         let (store, size) = (self.store, self.batch.size_in_bytes() as u64);
-        store.db.write_opt(self.batch, &options).map_err(|error| store.failed("be written", error))?;
+        store.write(self.batch, synced).map_err(|error| store.failed("be written", error))?;
+        if let (Some(witness), Some(epoch), true) = (&store.witness, self.epoch, synced) {
+            witness.write(epoch);
+        }
         // RocksDB keeps to the length only when more is written, and after a burst nothing may be.
         if store.logged.fetch_add(size, Ordering::Relaxed) + size >= WAL {
             store.logged.store(0, Ordering::Relaxed);
