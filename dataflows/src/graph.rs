@@ -120,8 +120,7 @@ pub fn build(
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
         Delta::Progress(touched.role, touched.members.iter().map(list).collect())
     });
-    let picks =
-        for_touched(members.touched, "top_picks", move |touched| {
+    let picks = for_touched(members.touched, "top_picks", move |touched| {
         Delta::Lists(touched.role, lists(touched, length))
     });
 

@@ -418,7 +418,8 @@ impl State {
             }
         }
         let listed = |change: &Availability| {
-            self.live.lists(change.item) || self.standby.as_ref().is_some_and(|model| model.lists(change.item))
+            self.live.lists(change.item)
+                || self.standby.as_ref().is_some_and(|model| model.lists(change.item))
         };
         if changes.iter().any(listed) {
             self.all_dirty = true;

@@ -265,8 +265,13 @@ fn check(workers: usize, cuts: &[Cut]) {
         let Some(standby) = standby.filter(|_| !lag) else { continue };
         let wanted = with(standby.other);
         for member in (0..MEMBERS).filter(|member| standby.built[*member as usize]).map(Member) {
-            let of = |views: &Views| (views.lists.get(&member).cloned(), views.progress.get(&member).cloned());
-            assert_eq!(of(&stored.standby), of(&wanted), "standby {member:?} at epoch {epoch}, {workers} workers");
+            let of =
+                |views: &Views| (views.lists.get(&member).cloned(), views.progress.get(&member).cloned());
+            assert_eq!(
+                of(&stored.standby),
+                of(&wanted),
+                "standby {member:?} at epoch {epoch}, {workers} workers"
+            );
         }
     }
     assert!(!lag, "the last epoch must not be put off");

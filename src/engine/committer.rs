@@ -25,7 +25,7 @@ use super::storing::{self, Job, Stopped, Storing};
 use super::writer::{Effects, Writer, write_offsets};
 use crate::digests::DigestKey;
 use crate::sources::rejected::RejectedLog;
-use crate::stores::formats::{self, TombstoneValue, meta};
+use crate::stores::formats::{self, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 
 /// How many counts of a pending folder are loaded at a time.
@@ -70,6 +70,10 @@ struct Committing<'s> {
     gathered: Vec<WholeEpoch>,
     /// How many records they have.
     gathered_records: usize,
+    /// The model that stands by, as the store has it.
+    standby: Option<Standby>,
+    /// What the epoch that turns makes of the models.
+    turn: Option<(String, Option<Standby>)>,
 }
 
 /// Why nothing more is committed.
@@ -150,6 +154,8 @@ impl Committer {
                 open: BTreeMap::new(),
                 gathered: Vec::new(),
                 gathered_records: 0,
+                standby: start.standby.clone(),
+                turn: None,
             };
             committing.run(told);
         });
@@ -184,7 +190,7 @@ impl<'s> Committing<'s> {
                 let mode = entry.records.as_ref().map(|(_, mode)| *mode);
                 match mode {
                     Some(Mode::Discard) => {}
-                    Some(mode) if mode.loads() && matches!(delta, Delta::Lists(_) | Delta::Progress(_)) => {
+                    Some(mode) if mode.loads() && matches!(delta, Delta::Lists(..) | Delta::Progress(..)) => {
                         entry.ahead += members_of(&delta);
                         entry.lists.push(delta);
                         if entry.ahead >= AHEAD {
@@ -214,6 +220,8 @@ impl<'s> Committing<'s> {
                 change.commit(true)?;
                 self.key = key;
             }
+            ToCommit::Standby(standby) => self.stand_by(standby)?,
+            ToCommit::Turn { live, standby } => self.turn = Some((live, standby)),
             ToCommit::Live(events) => self.writer.counts.live_events = events,
         }
         Ok(())
@@ -235,6 +243,8 @@ impl<'s> Committing<'s> {
         match mode {
             Mode::Discard => self.committed.publish(epoch, self.writer.counts),
             Mode::Whole => self.commit_whole(&whole)?,
+            Mode::Slice { built, members } => self.commit_slice(&whole, built, members)?,
+            Mode::Turn => self.commit_turn(&whole)?,
             Mode::Bulk => {
                 let alone = whole.takes_out();
                 if alone {
@@ -266,6 +276,56 @@ impl<'s> Committing<'s> {
         write_offsets(&epoch.records, &mut *change);
         self.writer.write_made(&self.key.fingerprint(), &mut *change);
         self.close(epoch.epoch, change, true)
+    }
+
+    /// Keeps which model stands by, and clears what is left of another's lists.
+    fn stand_by(&mut self, standby: Option<Standby>) -> Result<(), Halt> {
+        self.storing.wait()?;
+        if self.standby != standby {
+            let mut change = self.store.begin();
+            put_standby(standby.as_ref(), &mut *change);
+            change.commit(true)?;
+            self.standby = standby;
+        }
+        for table in Table::STANDBY {
+            let mut empty = true;
+            self.store.scan(table, &[], &[], &mut |_, _| {
+                empty = false;
+                ControlFlow::Break(())
+            })?;
+            if !empty {
+                self.store.clear(table)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists that nobody reads yet, and how far their building is.
+    fn commit_slice(&mut self, slice: &WholeEpoch, built: u32, members: u32) -> Result<(), Halt> {
+        let mut change = self.store.begin();
+        slice.deltas.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
+        if let Some(standby) = &mut self.standby {
+            (standby.built, standby.members) = (built, members);
+        }
+        put_standby(self.standby.as_ref(), &mut *change);
+        let (epoch, counts) = (slice.epoch, self.writer.counts);
+        Ok(self.storing.send(Job::Close { epoch, change, synced: false, counts })?)
+    }
+
+    /// Moves the pointer, and with it the model's name.
+    fn commit_turn(&mut self, epoch: &WholeEpoch) -> Result<(), Halt> {
+        let Some((live, standby)) = self.turn.take() else { return Ok(()) };
+        // All that was written so far goes to where the lists were before.
+        self.storing.wait()?;
+        let mut change = self.store.begin();
+        self.writer.write_made(&self.key.fingerprint(), &mut *change);
+        change.put(Table::Meta, meta::MODEL, live.as_bytes());
+        put_standby(standby.as_ref(), &mut *change);
+        self.standby = standby;
+        self.put_epoch(epoch.epoch, &mut *change);
+        self.store.commit_turned(change)?;
+        self.committed.publish(epoch.epoch, self.writer.counts);
+        Ok(())
     }
 
     fn commit_gathered(&mut self) -> Result<(), Halt> {
@@ -322,10 +382,14 @@ impl<'s> Committing<'s> {
 
     /// Writes the epoch's number with the rest of its change, and says that it is on disk.
     fn close(&self, epoch: Epoch, mut change: Box<dyn Transaction + 's>, synced: bool) -> Result<(), Halt> {
+        self.put_epoch(epoch, &mut *change);
         let counts = self.writer.counts;
-        change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
-        change.put(Table::Meta, meta::COUNTS, &serde_json::to_vec(&counts).unwrap_or_default());
         Ok(self.storing.send(Job::Close { epoch, change, synced, counts })?)
+    }
+
+    fn put_epoch(&self, epoch: Epoch, change: &mut dyn Transaction) {
+        change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
+        change.put(Table::Meta, meta::COUNTS, &serde_json::to_vec(&self.writer.counts).unwrap_or_default());
     }
 
     /// Loads the counts that were held back while the folder was pending.
@@ -437,11 +501,20 @@ impl<'s> Committing<'s> {
     }
 }
 
+fn put_standby(standby: Option<&Standby>, change: &mut dyn Transaction) {
+    match standby {
+        Some(standby) => {
+            change.put(Table::Meta, meta::STANDBY, &serde_json::to_vec(standby).unwrap_or_default());
+        }
+        None => change.delete(Table::Meta, meta::STANDBY),
+    }
+}
+
 /// How many members a delta of lists is of.
 fn members_of(delta: &Delta) -> usize {
     match delta {
-        Delta::Lists(lists) => lists.len(),
-        Delta::Progress(lists) => lists.len(),
+        Delta::Lists(_, lists) => lists.len(),
+        Delta::Progress(_, lists) => lists.len(),
         _ => 0,
     }
 }
