@@ -217,7 +217,7 @@ pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failur
 
 /// What the model beside the live one is there for.
 fn beside(standby: &Standby) -> String {
-    let Standby { model, ready, built, members } = standby;
+    let Standby { model, ready, built, members, .. } = standby;
     if *ready {
         return format!("{model} stands by: `nearline model rollback` goes back to it");
     }

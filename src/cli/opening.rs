@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nearline_dataflows::graph::Meaning;
 use nearline_dataflows::types::Item;
 use nearline_factors::ItemSide;
 
-use super::{Context, Failure};
+use super::{Context, Failure, now_ms};
 use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
 use crate::engine::recover::Standing;
@@ -16,6 +17,7 @@ use crate::folder::Folder;
 use crate::offline::Model;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::Store;
+use crate::stores::formats::Standby;
 use crate::stores::rocks::{RocksOptions, RocksStore};
 
 /// An engine over a data folder.
@@ -68,8 +70,8 @@ pub fn open_engine(
 /// The models that a folder is opened with.
 struct InUse {
     live: Option<Model>,
-    /// The one beside it, and whether its lists are whole.
-    standby: Option<(Model, bool)>,
+    /// The one beside it, and for how long its lists have been whole; none where they are to be built.
+    standby: Option<(Model, Option<Duration>)>,
     /// Whether the two are to change places at once.
     turn: bool,
 }
@@ -82,7 +84,7 @@ impl InUse {
             Some(given) => (Some(given), None),
             None => (load_own(folder, standing.model.as_deref())?, standby(folder, standing)),
         };
-        Ok(InUse { live, standby: standby.filter(|(_, ready)| !ready), turn: false })
+        Ok(InUse { live, standby: standby.filter(|(_, ready)| ready.is_none()), turn: false })
     }
 
     /// Where the lists are as the live model says.
@@ -93,12 +95,12 @@ impl InUse {
         };
         let (asked, live) = (&given.manifest.version, standing.model.as_deref());
         if live == Some(asked) {
-            let standby = standby(folder, standing).filter(|(_, ready)| *ready);
+            let standby = standby(folder, standing).filter(|(_, ready)| ready.is_some());
             return Ok(InUse { live: Some(given), standby, turn: false });
         }
-        let ready = standing.standby.as_ref().is_some_and(|known| known.ready && known.model == *asked);
+        let ready = standing.standby.as_ref().filter(|known| known.model == *asked).and_then(age);
         Ok(match load_own(folder, live) {
-            Ok(live) => InUse { live, standby: Some((given, ready)), turn: ready },
+            Ok(live) => InUse { live, standby: Some((given, ready)), turn: ready.is_some() },
             // Without its files the model is of no use, and all lists are made anew.
             Err(error) => {
                 tracing::warn!(%error, "the model of the lists cannot be read: they are made anew with the one given");
@@ -118,11 +120,17 @@ fn load_own(folder: &Folder, version: Option<&str>) -> Result<Option<Model>, Fai
     version.map(|version| load(&folder.model(version))).transpose()
 }
 
-/// The model that stands by, and whether its lists are whole. One whose files are gone or damaged is left out.
-fn standby(folder: &Folder, standing: &Standing) -> Option<(Model, bool)> {
+/// For how long the lists of a standby model have been whole, where they are.
+fn age(standby: &Standby) -> Option<Duration> {
+    standby.ready.then(|| Duration::from_millis(now_ms().saturating_sub(standby.since).max(0) as u64))
+}
+
+/// The model that stands by, and for how long its lists have been whole. One whose files are gone or damaged is left
+/// out.
+fn standby(folder: &Folder, standing: &Standing) -> Option<(Model, Option<Duration>)> {
     let known = standing.standby.as_ref()?;
     match load(&folder.model(&known.model)) {
-        Ok(model) => Some((model, known.ready)),
+        Ok(model) => Some((model, age(known))),
         Err(error) => {
             tracing::warn!(%error, "the model that stands by cannot be read, and is left out");
             None

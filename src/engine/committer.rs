@@ -56,14 +56,14 @@ pub struct Committer {
 }
 
 /// A committer at work.
-struct Committing<'s> {
-    store: &'s dyn Store,
-    storing: Storing<'s>,
+pub(super) struct Committing<'s> {
+    pub(super) store: &'s dyn Store,
+    pub(super) storing: Storing<'s>,
     workers: usize,
-    key: DigestKey,
+    pub(super) key: DigestKey,
     rejected: Option<RejectedLog>,
-    committed: Arc<Committed>,
-    writer: Writer,
+    pub(super) committed: Arc<Committed>,
+    pub(super) writer: Writer,
     /// The epochs after the committed one of which something is known.
     open: BTreeMap<Epoch, OpenEpoch>,
     /// Epochs of a bulk load that came out whole and are not on disk yet.
@@ -71,13 +71,13 @@ struct Committing<'s> {
     /// How many records they have.
     gathered_records: usize,
     /// The model that stands by, as the store has it.
-    standby: Option<Standby>,
+    pub(super) standby: Option<Standby>,
     /// What the epoch that turns makes of the models.
-    turn: Option<(String, Option<Standby>)>,
+    pub(super) turn: Option<(String, Option<Standby>)>,
 }
 
 /// Why nothing more is committed.
-enum Halt {
+pub(super) enum Halt {
     /// The store failed here.
     Failed(StoreError),
     /// It failed at the thread that stores, which has said so.
@@ -97,10 +97,10 @@ impl From<Stopped> for Halt {
 }
 
 /// An epoch that came out whole.
-struct WholeEpoch {
-    epoch: Epoch,
+pub(super) struct WholeEpoch {
+    pub(super) epoch: Epoch,
     records: Box<EpochRecords>,
-    deltas: Vec<Delta>,
+    pub(super) deltas: Vec<Delta>,
     lists: Vec<Delta>,
     members: usize,
 }
@@ -278,56 +278,6 @@ impl<'s> Committing<'s> {
         self.close(epoch.epoch, change, true)
     }
 
-    /// Keeps which model stands by, and clears what is left of another's lists.
-    fn stand_by(&mut self, standby: Option<Standby>) -> Result<(), Halt> {
-        self.storing.wait()?;
-        if self.standby != standby {
-            let mut change = self.store.begin();
-            put_standby(standby.as_ref(), &mut *change);
-            change.commit(true)?;
-            self.standby = standby;
-        }
-        for table in Table::STANDBY {
-            let mut empty = true;
-            self.store.scan(table, &[], &[], &mut |_, _| {
-                empty = false;
-                ControlFlow::Break(())
-            })?;
-            if !empty {
-                self.store.clear(table)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Lists that nobody reads yet, and how far their building is.
-    fn commit_slice(&mut self, slice: &WholeEpoch, built: u32, members: u32) -> Result<(), Halt> {
-        let mut change = self.store.begin();
-        slice.deltas.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
-        if let Some(standby) = &mut self.standby {
-            (standby.built, standby.members) = (built, members);
-        }
-        put_standby(self.standby.as_ref(), &mut *change);
-        let (epoch, counts) = (slice.epoch, self.writer.counts);
-        Ok(self.storing.send(Job::Close { epoch, change, synced: false, counts })?)
-    }
-
-    /// Moves the pointer, and with it the model's name.
-    fn commit_turn(&mut self, epoch: &WholeEpoch) -> Result<(), Halt> {
-        let Some((live, standby)) = self.turn.take() else { return Ok(()) };
-        // All that was written so far goes to where the lists were before.
-        self.storing.wait()?;
-        let mut change = self.store.begin();
-        self.writer.write_made(&self.key.fingerprint(), &mut *change);
-        change.put(Table::Meta, meta::MODEL, live.as_bytes());
-        put_standby(standby.as_ref(), &mut *change);
-        self.standby = standby;
-        self.put_epoch(epoch.epoch, &mut *change);
-        self.store.commit_turned(change)?;
-        self.committed.publish(epoch.epoch, self.writer.counts);
-        Ok(())
-    }
-
     fn commit_gathered(&mut self) -> Result<(), Halt> {
         if self.gathered.is_empty() { Ok(()) } else { self.load(Mode::Bulk) }
     }
@@ -387,7 +337,7 @@ impl<'s> Committing<'s> {
         Ok(self.storing.send(Job::Close { epoch, change, synced, counts })?)
     }
 
-    fn put_epoch(&self, epoch: Epoch, change: &mut dyn Transaction) {
+    pub(super) fn put_epoch(&self, epoch: Epoch, change: &mut dyn Transaction) {
         change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
         change.put(Table::Meta, meta::COUNTS, &serde_json::to_vec(&self.writer.counts).unwrap_or_default());
     }
@@ -498,15 +448,6 @@ impl<'s> Committing<'s> {
         let digest = self.key.member(name);
         change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
         Ok(())
-    }
-}
-
-fn put_standby(standby: Option<&Standby>, change: &mut dyn Transaction) {
-    match standby {
-        Some(standby) => {
-            change.put(Table::Meta, meta::STANDBY, &serde_json::to_vec(standby).unwrap_or_default());
-        }
-        None => change.delete(Table::Meta, meta::STANDBY),
     }
 }
 

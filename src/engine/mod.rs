@@ -13,6 +13,7 @@ mod held;
 pub mod ingest;
 mod messages;
 mod pipeline;
+mod pointer;
 pub mod recover;
 pub mod socket;
 mod storing;
@@ -86,8 +87,9 @@ pub type GivenModel = Box<dyn ModelSource + Send>;
 pub struct Beside {
     /// The model.
     pub model: GivenModel,
-    /// Whether its lists are whole; else they are to be built, and it takes over then.
-    pub ready: bool,
+    /// For how long its lists have been whole, being those of the model before; none where they are to be built, and
+    /// it takes over then.
+    pub ready: Option<Duration>,
 }
 
 /// Told the versions of the models in use, whenever one is in use no longer.

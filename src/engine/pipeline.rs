@@ -218,7 +218,7 @@ impl Pipeline<'_> {
 
     /// After how long there is something to do; none where only a message can bring it.
     fn time_left(&self) -> Option<Duration> {
-        let Some(opened) = self.opened else { return self.models.time_left(self.options.keep_previous) };
+        let Some(opened) = self.opened else { return self.models.time_left() };
         let left = self.options.epoch_interval.saturating_sub(opened.elapsed());
         let idle = self.epoch == self.committed.epoch();
         // An idle pipeline has nothing to gain from waiting.

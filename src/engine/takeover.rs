@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
 use nearline_dataflows::members::Control;
@@ -92,7 +92,12 @@ enum Phase {
         asked: Vec<Answer>,
     },
     /// Its lists are whole and fresh.
-    Ready { since: Instant },
+    Ready {
+        /// When this process came to know it.
+        since: Instant,
+        /// For how long it was to be kept then.
+        left: Duration,
+    },
 }
 
 impl Models {
@@ -101,10 +106,10 @@ impl Models {
     }
 
     /// After how long there is something to do where no record waits.
-    pub(super) fn time_left(&self, keep_previous: Duration) -> Option<Duration> {
+    pub(super) fn time_left(&self) -> Option<Duration> {
         match &self.standby.as_ref()?.phase {
             Phase::Building { .. } => Some(Duration::ZERO),
-            Phase::Ready { since } => Some(keep_previous.saturating_sub(since.elapsed())),
+            Phase::Ready { since, left } => Some(left.saturating_sub(since.elapsed())),
         }
     }
 }
@@ -122,13 +127,14 @@ impl Pipeline<'_> {
     ) -> Result<(Option<Arc<Model>>, Option<GivenModel>), EngineError> {
         let bulk = self.options.bulk;
         match beside {
-            Some(Beside { model, ready: true }) if !bulk && !rebuild => {
+            Some(Beside { model, ready: Some(age) }) if !bulk && !rebuild => {
                 let version = model.version().to_owned();
+                let left = self.options.keep_previous.saturating_sub(age);
                 self.models.standby =
-                    Some(StandingBy { version, phase: Phase::Ready { since: Instant::now() } });
+                    Some(StandingBy { version, phase: Phase::Ready { since: Instant::now(), left } });
                 Ok((Some(Arc::new(model.numbered(&mut |id| self.ingest.item(id)))), None))
             }
-            Some(Beside { model, ready: false }) => {
+            Some(Beside { model, ready: None }) => {
                 self.send(ToCommit::Standby(Some(self.mark(model.version()))))?;
                 Ok((None, (!bulk).then_some(model)))
             }
@@ -145,7 +151,7 @@ impl Pipeline<'_> {
 
     fn mark(&self, version: &str) -> Standby {
         let members = self.ingest.members_met() as u32;
-        Standby { model: version.to_owned(), ready: false, built: 0, members }
+        Standby { model: version.to_owned(), members, ..Standby::default() }
     }
 
     /// Begins to build a model's lists beside the live ones.
@@ -218,8 +224,8 @@ impl Pipeline<'_> {
             Some(StandingBy { phase: Phase::Building { sliced, .. }, .. }) => {
                 if self.is_open() && self.epoch == *sliced { Ok(()) } else { self.slice(PACE) }
             }
-            Some(StandingBy { phase: Phase::Ready { since }, .. })
-                if !self.is_open() && since.elapsed() >= self.options.keep_previous =>
+            Some(StandingBy { phase: Phase::Ready { since, left }, .. })
+                if !self.is_open() && since.elapsed() >= *left =>
             {
                 self.drop_standby("")
             }
@@ -275,7 +281,8 @@ impl Pipeline<'_> {
         self.close_live()?;
         let Some(taking) = self.models.standby.take() else { return Ok(()) };
         let previous = self.models.live.replace(taking.version.clone());
-        let mark = previous.clone().map(|model| Standby { model, ready: true, ..Standby::default() });
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let mark = previous.clone().map(|model| Standby { model, ready: true, since, ..Standby::default() });
         self.send(ToCommit::Turn { live: taking.version.clone(), standby: mark })?;
         self.close(Mode::Turn, vec![Control::Turn])?;
         self.settled()?;
@@ -288,8 +295,8 @@ impl Pipeline<'_> {
         asked.iter().chain(&also_asked).for_each(|answer| tell(answer, Ok(taken.clone())));
         match previous {
             Some(version) => {
-                self.models.standby =
-                    Some(StandingBy { version, phase: Phase::Ready { since: Instant::now() } });
+                let phase = Phase::Ready { since: Instant::now(), left: self.options.keep_previous };
+                self.models.standby = Some(StandingBy { version, phase });
                 Ok(())
             }
             // Before there was a model there were no lists to go back to.

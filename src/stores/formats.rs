@@ -52,6 +52,8 @@ pub struct Standby {
     pub built: u32,
     /// Of how many members there are to be lists.
     pub members: u32,
+    /// Since when it has been ready, by the wall clock, in milliseconds since 1970.
+    pub since: i64,
 }
 
 /// Which of a member's records a key of the table `records` names.
