@@ -40,6 +40,8 @@ pub struct RocksStore {
     loading: AtomicBool,
     /// Bytes that were written to the write-ahead log since the last flush.
     logged: AtomicU64,
+    /// Whether the live lists are in the second place.
+    turned: AtomicBool,
     /// Buffers of loads, to be used again.
     buffers: Buffers,
     /// A reader's own folder for RocksDB's log; goes with the reader.
@@ -62,6 +64,19 @@ const LEVEL_BASE: u64 = 2 << 30;
 /// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
 const WAL: u64 = 16 << 20;
 
+/// The tables of a folder of format 1.
+const FIRST: [Table; 9] = [
+    Table::Meta,
+    Table::Offsets,
+    Table::Records,
+    Table::Tombstones,
+    Table::Items,
+    Table::Popularity,
+    Table::Factors,
+    Table::TopPicks,
+    Table::ContinueWatching,
+];
+
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
     data.join("store")
@@ -74,6 +89,7 @@ impl RocksStore {
             path: data.to_owned(),
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
+            turned: AtomicBool::new(false),
             buffers: Buffers::default(),
             _scratch: scratch,
         }
@@ -83,7 +99,7 @@ impl RocksStore {
     pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let path = db_path(data);
         std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
-        let (db_options, families) = tuned(options);
+        let (db_options, families) = tuned(options, &Table::ALL);
         let db = DB::open_cf_descriptors(&db_options, &path, families).map_err(|error| {
             let message = error.to_string();
             if message.contains("While lock file") || message.contains("lock hold by current process") {
@@ -105,40 +121,47 @@ impl RocksStore {
             return Err(StoreError::Empty(data.to_owned()));
         }
         let scratch = tempfile::tempdir().map_err(|error| failed("make a scratch folder", data, error))?;
-        let (mut db_options, families) =
-            tuned(RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() });
-        db_options.create_if_missing(false);
-        db_options.create_missing_column_families(false);
-        // A secondary must keep every file open: the writer may delete files that it still reads.
-        db_options.set_max_open_files(-1);
-        let db =
+        let open = |tables: &[Table]| {
+            let options = RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() };
+            let (mut db_options, families) = tuned(options, tables);
+            db_options.create_if_missing(false);
+            db_options.create_missing_column_families(false);
+            // A secondary must keep every file open: the writer may delete files that it still reads.
+            db_options.set_max_open_files(-1);
             DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
-                .map_err(|error| match error.to_string() {
-                    // Whoever makes the folder has not come to the end of it.
-                    message if message.contains("Column family not found") => {
-                        StoreError::Empty(data.to_owned())
-                    }
-                    message => failed("be opened for reading", data, message),
-                })?;
+        };
+        let missing = |error: &rocksdb::Error| error.to_string().contains("Column family not found");
+        let db = match open(&Table::ALL) {
+            Err(error) if missing(&error) => open(&FIRST),
+            opened => opened,
+        };
+        let db = db.map_err(|error| match error {
+            // Whoever makes the folder has not come to the end of it.
+            error if missing(&error) => StoreError::Empty(data.to_owned()),
+            error => failed("be opened for reading", data, error),
+        })?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
         RocksStore::new(db, data, Some(scratch)).known()
     }
 
-    /// Refuses a folder of a later format.
+    /// Refuses a folder of a later format, and finds out which lists are live.
     fn known(self) -> Result<Self, StoreError> {
         let value = self.get(Table::Meta, formats::meta::FORMAT)?;
         let found = value.and_then(|value| value.try_into().ok()).map_or(formats::FORMAT, u32::from_be_bytes);
         if found > formats::FORMAT {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: formats::FORMAT });
         }
+        let turned = self.get(Table::Meta, formats::meta::TURNED)?.is_some();
+        self.turned.store(turned, Ordering::Relaxed);
         Ok(self)
     }
 
     /// The size of the files of each table, in bytes.
     pub fn sizes(&self) -> Vec<(&'static str, u64)> {
         let size = |table: Table| {
-            let bytes = self.db.property_int_value_cf(self.family(table), "rocksdb.total-sst-files-size");
-            (table.name(), bytes.ok().flatten().unwrap_or(0))
+            let of = |family| self.db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
+            let bytes = self.known_family(table).and_then(|family| of(family).ok().flatten());
+            (table.name(), bytes.unwrap_or(0))
         };
         Table::ALL.into_iter().map(size).collect()
     }
@@ -161,7 +184,13 @@ impl RocksStore {
     }
 
     fn family(&self, table: Table) -> &ColumnFamily {
-        self.db.cf_handle(table.name()).expect("every table was opened")
+        self.known_family(table).expect("a writer opens every table")
+    }
+
+    /// Where a table lies; nowhere in a folder of format 1 that is being read and has no such table yet.
+    fn known_family(&self, table: Table) -> Option<&ColumnFamily> {
+        let table = if self.turned.load(Ordering::Relaxed) { table.turned() } else { table };
+        self.db.cf_handle(family_name(table))
     }
 
     fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
@@ -185,7 +214,7 @@ fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError 
     StoreError::Failed { doing, path: path.to_owned(), message: error.to_string() }
 }
 
-fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
+fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyDescriptor>) {
     let mut db = Options::default();
     db.create_if_missing(true);
     db.create_missing_column_families(true);
@@ -198,7 +227,7 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
     db.set_max_total_wal_size(WAL);
     let cache = Cache::new_lru_cache(options.block_cache);
-    let families = Table::ALL.into_iter().map(|table| {
+    let families = tables.iter().map(|table| {
         let mut family = Options::default();
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(&cache);
@@ -213,9 +242,19 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
         family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
         family.set_level_zero_stop_writes_trigger(SLOW[1]);
         family.set_max_bytes_for_level_base(LEVEL_BASE);
-        ColumnFamilyDescriptor::new(table.name(), family)
+        ColumnFamilyDescriptor::new(family_name(*table), family)
     });
     (db, families.collect())
+}
+
+/// A table's column family while nothing is turned. These names are on disk for good.
+fn family_name(table: Table) -> &'static str {
+    match table {
+        Table::StandbyFactors => "factors_2",
+        Table::StandbyTopPicks => "top_picks_2",
+        Table::StandbyContinueWatching => "continue_watching_2",
+        other => other.name(),
+    }
 }
 
 impl Store for RocksStore {
@@ -241,7 +280,8 @@ impl Store for RocksStore {
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db.get_cf(self.family(table), key).map_err(|error| self.failed("be read", error))
+        let Some(family) = self.known_family(table) else { return Ok(None) };
+        self.db.get_cf(family, key).map_err(|error| self.failed("be read", error))
     }
 
     fn scan(
@@ -251,12 +291,13 @@ impl Store for RocksStore {
         from: &[u8],
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let Some(family) = self.known_family(table) else { return Ok(()) };
         let first = if from > prefix { from } else { prefix };
         let mut options = ReadOptions::default();
         options.set_readahead_size(1 << 20);
         options.fill_cache(false);
         let mode = IteratorMode::From(first, Direction::Forward);
-        for entry in self.db.iterator_cf_opt(self.family(table), options, mode) {
+        for entry in self.db.iterator_cf_opt(family, options, mode) {
             let (key, value) = entry.map_err(|error| self.failed("be read", error))?;
             if !key.starts_with(prefix) || show(&key, &value).is_break() {
                 break;
@@ -270,6 +311,18 @@ impl Store for RocksStore {
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
         batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
         self.db.write(batch).map_err(|error| self.failed("be cleared", error))
+    }
+
+    fn commit_turned<'s>(&'s self, mut change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
+        let turned = !self.turned.load(Ordering::Relaxed);
+        if turned {
+            change.put(Table::Meta, formats::meta::TURNED, formats::NOTHING);
+        } else {
+            change.delete(Table::Meta, formats::meta::TURNED);
+        }
+        change.commit(true)?;
+        self.turned.store(turned, Ordering::Relaxed);
+        Ok(())
     }
 }
 
