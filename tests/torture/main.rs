@@ -29,13 +29,13 @@ struct Asked {
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let ours = ["--minutes", "--seed", "--trials", "--kills", "--workers"];
+    let ours = ["--minutes", "--seed", "--trials", "--kills", "--workers", "--program"];
     let asked = if args.iter().any(|arg| ours.contains(&arg.as_str())) {
         match asked(&args) {
             Ok(asked) => asked,
             Err(why) => {
                 println!(
-                    "{why}\nusage: torture [--minutes N] [--trials N] [--seed S] [--kills A_TRIAL] [--workers 1,2,3]"
+                    "{why}\nusage: torture [--minutes N] [--trials N] [--seed S] [--kills A_TRIAL] [--workers 1,2,3] [--program PATH]"
                 );
                 return ExitCode::from(2);
             }
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         if args.iter().any(|arg| !arg.starts_with('-') && !NAME.contains(arg.as_str())) {
             return ExitCode::SUCCESS;
         }
-        let shape = Shape { seed: 1, kills: 12, workers: vec![1, 2, 3], large: false };
+        let shape = Shape { seed: 1, kills: 12, workers: vec![1, 2, 3], large: false, program: None };
         Asked { until: Duration::MAX, trials: 4, shape }
     };
     let total = torture(&asked);
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn asked(args: &[String]) -> Result<Asked, String> {
-    let shape = Shape { seed: 0, kills: 16, workers: vec![1, 2, 3], large: true };
+    let shape = Shape { seed: 0, kills: 16, workers: vec![1, 2, 3], large: true, program: None };
     let mut asked = Asked { until: Duration::MAX, trials: usize::MAX, shape };
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     asked.shape.seed = clock.as_secs() % 1_000_000 * 1_000;
@@ -73,6 +73,7 @@ fn asked(args: &[String]) -> Result<Asked, String> {
             "--trials" => asked.trials = number()? as usize,
             "--seed" => asked.shape.seed = number()?,
             "--kills" => asked.shape.kills = number()?.max(1) as usize,
+            "--program" => asked.shape.program = Some(value.into()),
             "--workers" => {
                 let each = value
                     .split(',')
@@ -142,6 +143,7 @@ fn table(asked: &Asked, total: &Tally) -> String {
         ("records", total.records.to_string()),
         ("bytes", total.bytes.to_string()),
         ("answers of the socket and of forgets", total.answers.to_string()),
+        ("models asked to take over while it ran", total.swaps.to_string()),
         ("acknowledged records looked for", total.checked.to_string()),
         ("differences", total.differences.to_string()),
     ];

@@ -18,7 +18,11 @@ const SIGXFSZ: i32 = 25;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The folder of a trial, in which all its commands run.
-pub struct Home(pub PathBuf);
+pub struct Home {
+    pub folder: PathBuf,
+    /// Another build of the program than the one that was built with this.
+    pub program: Option<PathBuf>,
+}
 
 /// What `status` says of how far a folder is.
 #[derive(Default, Clone, Debug)]
@@ -44,21 +48,23 @@ impl Far {
 
 impl Home {
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.folder.join(name)
     }
 
     fn command(&self, args: &[String], file_blocks: Option<usize>) -> Command {
-        let program = env!("CARGO_BIN_EXE_nearline");
+        let program = self.program.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_nearline").into());
         let mut command = match file_blocks {
             None => Command::new(program),
             // The system ends the process at its first write past this size of a file: a cut at a byte.
             Some(blocks) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -c 0; ulimit -f {blocks}; exec \"$@\""), "sh", program]);
+                shell
+                    .args(["-c", &format!("ulimit -c 0; ulimit -f {blocks}; exec \"$@\""), "sh"])
+                    .arg(program);
                 shell
             }
         };
-        command.args(args).current_dir(&self.0).env_remove("NEARLINE_DATA").env_remove("NEARLINE_LOG");
+        command.args(args).current_dir(&self.folder).env_remove("NEARLINE_DATA").env_remove("NEARLINE_LOG");
         command
     }
 

@@ -19,6 +19,8 @@ pub struct Shape {
     pub workers: Vec<usize>,
     /// Whether some trials are of a hundred thousand records and more.
     pub large: bool,
+    /// Another build of it.
+    pub program: Option<PathBuf>,
 }
 
 /// What a trial has come to.
@@ -31,6 +33,7 @@ pub struct Tally {
     pub records: usize,
     pub bytes: usize,
     pub answers: usize,
+    pub swaps: usize,
     pub checked: usize,
     pub differences: usize,
 }
@@ -44,6 +47,7 @@ impl Tally {
         self.records += other.records;
         self.bytes += other.bytes;
         self.answers += other.answers;
+        self.swaps += other.swaps;
         self.checked += other.checked;
         self.differences += other.differences;
     }
@@ -76,6 +80,8 @@ pub struct Trial {
     asked: BTreeSet<usize>,
     forgotten: BTreeMap<usize, i64>,
     models: bool,
+    /// A command that waits for another model to take over.
+    using: Option<Child>,
     far: Far,
     pub tally: Tally,
 }
@@ -100,7 +106,7 @@ impl Trial {
         let large = shape.large && chance.per_cent(15);
         let size = if large { chance.within(100_000, 250_000) } else { chance.within(500, 12_000) };
         let world = World::new(shape.seed, size);
-        let home = Home(folder);
+        let home = Home { folder, program: shape.program.clone() };
         // Some come twice, some late, some long after everything else.
         let mut deliveries: Vec<usize> = (0..size).collect();
         let again = size * chance.below(30) / 100;
@@ -144,6 +150,7 @@ impl Trial {
             asked: BTreeSet::new(),
             forgotten: BTreeMap::new(),
             models,
+            using: None,
             far: Far::default(),
             tally,
         }
@@ -256,6 +263,10 @@ impl Trial {
             ended
         })?;
         self.ended(ended)?;
+        // Whoever waits is told, or opens the folder itself; it is killed there.
+        if let Some(mut using) = self.using.take() {
+            end(&mut using, Duration::from_millis(chance.below(40) as u64));
+        }
         let lost = || format!("what was known before is gone: {before:?}, then {:?}", self.far);
         let far = self.home.far()?;
         if !far.holds(&self.far) {
@@ -274,7 +285,7 @@ impl Trial {
         match chance.below(if lasting { 10 } else { 6 }) {
             0..4 => Moment::After(Duration::from_micros(chance.of_any_size(4_000, longest * 1_000) as u64)),
             4..6 => Moment::AtABlock(chance.of_any_size(1, largest)),
-            6..8 => Moment::AfterAnswers(chance.below(4), short(chance)),
+            6..8 => Moment::AfterAnswers(chance.below(6), short(chance)),
             _ => Moment::AfterStatus(short(chance)),
         }
     }
@@ -373,6 +384,13 @@ impl Trial {
         if chance.per_cent(5) {
             let member = chance.below(self.world.members.len());
             return self.forget(member);
+        }
+        if self.models && self.using.is_none() && chance.per_cent(25) {
+            let wanted = *chance.pick(&[&["use", "model-1"][..], &["use", "model-2"], &["rollback"]]);
+            let args: Vec<String> = ["model"].iter().chain(wanted).map(|arg| (*arg).to_owned()).collect();
+            self.using = Some(self.home.start(&args, None, false));
+            self.tally.swaps += 1;
+            return;
         }
         let Some(request) = self.requests.pop() else { return };
         self.by_socket += request.len();

@@ -100,7 +100,8 @@ impl World {
     /// A world of so many records.
     pub fn new(seed: u64, size: usize) -> World {
         let mut chance = Chance::new(seed, 0);
-        let members = chance.within(3, 60.min(size / 20).max(4));
+        let most = if size > 50_000 { 3_000 } else { 60.min(size / 20).max(4) };
+        let members = chance.within(3, most);
         let mut members: Vec<String> = (0..members).map(|number| format!("m{number}")).collect();
         members.push("mé".into());
         let items = chance.within(5, 80);
