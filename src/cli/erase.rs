@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Context, Failure, member_id, now_ms, pipe, show};
+use super::{Context, Failure, member_id, now_ms, opening, show};
 use crate::digests::to_hex;
 use crate::engine::socket;
 use crate::records::{Record, write_json};
@@ -46,7 +46,7 @@ pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
         None => {
             // Opened with another config, the folder would have every list made anew on the way.
             made_with?;
-            let opened = pipe::open_engine(&context.folder, &context.config, None, None, false)?;
+            let opened = opening::open_engine(&context.folder, &context.config, None, None, false)?;
             let answer = socket::submit(&line, &opened.engine.handle(), i64::MAX);
             opened.engine.finish()?;
             answer

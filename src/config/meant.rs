@@ -82,6 +82,8 @@ pub struct Run {
     pub workers: Option<NonZero<usize>>,
     /// How far ahead of the clock an event may be when it arrives.
     pub max_ahead: Span,
+    /// For how long the model before can take over again at once.
+    pub keep_previous: Span,
 }
 
 impl Run {
@@ -228,6 +230,7 @@ fn run(written: &written::Run) -> Result<Run, KeyError> {
             within(&["run", "workers"], written.workers.into(), 0, MAX_WORKERS as u64)? as usize
         ),
         max_ahead: written.max_ahead,
+        keep_previous: written.keep_previous,
     })
 }
 

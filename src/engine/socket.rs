@@ -13,12 +13,26 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use super::{Handle, Submitted};
+use super::{GivenModel, Handle, Submitted, TakenOver};
 use crate::sources::json::Decoder;
 use crate::sources::{self, Batch};
 
 /// Says, at any moment, the latest that an event may be.
 pub type LatestAt = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Takes in the model in a folder, or says why not.
+pub type Adopt = Arc<dyn Fn(&Path) -> Result<GivenModel, String> + Send + Sync>;
+
+/// What answers are made with.
+#[derive(Clone)]
+pub struct Served {
+    /// The way to the engine.
+    pub handle: Handle,
+    /// How far ahead an event may be.
+    pub latest_at: LatestAt,
+    /// How models are taken in.
+    pub adopt: Adopt,
+}
 
 /// The largest request, in bytes.
 const MAX_REQUEST: u64 = 64 << 20;
@@ -27,7 +41,21 @@ const MAX_REQUEST: u64 = 64 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
     /// Records, as JSON Lines.
+    #[serde(default)]
     pub records: String,
+    /// Which model is to be live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Wanted>,
+}
+
+/// Which model is to be live.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// The one in this folder.
+    Use(PathBuf),
+    /// The one before.
+    RollBack,
 }
 
 /// What it is answered.
@@ -39,6 +67,9 @@ pub struct Response {
     pub accepted: u64,
     /// Why others were not.
     pub rejected: Vec<String>,
+    /// Which model is live now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
     /// Why nothing was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -58,7 +89,7 @@ impl Drop for Listening {
 
 /// Serves the socket on a thread of its own. Only the process that holds the store calls this, so a socket that
 /// is there is what a killed process left.
-pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Listening> {
+pub fn serve(path: &Path, served: Served) -> io::Result<Listening> {
     let _ = std::fs::remove_file(path);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -71,9 +102,9 @@ pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Lis
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let (handle, latest_at) = (handle.clone(), latest_at.clone());
+                        let served = served.clone();
                         tokio::spawn(async move {
-                            if let Err(error) = answer(stream, handle, latest_at).await {
+                            if let Err(error) = answer(stream, served).await {
                                 tracing::debug!(%error, "a command went away before its answer");
                             }
                         });
@@ -89,18 +120,32 @@ pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Lis
     Ok(Listening { path: path.to_owned() })
 }
 
-async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: LatestAt) -> io::Result<()> {
+async fn answer(stream: tokio::net::UnixStream, served: Served) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
     tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
     let response = tokio::task::spawn_blocking(move || match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => submit(&request.records, &handle, latest_at()),
+        Ok(Request { model: Some(wanted), .. }) => take_over(&wanted, &served),
+        Ok(request) => submit(&request.records, &served.handle, (served.latest_at)()),
         Err(error) => Response { error: Some(format!("not a request: {error}")), ..Response::default() },
     });
     let response = response.await.map_err(io::Error::other)?;
     let mut answer = serde_json::to_vec(&response).map_err(io::Error::other)?;
     answer.push(b'\n');
     write.write_all(&answer).await
+}
+
+/// Lets a model take over, and says when it has.
+fn take_over(wanted: &Wanted, served: &Served) -> Response {
+    let taken = match wanted {
+        Wanted::RollBack => served.handle.roll_back().map_err(|error| error.to_string()),
+        Wanted::Use(path) => (served.adopt)(path)
+            .and_then(|model| served.handle.use_model(model).map_err(|error| error.to_string())),
+    };
+    match taken {
+        Ok(taken) => Response { epoch: taken.epoch, taken_over: Some(taken), ..Response::default() },
+        Err(error) => Response { error: Some(error), ..Response::default() },
+    }
 }
 
 /// Takes records in, and says when they are on disk.
@@ -125,6 +170,11 @@ pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
 
 /// Sends records to the process that holds the folder; none where there is no such process.
 pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
+    ask(path, &Request { records: records.to_owned(), model: None })
+}
+
+/// Asks the process that holds the folder; none where there is no such process.
+pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Response>> {
     let mut stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -132,8 +182,7 @@ pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
         }
         Err(error) => return Err(error),
     };
-    let mut request =
-        serde_json::to_vec(&Request { records: records.to_owned() }).map_err(io::Error::other)?;
+    let mut request = serde_json::to_vec(request).map_err(io::Error::other)?;
     request.push(b'\n');
     stream.write_all(&request)?;
     let mut line = String::new();

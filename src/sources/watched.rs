@@ -190,7 +190,10 @@ impl Tracked {
                 let length = u64::from(offset.tail.0);
                 let same = !plain
                     || offset.bytes < length
-                    || is_mark(&read_at(&mut file, offset.bytes - length, length).map_err(told)?, &offset.tail);
+                    || is_mark(
+                        &read_at(&mut file, offset.bytes - length, length).map_err(told)?,
+                        &offset.tail,
+                    );
                 if same {
                     return Ok(());
                 }

@@ -9,7 +9,8 @@ use nearline::stores::{Store, Table, formats};
 
 use crate::support::{Chance, Home, Said, until};
 
-const MORE: &str = r#"{"member":"m1","item":"i1","kind":"play","value":0.4,"at":"2026-06-10T00:00:00Z","id":"more"}"#;
+const MORE: &str =
+    r#"{"member":"m1","item":"i1","kind":"play","value":0.4,"at":"2026-06-10T00:00:00Z","id":"more"}"#;
 
 /// A folder with every kind of file: a bulk load with a model, then epochs that are in the log alone, then a kill.
 struct Prepared {
@@ -91,7 +92,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn kind(path: &Path) -> String {
     let name = path.file_name().unwrap().to_str().unwrap();
     match path.extension() {
-        Some(ending) if name.starts_with(|letter: char| letter.is_ascii_digit()) => format!("*.{}", ending.display()),
+        Some(ending) if name.starts_with(|letter: char| letter.is_ascii_digit()) => {
+            format!("*.{}", ending.display())
+        }
         _ => name.split('-').next().unwrap().to_owned(),
     }
 }
@@ -100,7 +103,9 @@ fn kind(path: &Path) -> String {
 fn is_refusal(said: &Said) -> bool {
     const ADVICE: [&str; 6] =
         ["restore", "remove that file", "replay the logs", "start again", "publish it again", "train"];
-    matches!(said.code, 2 | 3) && ADVICE.iter().any(|advice| said.err.contains(advice)) && said.err.lines().count() <= 3
+    matches!(said.code, 2 | 3)
+        && ADVICE.iter().any(|advice| said.err.contains(advice))
+        && said.err.lines().count() <= 3
 }
 
 /// Asks a damaged folder for everything, by reading and by writing. Says which of the two answered.
@@ -141,7 +146,8 @@ fn damaged(prepared: &Prepared, damage: impl Fn(&mut Vec<u8>, usize, &mut Chance
     let (places, seed) = places();
     println!("NEARLINE_SEED={seed} NEARLINE_FLIPS={places}");
     let mut chance = Chance(seed);
-    let all: Vec<PathBuf> = files(&folder).into_iter().filter(|path| fs::metadata(path).unwrap().len() > 0).collect();
+    let all: Vec<PathBuf> =
+        files(&folder).into_iter().filter(|path| fs::metadata(path).unwrap().len() > 0).collect();
     let mut kinds: Vec<String> = all.iter().map(|path| kind(path)).collect();
     kinds.sort();
     kinds.dedup();

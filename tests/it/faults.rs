@@ -14,7 +14,10 @@ use crate::support::{Home, Said, arg, said, until};
 fn with_mounts(home: &Home, script: &str) -> Option<Said> {
     let allowed = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
     if !allowed.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped {}: this machine lets nobody mount", std::thread::current().name().unwrap_or_default());
+        eprintln!(
+            "skipped {}: this machine lets nobody mount",
+            std::thread::current().name().unwrap_or_default()
+        );
         return None;
     }
     let mut command = Command::new("unshare");
@@ -49,7 +52,9 @@ fn digest_of(text: &str) -> String {
 fn a_disk_that_is_full_ends_a_load_with_a_word_and_it_goes_on_once_there_is_room() {
     let (home, digest) = large_log();
     // The small ones fill up with the store's log, or with the files of a load; the larger with files that are flushed.
-    for (way, size) in [("run --epoch-records 3000", "9m"), ("run --epoch-records 3000", "26m"), ("replay", "26m")] {
+    for (way, size) in
+        [("run --epoch-records 3000", "9m"), ("run --epoch-records 3000", "26m"), ("replay", "26m")]
+    {
         let script = format!(
             "mkdir -p disk; mount -t tmpfs -o size={size} none disk
              $N --data disk/d {way} log.jsonl 2>failed || echo $? >code
@@ -101,7 +106,11 @@ fn a_forget_on_a_full_disk_is_done_or_says_that_it_is_not() {
     let kept = text(&home, "before") == text(&home, "after");
     match text(&home, "code").trim() {
         "0" => assert!(!kept, "{}", text(&home, "out")),
-        "3" => assert!(text(&home, "failed").contains("the disk is full: make room"), "{}", text(&home, "failed")),
+        "3" => assert!(
+            text(&home, "failed").contains("the disk is full: make room"),
+            "{}",
+            text(&home, "failed")
+        ),
         code => panic!("{code}: {}", text(&home, "failed")),
     }
     assert_eq!(text(&home, "none").trim(), "1", "the member is gone: {}", text(&home, "gone"));
@@ -121,7 +130,9 @@ fn what_was_acknowledged_before_a_file_could_grow_no_more_is_there_after_it() {
     let mut failure = None;
     for round in 0..2_000 {
         let event = |number: usize| {
-            format!("{{\"member\":\"m{round}\",\"item\":\"i{number}\",\"kind\":\"play\",\"at\":{number},\"id\":\"{round:0>200}\"}}\n")
+            format!(
+                "{{\"member\":\"m{round}\",\"item\":\"i{number}\",\"kind\":\"play\",\"at\":{number},\"id\":\"{round:0>200}\"}}\n"
+            )
         };
         let lines: String = (0..10).map(event).collect();
         let answer = socket::send(&home.path("nearline-data/nearline.sock"), &lines);
@@ -190,7 +201,8 @@ fn items_of(home: &Home, member: &str) -> Vec<String> {
     let said = home.say(&["history", member, "--json"]);
     let answer: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_default();
     let events = answer["events"].as_array().cloned().unwrap_or_default();
-    let mut items: Vec<String> = events.iter().map(|event| event["item"].as_str().unwrap().to_owned()).collect();
+    let mut items: Vec<String> =
+        events.iter().map(|event| event["item"].as_str().unwrap().to_owned()).collect();
     items.sort();
     items
 }

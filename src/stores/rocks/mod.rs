@@ -1,10 +1,9 @@
 //! The store on disk: RocksDB, a column family per table.
 //!
-//! One process writes; any number read while it does, each at the moment at which it opened the store, and whole
-//! write batches only. Not as RocksDB's "secondaries": these pass over a damaged file in silence and answer from what
-//! was before it. Nothing outside this folder names `rocksdb`.
+//! One process writes; any number read while it does. Nothing outside this folder names `rocksdb`.
 
 mod load;
+mod reader;
 mod witness;
 
 use std::ops::ControlFlow;
@@ -44,6 +43,8 @@ pub struct RocksStore {
     loading: AtomicBool,
     /// Bytes that were written to the write-ahead log since the last flush.
     logged: AtomicU64,
+    /// Whether the live lists are in the second place.
+    turned: AtomicBool,
     /// Buffers of loads, to be used again.
     buffers: Buffers,
     /// Of what was acknowledged; a writer's.
@@ -66,18 +67,8 @@ const LEVEL_BASE: u64 = 2 << 30;
 /// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
 const WAL: u64 = 16 << 20;
 
-/// What a reader uses.
-const READER: RocksOptions = RocksOptions { block_cache: 8 << 20, write_buffer: 64 << 20 };
-/// How often a reader tries to find the store quiet, and how long it waits in between: long enough for a load.
-const TRIES: usize = 100;
+/// How long a write waits before it is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// What RocksDB's list of files is: where it lies and how long it is. It grows whenever a file comes or goes.
-fn manifest(path: &Path) -> Option<(String, u64)> {
-    let name = std::fs::read_to_string(path.join("CURRENT")).ok()?;
-    let length = std::fs::metadata(path.join(name.trim_end())).ok()?.len();
-    Some((name, length))
-}
 
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
@@ -91,6 +82,7 @@ impl RocksStore {
             path: data.to_owned(),
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
+            turned: AtomicBool::new(false),
             buffers: Buffers::default(),
             witness,
         }
@@ -105,7 +97,7 @@ impl RocksStore {
         if acknowledged > 0 && !path.join("CURRENT").exists() {
             return Err(headless(data));
         }
-        let (db_options, families) = tuned(options);
+        let (db_options, families) = tuned(options, &Table::ALL);
         let db = DB::open_cf_descriptors(&db_options, &path, families).map_err(|error| {
             let message = error.to_string();
             if message.contains("While lock file") || message.contains("lock hold by current process") {
@@ -129,35 +121,10 @@ impl RocksStore {
             let error = if acknowledged > 0 { headless(data) } else { StoreError::Empty(data.to_owned()) };
             return Err(error);
         }
-        let (mut db_options, _) = tuned(READER);
-        db_options.create_if_missing(false);
-        db_options.create_missing_column_families(false);
-        // A reader must keep every file open: the writer may delete files that it still reads.
-        db_options.set_max_open_files(-1);
-        let mut opened = None;
-        for _ in 0..TRIES {
-            let before = manifest(&path);
-            let db = DB::open_cf_descriptors_read_only(&db_options, &path, tuned(READER).1, false);
-            // Where no file came or went meanwhile, what was opened is one moment of the store, and an error is an
-            // error. Otherwise a log may have gone before it was read, and a file before it was opened.
-            let quiet = before == manifest(&path);
-            opened = Some(db);
-            if quiet {
-                break;
-            }
-            std::thread::sleep(PAUSE);
-        }
-        let db = opened.expect("it was tried").map_err(|error| match error.to_string() {
-            // Whoever makes the folder has not come to the end of it.
-            message if message.contains("olumn famil") && message.contains("not found") => {
-                StoreError::Empty(data.to_owned())
-            }
-            message => failed("be opened for reading", data, message),
-        })?;
-        RocksStore::new(db, data, None).known(acknowledged)
+        RocksStore::new(reader::open(&path, data)?, data, None).known(acknowledged)
     }
 
-    /// Refuses a folder of a later format, and one that has lost what was acknowledged.
+    /// Refuses a folder of a later format, and one that has lost what was acknowledged; finds out which lists are live.
     fn known(self, acknowledged: u64) -> Result<Self, StoreError> {
         let value = self.get(Table::Meta, formats::meta::FORMAT)?;
         let found = value.and_then(|value| value.try_into().ok()).map_or(formats::FORMAT, u32::from_be_bytes);
@@ -167,14 +134,17 @@ impl RocksStore {
         let epoch = self.get(Table::Meta, formats::meta::EPOCH)?;
         let stored = epoch.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes);
         witness::check(&self.path, acknowledged, stored)?;
+        let turned = self.get(Table::Meta, formats::meta::TURNED)?.is_some();
+        self.turned.store(turned, Ordering::Relaxed);
         Ok(self)
     }
 
     /// The size of the files of each table, in bytes.
     pub fn sizes(&self) -> Vec<(&'static str, u64)> {
         let size = |table: Table| {
-            let bytes = self.db.property_int_value_cf(self.family(table), "rocksdb.total-sst-files-size");
-            (table.name(), bytes.ok().flatten().unwrap_or(0))
+            let of = |family| self.db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
+            let bytes = self.known_family(table).and_then(|family| of(family).ok().flatten());
+            (table.name(), bytes.unwrap_or(0))
         };
         Table::ALL.into_iter().map(size).collect()
     }
@@ -217,7 +187,13 @@ impl RocksStore {
     }
 
     fn family(&self, table: Table) -> &ColumnFamily {
-        self.db.cf_handle(table.name()).expect("every table was opened")
+        self.known_family(table).expect("a writer opens every table")
+    }
+
+    /// Where a table lies; nowhere in a folder of format 1 that is being read and has no such table yet.
+    fn known_family(&self, table: Table) -> Option<&ColumnFamily> {
+        let table = if self.turned.load(Ordering::Relaxed) { table.turned() } else { table };
+        self.db.cf_handle(family_name(table))
     }
 
     fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
@@ -247,7 +223,7 @@ fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError 
     StoreError::Failed { doing, path: path.to_owned(), message: error.to_string() }
 }
 
-fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
+fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyDescriptor>) {
     let mut db = Options::default();
     db.create_if_missing(true);
     db.create_missing_column_families(true);
@@ -264,7 +240,7 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
     db.set_max_total_wal_size(WAL);
     let cache = Cache::new_lru_cache(options.block_cache);
-    let families = Table::ALL.into_iter().map(|table| {
+    let families = tables.iter().map(|table| {
         let mut family = Options::default();
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(&cache);
@@ -279,9 +255,19 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
         family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
         family.set_level_zero_stop_writes_trigger(SLOW[1]);
         family.set_max_bytes_for_level_base(LEVEL_BASE);
-        ColumnFamilyDescriptor::new(table.name(), family)
+        ColumnFamilyDescriptor::new(family_name(*table), family)
     });
     (db, families.collect())
+}
+
+/// A table's column family while nothing is turned. These names are on disk for good.
+fn family_name(table: Table) -> &'static str {
+    match table {
+        Table::StandbyFactors => "factors_2",
+        Table::StandbyTopPicks => "top_picks_2",
+        Table::StandbyContinueWatching => "continue_watching_2",
+        other => other.name(),
+    }
 }
 
 impl Store for RocksStore {
@@ -307,7 +293,8 @@ impl Store for RocksStore {
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db.get_cf(self.family(table), key).map_err(|error| self.failed("be read", error))
+        let Some(family) = self.known_family(table) else { return Ok(None) };
+        self.db.get_cf(family, key).map_err(|error| self.failed("be read", error))
     }
 
     fn scan(
@@ -317,12 +304,13 @@ impl Store for RocksStore {
         from: &[u8],
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let Some(family) = self.known_family(table) else { return Ok(()) };
         let first = if from > prefix { from } else { prefix };
         let mut options = ReadOptions::default();
         options.set_readahead_size(1 << 20);
         options.fill_cache(false);
         let mode = IteratorMode::From(first, Direction::Forward);
-        for entry in self.db.iterator_cf_opt(self.family(table), options, mode) {
+        for entry in self.db.iterator_cf_opt(family, options, mode) {
             let (key, value) = entry.map_err(|error| self.failed("be read", error))?;
             if !key.starts_with(prefix) || show(&key, &value).is_break() {
                 break;
@@ -335,7 +323,19 @@ impl Store for RocksStore {
         let mut batch = WriteBatch::default();
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
         batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
-        self.db.write(batch).map_err(|error| self.failed("be cleared", error))
+        self.write(batch, false).map_err(|error| self.failed("be cleared", error))
+    }
+
+    fn commit_turned<'s>(&'s self, mut change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
+        let turned = !self.turned.load(Ordering::Relaxed);
+        if turned {
+            change.put(Table::Meta, formats::meta::TURNED, formats::NOTHING);
+        } else {
+            change.delete(Table::Meta, formats::meta::TURNED);
+        }
+        change.commit(true)?;
+        self.turned.store(turned, Ordering::Relaxed);
+        Ok(())
     }
 }
 
