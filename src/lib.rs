@@ -10,6 +10,8 @@ pub mod dictionary;
 pub mod digests;
 pub mod engine;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod offline;
 pub mod records;
 pub mod serving;

@@ -199,6 +199,12 @@ pub enum Command {
         /// Another seed makes another log.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// How many in a thousand of the events are retracted.
+        #[arg(long, default_value_t = 0)]
+        retract: u64,
+        /// How many events later.
+        #[arg(long, default_value_t = 100_000)]
+        behind: usize,
     },
 }
 

@@ -170,8 +170,13 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),
         Command::Demo { write, seed } => demo::demo(&context, write, seed),
-        Command::BenchLog { out, events, members, items, seed } => {
-            demo::bench_log(&out, events, members, items, seed)
+        Command::BenchLog { out, events, members, items, seed, retract, behind } => {
+            let size = crate::demo::BenchSize {
+                events: events as usize,
+                members: members as usize,
+                items: items as usize,
+            };
+            demo::bench_log(&out, size, seed, retract, behind)
         }
     }
 }
