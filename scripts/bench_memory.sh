@@ -20,7 +20,7 @@ mkfifo "$place/log"
 "$NEARLINE" bench-log "$place/log" --events "$events" --members 100000 --items 26000 \
     --retract "$retract" --behind 1000000 2>/dev/null &
 writer=$!
-"$NEARLINE" --data "$data" run --follow "$place/log" "$place/more" 2>"$place/said" &
+"$NEARLINE" --data "$data" run --epoch-ms 500 --follow "$place/log" "$place/more" 2>"$place/said" &
 reader=$!
 trap 'kill $writer $reader 2>/dev/null || true; [ -n "${4:-}" ] || rm -rf "$place"' EXIT
 

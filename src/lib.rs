@@ -13,6 +13,7 @@ pub mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod offline;
+pub mod planning;
 pub mod records;
 pub mod serving;
 pub mod sources;

@@ -11,6 +11,7 @@ mod fit;
 mod model;
 mod opening;
 mod pipe;
+mod plan;
 mod records;
 mod show;
 mod takeover;
@@ -167,6 +168,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Verify { workers } => records::verify(&context, workers),
         Command::Export { without_key } => records::export(&context, without_key),
         Command::Forget { member } => erase::forget(&context, &member),
+        Command::Plan(args) => plan::plan(&context, &args),
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),
         Command::Demo { write, seed } => demo::demo(&context, write, seed),

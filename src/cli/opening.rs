@@ -190,6 +190,7 @@ pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usi
         drop_model: None,
         epoch_interval: config.run.epoch,
         epoch_records: config.run.epoch_records,
+        memory_limit: config.run.memory_limit,
         bulk: false,
         key: crate::digests::DigestKey::new([0; 32]),
         key_file: None,

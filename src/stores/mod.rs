@@ -224,6 +224,11 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Gives back the memory of what only waits to be written together with more.
+    fn ease(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 

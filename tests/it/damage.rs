@@ -1,6 +1,8 @@
 //! Bytes of a data folder that are flipped or torn off: every answer after it is the right one or an error that
 //! says what to do, and never a wrong one.
 
+#![expect(clippy::print_stdout, reason = "what was skipped or tried is said")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

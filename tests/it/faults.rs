@@ -1,6 +1,8 @@
 //! Faults of the machine: a disk that is full, a folder that may not be written, logs that are replaced under the
 //! reader's feet, a clock that jumps. Each is said with what to do, and what was acknowledged is there after it.
 
+#![expect(clippy::print_stderr, reason = "what was skipped or tried is said")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,7 +24,7 @@ fn with_mounts(home: &Home, script: &str) -> Option<Said> {
     }
     let mut command = Command::new("unshare");
     // Whatever hangs there is a fault of its own, which must be seen.
-    command.args(["-rm", "timeout", "100", "sh", "-euc", script]).current_dir(home.path(""));
+    command.args(["-rm", "timeout", "-s", "KILL", "100", "sh", "-euc", script]).current_dir(home.path(""));
     command.env("N", env!("CARGO_BIN_EXE_nearline")).env_remove("NEARLINE_DATA").env_remove("NEARLINE_LOG");
     Some(said(command.stdin(Stdio::null()).output().unwrap()))
 }

@@ -292,6 +292,10 @@ impl Store for RocksStore {
         Ok(())
     }
 
+    fn ease(&self) -> Result<(), StoreError> {
+        self.flush(&FlushOptions::default()).map_err(|error| self.failed("be flushed", error))
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(family) = self.known_family(table) else { return Ok(None) };
         self.db.get_cf(family, key).map_err(|error| self.failed("be read", error))
