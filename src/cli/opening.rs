@@ -13,6 +13,7 @@ use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
 use crate::engine::recover::Standing;
 use crate::engine::{Beside, Engine, EngineOptions, GivenModel, ModelSource, socket};
+use crate::failpoints::reach;
 use crate::folder::Folder;
 use crate::offline::Model;
 use crate::sources::rejected::RejectedLog;
@@ -227,6 +228,7 @@ fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure
         std::fs::create_dir_all(models)?;
     }
     model.save(&own).map_err(|error| Failure::Failed(error.to_string()))?;
+    reach("model-kept");
     Ok(model)
 }
 
