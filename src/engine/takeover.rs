@@ -21,7 +21,7 @@ use crate::failpoints::reach;
 use crate::stores::formats::Standby;
 
 /// How long a slice is to take: about as long as a small epoch, since an event may have to wait for one.
-const PACE: Duration = Duration::from_micros(800);
+const PACE: Duration = Duration::from_micros(1_500);
 /// How many members the first slice has.
 const FIRST: u32 = 16;
 /// The most members of a slice where nothing else is to be done: some tens of megabytes of lists.
@@ -56,6 +56,9 @@ pub enum TakeoverError {
     /// A bulk load has no lists to build beside.
     #[error("a bulk load is under way; its lists are made at its end: ask again then")]
     Loading,
+    /// Its files cannot be kept.
+    #[error("the model cannot be kept in the data folder: {0}")]
+    NotKept(String),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -189,6 +192,11 @@ impl Pipeline<'_> {
             },
             _ => {
                 self.drop_standby(&version)?;
+                // Only now: it may have been on its way when the one that was dropped went, and be the same.
+                if let Err(why) = model.keep() {
+                    tell(&answer, Err(TakeoverError::NotKept(why)));
+                    return Ok(());
+                }
                 self.begin(model)?;
                 if let Some(StandingBy { phase: Phase::Building { asked, .. }, .. }) =
                     &mut self.models.standby
@@ -322,8 +330,8 @@ impl Pipeline<'_> {
         self.close(Mode::Whole, vec![Control::Standby(None)])?;
         self.settled()?;
         self.send(ToCommit::Standby(None))?;
-        if let (Some(keep), Some(live)) = (&self.options.keep_models, &self.models.live) {
-            keep(&[live]);
+        if let Some(drop_model) = &self.options.drop_model {
+            drop_model(&dropped.version);
         }
         Ok(())
     }
