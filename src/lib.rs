@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dictionary;
 pub mod digests;
 pub mod engine;
+mod failpoints;
 pub mod folder;
 #[doc(hidden)]
 pub mod fuzzing;

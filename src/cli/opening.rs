@@ -13,6 +13,7 @@ use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
 use crate::engine::recover::Standing;
 use crate::engine::{Beside, Engine, EngineOptions, GivenModel, ModelSource, socket};
+use crate::failpoints::reach;
 use crate::folder::Folder;
 use crate::offline::Model;
 use crate::sources::rejected::RejectedLog;
@@ -257,7 +258,9 @@ fn keep(model: &Model, own: &Path) -> Result<(), Failure> {
     if let Some(models) = own.parent() {
         std::fs::create_dir_all(models).map_err(|error| about(models, &error))?;
     }
-    model.save(own).map_err(|error| Failure::Failed(error.to_string()))
+    model.save(own).map_err(|error| Failure::Failed(error.to_string()))?;
+    reach("model-kept");
+    Ok(())
 }
 
 /// Loads one of our models.

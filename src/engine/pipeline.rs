@@ -18,6 +18,7 @@ use super::workers::{Feed, Workers};
 use super::{Beside, EngineError, EngineOptions, GivenModel, Message, Submitted};
 use crate::dictionary::ItemNames;
 use crate::digests::DigestKey;
+use crate::failpoints::reach;
 use crate::records::Record;
 use crate::sources::Batch;
 use crate::stores::{Store, Table, formats};
@@ -134,7 +135,9 @@ impl Pipeline<'_> {
             let mut mark = store.begin();
             mark.put(Table::Meta, formats::meta::PENDING, formats::NOTHING);
             mark.commit(true)?;
+            reach("rebuild-marked");
             Table::VIEWS.into_iter().try_for_each(|table| store.clear(table))?;
+            reach("rebuild-cleared");
             let mut clean = store.begin();
             [formats::meta::NOW, formats::meta::TRENDING]
                 .iter()
@@ -226,6 +229,7 @@ impl Pipeline<'_> {
         }
         self.close_live()?;
         if self.options.bulk {
+            reach("before-last-epoch");
             self.close(Mode::EndBulk, vec![Control::Now])?;
         }
         self.settled()

@@ -17,6 +17,7 @@ use super::messages::{Mode, ToCommit};
 use super::pipeline::Pipeline;
 use super::recover::Standing;
 use super::{Beside, EngineError, GivenModel};
+use crate::failpoints::reach;
 use crate::stores::formats::Standby;
 
 /// How long a slice is to take: about as long as a small epoch, since an event may have to wait for one.
@@ -287,6 +288,7 @@ impl Pipeline<'_> {
     /// Moves the pointer: the standby lists are the live ones, and the other way round, from one epoch on.
     fn turn(&mut self, also_asked: Vec<Answer>) -> Result<(), EngineError> {
         self.close_live()?;
+        reach("built");
         let Some(taking) = self.models.standby.take() else { return Ok(()) };
         let previous = self.models.live.replace(taking.version.clone());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
@@ -294,6 +296,7 @@ impl Pipeline<'_> {
         self.send(ToCommit::Turn { live: taking.version.clone(), standby: mark })?;
         self.close(Mode::Turn, vec![Control::Turn])?;
         self.settled()?;
+        reach("taken-over");
         let taken = TakenOver { model: taking.version, previous: previous.clone(), epoch: self.epoch };
         tracing::info!(model = taken.model, epoch = taken.epoch, "a model has taken over");
         let asked = match taking.phase {
