@@ -1,8 +1,6 @@
 //! Input that means harm: whatever is sent, every good line is taken and every bad one is accounted for, and a member
 //! or an item of any size has its answer in bounded memory and time.
 
-#![expect(clippy::print_stdout, reason = "what was skipped or tried is said")]
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +13,7 @@ use crate::support::{Chance, Home, until};
 /// Ways to break a line, and the reason that each is rejected with.
 const BREAKS: [(&str, fn(usize) -> String); 18] = [
     ("not-json", |n| format!("{{\"member\":\"m{n}\",\"item\":\"i\"")),
-    ("not-json", |n| format!("{n} nonsense")),
+    ("not-json", |n| format!("nonsense {n}")),
     ("not-json", |n| format!("{{\"member\":\"m{n}\",}}")),
     ("not-an-object", |n| format!("[{n}]")),
     ("missing-field", |n| format!("{{\"member\":\"m{n}\",\"item\":\"i\",\"kind\":\"play\"}}")),

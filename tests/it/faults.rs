@@ -80,7 +80,9 @@ fn a_disk_that_is_full_ends_a_load_with_a_word_and_it_goes_on_once_there_is_room
         let acknowledged = u64::from_str_radix(&text(&home, "acknowledged")[..16], 16).unwrap();
         assert!(status["epoch"].as_u64().unwrap() >= acknowledged && acknowledged > 0, "{way}: {status}");
         if way != "replay" {
-            assert_eq!(status["counts"]["live_events"], status["sources"][0]["lines"]);
+            // A batch may be cut between epochs: what is read of the log is never ahead of what is stored.
+            let lines = status["sources"][0]["lines"].as_u64().unwrap();
+            assert!(status["counts"]["live_events"].as_u64().unwrap() >= lines, "{status}");
             digest_of(&text(&home, "verify"));
         }
         assert_eq!(digest_of(&text(&home, "digest")), digest, "{way}");

@@ -12,6 +12,7 @@ mod damage;
 mod evaluate;
 mod failures;
 mod faults;
+mod memory;
 mod models;
 mod readme;
 mod real_data;

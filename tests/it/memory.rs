@@ -1,7 +1,5 @@
 //! Memory: what `plan` says beforehand is what it comes to, and a limit slows intake down and loses nothing.
 
-#![expect(clippy::print_stdout, reason = "what was measured is said")]
-
 use std::collections::HashSet;
 use std::fs;
 use std::process::Stdio;
@@ -47,7 +45,8 @@ fn cells(log: &str) -> usize {
 #[test]
 fn what_is_planned_is_within_a_quarter_of_what_is_measured() {
     let home = Home::new();
-    for (events, members, items, rank) in [("150000", "20000", "3000", "16"), ("600000", "3000", "2000", "0")] {
+    for (events, members, items, rank) in [("150000", "20000", "3000", "16"), ("600000", "3000", "2000", "0")]
+    {
         home.ok(&["bench-log", "log.jsonl", "--events", events, "--members", members, "--items", items]);
         let mut replay = vec!["--data", events, "replay", "--workers", "2", "log.jsonl"];
         if rank != "0" {
@@ -82,7 +81,12 @@ fn a_limit_on_memory_slows_intake_down_and_loses_nothing() {
     home.write("nearline.toml", &format!("[run]\nmemory_limit = {limit}\n"));
     for way in ["replay", "run"] {
         let (said, held) = measured(&home, &["--data", way, way, "log.jsonl"]);
-        println!("{way}: {} MB without a limit, {} MB under one of {} MB", free >> 20, held >> 20, limit >> 20);
+        println!(
+            "{way}: {} MB without a limit, {} MB under one of {} MB",
+            free >> 20,
+            held >> 20,
+            limit >> 20
+        );
         said.ok();
         assert!(held < limit + limit / 10, "{held} of {limit}, and {free} without a limit");
         assert_eq!(home.verified(way), digest);
