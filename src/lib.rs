@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dictionary;
 pub mod digests;
 pub mod engine;
+pub mod erasure;
 pub mod folder;
 pub mod offline;
 pub mod records;

@@ -13,11 +13,12 @@ use nearline_dataflows::graph::Meaning;
 use nearline_dataflows::types::Item;
 
 use super::args::{PipeArgs, RunArgs, SourceArgs};
-use super::{Context, Failure, now_ms, show};
+use super::{Context, Failure, commands, erase, now_ms, show};
 use crate::config::columns::ColumnMap;
 use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
 use crate::engine::{Engine, EngineError, EngineOptions, Handle, ModelSource, recover::Standing, socket};
+use crate::erasure::Eraser;
 use crate::folder::Folder;
 use crate::offline::Model;
 use crate::sources::rejected::RejectedLog;
@@ -76,11 +77,13 @@ fn pipe(
     let sources = sources::open(&names, &options, &known)?;
     let max_ahead = config.run.max_ahead.ms();
     let latest_at = Arc::new(move || now_ms() + max_ahead);
-    let _socket =
-        socket::serve(&context.folder.socket(), opened.engine.handle(), latest_at).map_err(|error| {
-            Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
-        })?;
+    let handle = opened.engine.handle();
+    let commands = commands::of(opened.eraser.clone(), handle.clone());
+    let _socket = socket::serve(&context.folder.socket(), handle, latest_at, commands).map_err(|error| {
+        Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
+    })?;
     stop_on_signal(stop.clone())?;
+    erase::make_good(&opened.eraser);
     let bar = progress(&names, bulk);
     let started = Instant::now();
     let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
@@ -91,6 +94,9 @@ fn pipe(
     bar.finish_and_clear();
     let (epoch, counts) = ended?;
     pumped?;
+    if !stop.load(Ordering::Relaxed) {
+        erase::at_end(&opened.eraser)?;
+    }
     summary(context, epoch, &counts, &opened.before, started.elapsed())
 }
 
@@ -117,6 +123,7 @@ pub fn source_options(
 pub struct Opened {
     pub engine: Engine,
     pub store: Arc<dyn Store>,
+    pub eraser: Arc<Eraser>,
     /// Counts before anything was piped in.
     pub before: Counts,
 }
@@ -138,8 +145,10 @@ pub fn open_engine(
         (None, Some(version)) => Some(load(&folder.model(version))?),
         (None, None) => None,
     };
+    let rejected = RejectedLog::open(&folder.rejected())?;
+    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone()));
     let options = EngineOptions {
-        rejected: Some(RejectedLog::open(&folder.rejected())?),
+        rejected: Some(rejected),
         key: folder.key(standing.key.as_deref())?,
         key_file: Some(folder.key_file()),
         bulk,
@@ -148,7 +157,7 @@ pub fn open_engine(
     let version = options.model.as_ref().map(|model| model.version().to_owned());
     let engine = Engine::start(store.clone(), store.clone(), options)?;
     drop_other_models(folder, version.as_deref());
-    Ok(Opened { engine, store, before: standing.counts })
+    Ok(Opened { engine, store, eraser, before: standing.counts })
 }
 
 /// Earlier models leave no trace.

@@ -1,7 +1,7 @@
 //! How commands that change a store reach the process that holds it: a Unix socket in the data folder.
 //!
-//! One request a connection: a line of JSON with records as JSON Lines; one line of JSON as the answer, once the
-//! records are on disk. The socket's mode is 0600, so whoever can write to it could write to the folder.
+//! One request a connection: a line of JSON with records as JSON Lines, or with a command; one line of JSON as the
+//! answer, once the records are on disk or the command is done. The socket's mode is 0600, so whoever can write to it could write to the folder.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -20,6 +21,9 @@ use crate::sources::{self, Batch};
 /// Says, at any moment, the latest that an event may be.
 pub type LatestAt = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+/// Does a command, which is JSON as the answer is, or says why not.
+pub type Commands = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
+
 /// The largest request, in bytes.
 const MAX_REQUEST: u64 = 64 << 20;
 
@@ -27,7 +31,11 @@ const MAX_REQUEST: u64 = 64 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
     /// Records, as JSON Lines.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub records: String,
+    /// In place of records: what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Value>,
 }
 
 /// What it is answered.
@@ -39,6 +47,9 @@ pub struct Response {
     pub accepted: u64,
     /// Why others were not.
     pub rejected: Vec<String>,
+    /// What came of the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
     /// Why nothing was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -58,7 +69,12 @@ impl Drop for Listening {
 
 /// Serves the socket on a thread of its own. Only the process that holds the store calls this, so a socket that
 /// is there is what a killed process left.
-pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Listening> {
+pub fn serve(
+    path: &Path,
+    handle: Handle,
+    latest_at: LatestAt,
+    commands: Commands,
+) -> io::Result<Listening> {
     let _ = std::fs::remove_file(path);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -71,9 +87,10 @@ pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Lis
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let (handle, latest_at) = (handle.clone(), latest_at.clone());
+                        let (handle, latest_at, commands) =
+                            (handle.clone(), latest_at.clone(), commands.clone());
                         tokio::spawn(async move {
-                            if let Err(error) = answer(stream, handle, latest_at).await {
+                            if let Err(error) = answer(stream, handle, latest_at, commands).await {
                                 tracing::debug!(%error, "a command went away before its answer");
                             }
                         });
@@ -89,11 +106,20 @@ pub fn serve(path: &Path, handle: Handle, latest_at: LatestAt) -> io::Result<Lis
     Ok(Listening { path: path.to_owned() })
 }
 
-async fn answer(stream: tokio::net::UnixStream, handle: Handle, latest_at: LatestAt) -> io::Result<()> {
+async fn answer(
+    stream: tokio::net::UnixStream,
+    handle: Handle,
+    latest_at: LatestAt,
+    commands: Commands,
+) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
     tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
     let response = tokio::task::spawn_blocking(move || match serde_json::from_slice::<Request>(&line) {
+        Ok(Request { command: Some(command), .. }) => match commands(command) {
+            Ok(answer) => Response { answer: Some(answer), ..Response::default() },
+            Err(error) => Response { error: Some(error), ..Response::default() },
+        },
         Ok(request) => submit(&request.records, &handle, latest_at()),
         Err(error) => Response { error: Some(format!("not a request: {error}")), ..Response::default() },
     });
@@ -125,6 +151,15 @@ pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
 
 /// Sends records to the process that holds the folder; none where there is no such process.
 pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
+    request(path, &Request { records: records.to_owned(), command: None })
+}
+
+/// Has the process that holds the folder do something; none where there is no such process.
+pub fn command(path: &Path, command: Value) -> io::Result<Option<Response>> {
+    request(path, &Request { records: String::new(), command: Some(command) })
+}
+
+fn request(path: &Path, request: &Request) -> io::Result<Option<Response>> {
     let mut stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -132,8 +167,7 @@ pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
         }
         Err(error) => return Err(error),
     };
-    let mut request =
-        serde_json::to_vec(&Request { records: records.to_owned() }).map_err(io::Error::other)?;
+    let mut request = serde_json::to_vec(request).map_err(io::Error::other)?;
     request.push(b'\n');
     stream.write_all(&request)?;
     let mut line = String::new();

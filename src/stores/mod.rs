@@ -149,6 +149,23 @@ pub trait Store: Send + Sync {
 
     /// Removes all entries of a table, at once.
     fn clear(&self, table: Table) -> Result<(), StoreError>;
+
+    /// Makes what was removed leave the disk: whatever still holds bytes of removed or replaced entries is written
+    /// anew without them. Takes as long as reading and writing all that is stored.
+    fn erase(&self) -> Result<Erased, StoreError> {
+        Ok(Erased::default())
+    }
+}
+
+/// What was written anew so that nothing removed is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// How many files of tables there were.
+    pub files: u64,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// How many bytes the files have that took their place.
+    pub bytes_after: u64,
 }
 
 /// Changes that are made together or not at all.

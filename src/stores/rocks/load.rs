@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{BlockBasedOptions, DBCompressionType, IngestExternalFileOptions, Options, SstFileWriter};
 
-use super::{RocksStore, StoreError, Table, Transaction, failed};
+use super::{RocksStore, StoreError, Table, Transaction, failed, family};
 
 /// A load that is being put together.
 pub(super) struct RocksLoad<'a> {
@@ -194,8 +194,9 @@ impl Transaction for RocksLoad<'_> {
             let path = place(&store.path, table);
             // What a crash left there may be a file of the store under a second name: never write into it.
             forget(&path).map_err(|error| failed("make room for a load", &store.path, error))?;
+            let db = store.db()?;
             let written = sorted.write(table, &path).and_then(|()| {
-                store.db.ingest_external_file_cf_opts(store.family(table), &ingest, vec![path.clone()])
+                db.ingest_external_file_cf_opts(family(&db, table), &ingest, vec![path.clone()])
             });
             // Taken into the store by name, or of no use.
             let _ = fs::remove_file(&path);

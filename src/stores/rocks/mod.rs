@@ -3,11 +3,14 @@
 //! One process writes; any number read while it does, each as a RocksDB secondary that sees whole write batches
 //! only. Nothing outside this folder names `rocksdb`.
 
+mod erase;
 mod load;
 
+use std::fs::{File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
@@ -15,7 +18,7 @@ use rocksdb::{
 };
 
 use self::load::{Buffers, RocksLoad};
-use super::{Store, StoreError, Table, Transaction, formats};
+use super::{Erased, Store, StoreError, Table, Transaction, formats};
 
 /// How much memory RocksDB may use.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +37,12 @@ impl Default for RocksOptions {
 
 /// An open data folder.
 pub struct RocksStore {
-    db: DB,
+    /// None where it was closed to be opened anew, and could not be. Whoever works with it holds it for that long.
+    db: RwLock<Option<Arc<DB>>>,
     path: PathBuf,
+    options: RocksOptions,
+    /// Keeps other writers away, also while RocksDB's own lock is given up for a moment.
+    _lock: Option<File>,
     /// Whether files may gather for a load.
     loading: AtomicBool,
     /// Bytes that were written to the write-ahead log since the last flush.
@@ -68,10 +75,18 @@ fn db_path(data: &Path) -> PathBuf {
 }
 
 impl RocksStore {
-    fn new(db: DB, data: &Path, scratch: Option<tempfile::TempDir>) -> Self {
+    fn new(
+        db: DB,
+        data: &Path,
+        options: RocksOptions,
+        lock: Option<File>,
+        scratch: Option<tempfile::TempDir>,
+    ) -> Self {
         RocksStore {
-            db,
+            db: RwLock::new(Some(Arc::new(db))),
             path: data.to_owned(),
+            options,
+            _lock: lock,
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
             buffers: Buffers::default(),
@@ -83,18 +98,11 @@ impl RocksStore {
     pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let path = db_path(data);
         std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
-        let (db_options, families) = tuned(options);
-        let db = DB::open_cf_descriptors(&db_options, &path, families).map_err(|error| {
-            let message = error.to_string();
-            if message.contains("While lock file") || message.contains("lock hold by current process") {
-                StoreError::Held(data.to_owned())
-            } else {
-                failed("open", data, message)
-            }
-        })?;
+        let lock = lock(data)?;
+        let db = open_for_writing(data, options)?;
         // Behind the lock: nobody else is at it.
         load::clean(data).map_err(|error| failed("clean up after a load", data, error))?;
-        RocksStore::new(db, data, None).known()
+        RocksStore::new(db, data, options, lock, None).known()
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
@@ -105,8 +113,8 @@ impl RocksStore {
             return Err(StoreError::Empty(data.to_owned()));
         }
         let scratch = tempfile::tempdir().map_err(|error| failed("make a scratch folder", data, error))?;
-        let (mut db_options, families) =
-            tuned(RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() });
+        let options = RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() };
+        let (mut db_options, families) = tuned(options);
         db_options.create_if_missing(false);
         db_options.create_missing_column_families(false);
         // A secondary must keep every file open: the writer may delete files that it still reads.
@@ -121,7 +129,7 @@ impl RocksStore {
                     message => failed("be opened for reading", data, message),
                 })?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
-        RocksStore::new(db, data, Some(scratch)).known()
+        RocksStore::new(db, data, options, None, Some(scratch)).known()
     }
 
     /// Refuses a folder of a later format.
@@ -136,22 +144,12 @@ impl RocksStore {
 
     /// The size of the files of each table, in bytes.
     pub fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let Ok(db) = self.db() else { return Vec::new() };
         let size = |table: Table| {
-            let bytes = self.db.property_int_value_cf(self.family(table), "rocksdb.total-sst-files-size");
+            let bytes = db.property_int_value_cf(family(&db, table), "rocksdb.total-sst-files-size");
             (table.name(), bytes.ok().flatten().unwrap_or(0))
         };
         Table::ALL.into_iter().map(size).collect()
-    }
-
-    fn flush(&self, options: &FlushOptions) -> Result<(), rocksdb::Error> {
-        let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| self.family(table)).collect();
-        self.db.flush_cfs_opt(&families, options)
-    }
-
-    fn let_files_gather(&self, files: i32) -> Result<(), rocksdb::Error> {
-        let files = files.to_string();
-        let options = [("level0_file_num_compaction_trigger", files.as_str())];
-        Table::ALL.into_iter().try_for_each(|table| self.db.set_options_cf(self.family(table), &options))
     }
 
     /// Bytes on disk: tables, write-ahead log and all else.
@@ -160,8 +158,15 @@ impl RocksStore {
         entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
     }
 
-    fn family(&self, table: Table) -> &ColumnFamily {
-        self.db.cf_handle(table.name()).expect("every table was opened")
+    /// RocksDB, to work with and let go of.
+    fn db(&self) -> Result<Arc<DB>, StoreError> {
+        let open = self.db.read().unwrap_or_else(PoisonError::into_inner).clone();
+        open.ok_or_else(|| self.closed())
+    }
+
+    fn closed(&self) -> StoreError {
+        let why = "it was closed after an erasure and could not be opened again; start nearline again";
+        failed("be used", &self.path, why)
     }
 
     fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
@@ -174,11 +179,50 @@ impl Drop for RocksStore {
     /// has it all.
     fn drop(&mut self) {
         if self._scratch.is_none()
-            && let Err(error) = self.flush(&FlushOptions::default())
+            && let Ok(db) = self.db()
+            && let Err(error) = flush(&db, &FlushOptions::default())
         {
             tracing::debug!(%error, "the store was closed without a flush");
         }
     }
+}
+
+/// Keeps other writers away for as long as the file is open. RocksDB has a lock of its own, which is given up where it
+/// is opened anew; a file system that has no locks leaves it at that.
+fn lock(data: &Path) -> Result<Option<File>, StoreError> {
+    let folder = File::open(data).map_err(|error| failed("be opened", data, error))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Held(data.to_owned())),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+fn open_for_writing(data: &Path, options: RocksOptions) -> Result<DB, StoreError> {
+    let (db_options, families) = tuned(options);
+    DB::open_cf_descriptors(&db_options, db_path(data), families).map_err(|error| {
+        let message = error.to_string();
+        if message.contains("While lock file") || message.contains("lock hold by current process") {
+            StoreError::Held(data.to_owned())
+        } else {
+            failed("open", data, message)
+        }
+    })
+}
+
+fn family(db: &DB, table: Table) -> &ColumnFamily {
+    db.cf_handle(table.name()).expect("every table was opened")
+}
+
+fn flush(db: &DB, options: &FlushOptions) -> Result<(), rocksdb::Error> {
+    let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| family(db, table)).collect();
+    db.flush_cfs_opt(&families, options)
+}
+
+fn let_files_gather(db: &DB, files: i32) -> Result<(), rocksdb::Error> {
+    let files = files.to_string();
+    let options = [("level0_file_num_compaction_trigger", files.as_str())];
+    Table::ALL.into_iter().try_for_each(|table| db.set_options_cf(family(db, table), &options))
 }
 
 fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError {
@@ -220,13 +264,14 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
 
 impl Store for RocksStore {
     fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(RocksTransaction { store: self, batch: WriteBatch::default() })
+        Box::new(RocksTransaction { store: self, bytes: Vec::new(), changes: Vec::new() })
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
         // Where it fails, the load is a little slower.
         if !self.loading.swap(true, Ordering::Relaxed)
-            && let Err(error) = self.let_files_gather(LOADING)
+            && let Ok(db) = self.db()
+            && let Err(error) = let_files_gather(&db, LOADING)
         {
             tracing::debug!(%error, "files are compacted during the load");
         }
@@ -235,13 +280,14 @@ impl Store for RocksStore {
 
     fn loads_over(&self) -> Result<(), StoreError> {
         if self.loading.swap(false, Ordering::Relaxed) {
-            self.let_files_gather(LIVE).map_err(|error| self.failed("end a load", error))?;
+            let_files_gather(&*self.db()?, LIVE).map_err(|error| self.failed("end a load", error))?;
         }
         Ok(())
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db.get_cf(self.family(table), key).map_err(|error| self.failed("be read", error))
+        let db = self.db()?;
+        db.get_cf(family(&db, table), key).map_err(|error| self.failed("be read", error))
     }
 
     fn scan(
@@ -251,12 +297,13 @@ impl Store for RocksStore {
         from: &[u8],
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let db = self.db()?;
         let first = if from > prefix { from } else { prefix };
         let mut options = ReadOptions::default();
         options.set_readahead_size(1 << 20);
         options.fill_cache(false);
         let mode = IteratorMode::From(first, Direction::Forward);
-        for entry in self.db.iterator_cf_opt(self.family(table), options, mode) {
+        for entry in db.iterator_cf_opt(family(&db, table), options, mode) {
             let (key, value) = entry.map_err(|error| self.failed("be read", error))?;
             if !key.starts_with(prefix) || show(&key, &value).is_break() {
                 break;
@@ -266,42 +313,70 @@ impl Store for RocksStore {
     }
 
     fn clear(&self, table: Table) -> Result<(), StoreError> {
+        let db = self.db()?;
         let mut batch = WriteBatch::default();
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
-        batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
-        self.db.write(batch).map_err(|error| self.failed("be cleared", error))
+        batch.delete_range_cf(family(&db, table), &[][..], &[0xff; 1024][..]);
+        db.write(batch).map_err(|error| self.failed("be cleared", error))
+    }
+
+    fn erase(&self) -> Result<Erased, StoreError> {
+        erase::erase(self)
     }
 }
 
+/// Changes that wait for their commit; RocksDB is not held meanwhile.
 struct RocksTransaction<'a> {
     store: &'a RocksStore,
-    batch: WriteBatch,
+    /// Keys and values, one after the other.
+    bytes: Vec<u8>,
+    /// The table, and the lengths of key and value; none where the key is removed.
+    changes: Vec<(Table, usize, Option<usize>)>,
 }
 
 impl Transaction for RocksTransaction<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.batch.put_cf(self.store.family(table), key, value);
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        self.changes.push((table, key.len(), Some(value.len())));
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) {
-        self.batch.delete_cf(self.store.family(table), key);
+        self.bytes.extend_from_slice(key);
+        self.changes.push((table, key.len(), None));
     }
 
     fn size(&self) -> usize {
-        self.batch.size_in_bytes()
+        self.bytes.len()
     }
 
     fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError> {
+        let store = self.store;
+        let db = store.db()?;
+        let mut batch = WriteBatch::default();
+        let mut rest = &self.bytes[..];
+        for (table, key, value) in self.changes {
+            let (key, after) = rest.split_at(key);
+            rest = after;
+            match value {
+                Some(length) => {
+                    let (value, after) = rest.split_at(length);
+                    rest = after;
+                    batch.put_cf(family(&db, table), key, value);
+                }
+                None => batch.delete_cf(family(&db, table), key),
+            }
+        }
         let mut options = WriteOptions::default();
         options.set_sync(synced);
-        let (store, size) = (self.store, self.batch.size_in_bytes() as u64);
-        store.db.write_opt(self.batch, &options).map_err(|error| store.failed("be written", error))?;
+        let size = batch.size_in_bytes() as u64;
+        db.write_opt(batch, &options).map_err(|error| store.failed("be written", error))?;
         // RocksDB keeps to the length only when more is written, and after a burst nothing may be.
         if store.logged.fetch_add(size, Ordering::Relaxed) + size >= WAL {
             store.logged.store(0, Ordering::Relaxed);
             let mut soon = FlushOptions::default();
             soon.set_wait(false);
-            store.flush(&soon).map_err(|error| store.failed("be flushed", error))?;
+            flush(&db, &soon).map_err(|error| store.failed("be flushed", error))?;
         }
         Ok(())
     }
