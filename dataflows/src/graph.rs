@@ -23,7 +23,7 @@ use crate::catalogue::catalogue;
 use crate::histories::{Newest, RecordEffect};
 use crate::kinds::Kinds;
 use crate::lists::{MemberLists, lists};
-use crate::members::{Cell, Control, Touched, members};
+use crate::members::{Cell, Control, Role, Touched, members};
 use crate::now::now;
 use crate::popularity::popularity;
 use crate::progress::{Begun, ProgressOptions, continue_watching};
@@ -59,9 +59,9 @@ pub enum Delta {
     /// Versions of items that took over.
     Items(Vec<ItemVersion>),
     /// Members' lists of what they have begun; empty where there is none.
-    Progress(Vec<(Member, Vec<Begun>)>),
-    /// Members' factors and lists under the model of the epoch.
-    Lists(Vec<MemberLists>),
+    Progress(Role, Vec<(Member, Vec<Begun>)>),
+    /// Members' factors and lists under the model that has this role in the epoch.
+    Lists(Role, Vec<MemberLists>),
 }
 
 /// Where the changes of one worker go.
@@ -118,10 +118,11 @@ pub fn build(
 
     let watching = for_touched(members.touched.clone(), "continue_watching", move |touched| {
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
-        Delta::Progress(touched.members.iter().map(list).collect())
+        Delta::Progress(touched.role, touched.members.iter().map(list).collect())
     });
-    let picks =
-        for_touched(members.touched, "top_picks", move |touched| Delta::Lists(lists(touched, length)));
+    let picks = for_touched(members.touched, "top_picks", move |touched| {
+        Delta::Lists(touched.role, lists(touched, length))
+    });
 
     let out = Outlet { sink, probe: probe.clone() };
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
@@ -129,8 +130,9 @@ pub fn build(
     out.deliver(items, "items out", |data| Delta::Items(std::mem::take(data)));
     out.deliver(now, "now out", |data| Delta::Now(data.pop().flatten()));
     out.deliver(trending, "trending out", |data| Delta::Trending(data.pop().unwrap_or_default()));
-    out.deliver(watching, "continue_watching out", |data| data.pop().unwrap_or(Delta::Lists(Vec::new())));
-    out.deliver(picks, "top_picks out", |data| data.pop().unwrap_or(Delta::Lists(Vec::new())));
+    let none = || Delta::Lists(Role::Live, Vec::new());
+    out.deliver(watching, "continue_watching out", move |data| data.pop().unwrap_or_else(none));
+    out.deliver(picks, "top_picks out", move |data| data.pop().unwrap_or_else(none));
     (Inputs { ops: ops_in, items: items_in, controls: controls_in }, probe)
 }
 

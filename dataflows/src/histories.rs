@@ -78,6 +78,13 @@ impl Histories {
         live.map(|(number, _)| Member(number as u32))
     }
 
+    /// Those of them from one number on to before another.
+    pub fn between(&self, from: Member, to: Member) -> impl Iterator<Item = Member> + '_ {
+        let live = |number: &usize| !self.histories[*number].events().is_empty();
+        let to = to.index().min(self.histories.len());
+        (from.index().min(to)..to).filter(live).map(|number| Member(number as u32))
+    }
+
     /// The newest of the live events.
     pub fn newest(&self) -> Option<Newest> {
         self.newest

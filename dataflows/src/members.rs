@@ -40,6 +40,12 @@ const BATCH: usize = 1024;
 pub enum Control {
     /// From this epoch on lists are made from this model; without one there are none.
     Model(Option<Arc<Model>>),
+    /// From this epoch on changed members are also refreshed with this model, beside the live one; or no longer.
+    Standby(Option<Arc<Model>>),
+    /// In this epoch the members of these numbers, the end excluded, are refreshed with the standby model alone.
+    Build(Member, Member),
+    /// From this epoch on the standby model is the live one, and the other way round.
+    Turn,
     /// Changed members are refreshed in this epoch, those that were put off included: what an epoch with records
     /// does anyhow.
     Now,
@@ -67,12 +73,23 @@ pub struct Cell {
 /// A change of the live events, as a differential update.
 pub type CellChange = (Cell, Epoch, isize);
 
+/// Which of two sets of lists: each is made with one model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The one that answers are read from.
+    Live,
+    /// The one beside it: it is being built, or was live before and could be again.
+    Standby,
+}
+
 /// Members to be refreshed, and what they are refreshed with.
 #[derive(Debug)]
 pub struct Touched {
     /// Each member with the sums of its live events.
     pub members: Vec<(Member, Vec<ItemState>)>,
-    /// The model of the epoch.
+    /// Which lists are made.
+    pub role: Role,
+    /// The model that they are made with.
     pub model: Option<Arc<Model>>,
     /// By the model's index: items that may be listed.
     pub available: Rc<Bitmap>,
@@ -202,23 +219,63 @@ const TOUCHED: usize = 1;
 const EFFECTS: usize = 2;
 const NEWEST: usize = 3;
 
+/// A model in use, and what follows from it.
+struct InUse {
+    model: Option<Arc<Model>>,
+    /// The configured kinds, with the model's weights where there is a model.
+    kinds: Kinds,
+    /// By the model's index: items that are not withdrawn.
+    available: Rc<Bitmap>,
+}
+
+impl InUse {
+    fn new(model: Option<Arc<Model>>, configured: &Kinds, withdrawn: &BTreeSet<Item>) -> Self {
+        let kinds = match &model {
+            Some(model) => configured.weighted_by(&model.weights),
+            None => configured.clone(),
+        };
+        let mut made = InUse { model, kinds, available: Rc::new(Bitmap::full(0)) };
+        made.mark_available(withdrawn);
+        made
+    }
+
+    fn lists(&self, item: Item) -> bool {
+        self.model.as_ref().is_some_and(|model| model.index_of(item).is_some())
+    }
+
+    fn mark_available(&mut self, withdrawn: &BTreeSet<Item>) {
+        let Some(model) = &self.model else { return };
+        let mut available = Bitmap::full(model.items().len());
+        for index in withdrawn.iter().filter_map(|item| model.index_of(*item)) {
+            available.set(index, false);
+        }
+        self.available = Rc::new(available);
+    }
+}
+
+/// Members still to be sent at the epoch of the capability.
+struct Sending {
+    capability: Capability<Epoch>,
+    /// To be refreshed with every model in use.
+    changed: VecDeque<Member>,
+    /// To be refreshed with the standby model.
+    built: VecDeque<Member>,
+}
+
 /// All that the operator keeps.
 struct State {
     worker: usize,
     configured: Kinds,
-    /// The configured kinds, with the model's weights where there is a model.
-    kinds: Kinds,
-    model: Option<Arc<Model>>,
+    live: InUse,
+    standby: Option<InUse>,
     withdrawn: BTreeSet<Item>,
-    available: Rc<Bitmap>,
     histories: Histories,
     newest_sent: Option<Newest>,
     /// Members that changed and have not been refreshed since.
     dirty: Vec<Member>,
     /// Whether every member is to be refreshed at the next chance.
     all_dirty: bool,
-    /// Members still to be sent at the epoch of the capability.
-    sending: Option<(Capability<Epoch>, VecDeque<Member>)>,
+    sending: Option<Sending>,
     activator: Activator,
 }
 
@@ -226,11 +283,10 @@ impl State {
     fn new(worker: usize, kinds: Kinds, activator: Activator) -> Self {
         State {
             worker,
-            configured: kinds.clone(),
-            kinds,
-            model: None,
+            live: InUse::new(None, &kinds, &BTreeSet::new()),
+            configured: kinds,
+            standby: None,
             withdrawn: BTreeSet::new(),
-            available: Rc::new(Bitmap::full(0)),
             histories: Histories::default(),
             newest_sent: None,
             dirty: Vec::new(),
@@ -243,10 +299,23 @@ impl State {
     /// Applies all that arrived for an epoch and sends what changed, but for the lists, which follow in slices.
     fn close_epoch(&mut self, mut pending: Pending, outputs: &mut ActiveOutputs<'_>) {
         self.take_availability(&pending.availability);
-        let (mut later, mut clean) = (false, false);
+        let (mut later, mut clean, mut built) = (false, false, Vec::new());
         for control in pending.controls.drain(..) {
             match control {
-                Control::Model(model) => self.take_model(model),
+                Control::Model(model) => {
+                    self.live = InUse::new(model, &self.configured, &self.withdrawn);
+                    self.all_dirty = true;
+                }
+                Control::Standby(model) => {
+                    let model = model.map(|model| InUse::new(Some(model), &self.configured, &self.withdrawn));
+                    self.standby = model;
+                }
+                Control::Build(from, to) => built.push((from, to)),
+                Control::Turn => {
+                    if let Some(standby) = &mut self.standby {
+                        std::mem::swap(&mut self.live, standby);
+                    }
+                }
                 Control::Now => {}
                 Control::Later => later = true,
                 Control::Clean => clean = true,
@@ -259,9 +328,13 @@ impl State {
         if clean {
             self.dirty.clear();
             self.all_dirty = false;
-        } else if !later {
-            let members = self.take_dirty();
-            self.sending = Some((pending.capabilities.swap_remove(TOUCHED), members));
+        }
+        let changed = if later { VecDeque::new() } else { self.take_dirty() };
+        let built: VecDeque<Member> =
+            built.into_iter().flat_map(|(from, to)| self.histories.between(from, to)).collect();
+        if !changed.is_empty() || !built.is_empty() {
+            let capability = pending.capabilities.swap_remove(TOUCHED);
+            self.sending = Some(Sending { capability, changed, built });
         }
     }
 
@@ -290,23 +363,40 @@ impl State {
 
     /// Sends one batch of the members to refresh; says whether more are left, and asks for another turn then.
     fn send_slice(&mut self, outputs: &mut ActiveOutputs<'_>) -> bool {
-        let Some((capability, mut members)) = self.sending.take() else { return false };
+        let Some(mut sending) = self.sending.take() else { return false };
+        let of_built = sending.changed.is_empty();
+        let members = if of_built { &mut sending.built } else { &mut sending.changed };
         let slice: Vec<Member> = members.drain(..members.len().min(BATCH)).collect();
-        if !slice.is_empty() {
-            let sums = |member: Member| (member, profile(self.histories.get(member).events(), &self.kinds));
-            let touched = Touched {
-                members: slice.into_iter().map(sums).collect(),
-                model: self.model.clone(),
-                available: self.available.clone(),
-            };
-            outputs.touched.session(&capability).give(Rc::new(touched));
+        if !of_built {
+            self.send(Role::Live, &self.live, &slice, &sending.capability, outputs);
         }
-        if members.is_empty() {
+        if let Some(standby) = &self.standby {
+            self.send(Role::Standby, standby, &slice, &sending.capability, outputs);
+        }
+        if sending.changed.is_empty() && sending.built.is_empty() {
             return false;
         }
-        self.sending = Some((capability, members));
+        self.sending = Some(sending);
         self.activator.activate();
         true
+    }
+
+    fn send(
+        &self,
+        role: Role,
+        with: &InUse,
+        members: &[Member],
+        capability: &Capability<Epoch>,
+        outputs: &mut ActiveOutputs<'_>,
+    ) {
+        let sums = |member: &Member| (*member, profile(self.histories.get(*member).events(), &with.kinds));
+        let touched = Touched {
+            members: members.iter().map(sums).collect(),
+            role,
+            model: with.model.clone(),
+            available: with.available.clone(),
+        };
+        outputs.touched.session(capability).give(Rc::new(touched));
     }
 
     /// The members to refresh, each once, in order. A member whose last event is gone is among them.
@@ -319,16 +409,6 @@ impl State {
         std::mem::take(&mut self.dirty).into()
     }
 
-    fn take_model(&mut self, model: Option<Arc<Model>>) {
-        self.kinds = match &model {
-            Some(model) => self.configured.weighted_by(&model.weights),
-            None => self.configured.clone(),
-        };
-        self.model = model;
-        self.all_dirty = true;
-        self.mark_available();
-    }
-
     fn take_availability(&mut self, changes: &[Availability]) {
         for change in changes {
             if change.withdrawn {
@@ -337,21 +417,16 @@ impl State {
                 self.withdrawn.remove(&change.item);
             }
         }
-        let in_model = |change: &Availability| {
-            self.model.as_ref().is_some_and(|model| model.index_of(change.item).is_some())
+        let listed = |change: &Availability| {
+            self.live.lists(change.item)
+                || self.standby.as_ref().is_some_and(|model| model.lists(change.item))
         };
-        if changes.iter().any(in_model) {
+        if changes.iter().any(listed) {
             self.all_dirty = true;
-            self.mark_available();
+            self.live.mark_available(&self.withdrawn);
+            if let Some(standby) = &mut self.standby {
+                standby.mark_available(&self.withdrawn);
+            }
         }
-    }
-
-    fn mark_available(&mut self) {
-        let Some(model) = &self.model else { return };
-        let mut available = Bitmap::full(model.items().len());
-        for index in self.withdrawn.iter().filter_map(|item| model.index_of(*item)) {
-            available.set(index, false);
-        }
-        self.available = Rc::new(available);
     }
 }

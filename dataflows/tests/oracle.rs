@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use nearline_dataflows::graph::{self, Delta, Meaning, Sink};
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::kinds::{KindRule, Kinds, MICROS, Seen};
-use nearline_dataflows::members::Control;
+use nearline_dataflows::members::{Control, Role};
 use nearline_dataflows::model::Model;
 use nearline_dataflows::oracle::{self, Views};
 use nearline_dataflows::transform::Transform;
@@ -43,10 +43,11 @@ fn meaning() -> Meaning {
     Meaning { kinds, length: 4, half_life_hours: 2, begun_from: 20_000, begun_below: 950_000 }
 }
 
-/// A model of all items but two, with two items alike so that scores tie.
-fn model() -> Model {
-    let rank = 3;
-    let mut items: Vec<Item> = (0..ITEMS - 2).map(Item).collect();
+/// A model of all items but two, with two items alike so that scores tie; the other has other items and weights.
+fn model(other: bool) -> Model {
+    let rank = if other { 2 } else { 3 };
+    let first = if other { 2 } else { 0 };
+    let mut items: Vec<Item> = (first..first + ITEMS - 2).map(Item).collect();
     let ids = ids();
     items.sort_by(|a, b| ids.order(*a, *b));
     let mut rows: Vec<f32> =
@@ -55,7 +56,7 @@ fn model() -> Model {
     let factors = Factors::new(rank, rows).expect("the rows are whole");
     let regularisation = Regularisation::new(0.1, 0.05, 1.0).expect("each is in its range");
     let mut weights = meaning().kinds.rules().to_vec();
-    weights[0].weight = 2 * MICROS;
+    weights[if other { 1 } else { 0 }].weight = 2 * MICROS;
     Model::new("m".into(), ItemSide::new(factors, regularisation), weights, Transform::Log1p, items)
 }
 
@@ -69,8 +70,12 @@ struct Cut {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    TakeModel,
+    TakeModel(bool),
     DropModel,
+    Standby(bool),
+    DropStandby,
+    Build(u32, u32),
+    Turn,
     Now,
     Later,
     All,
@@ -90,7 +95,7 @@ impl Sink for Collect {
 fn run(workers: usize, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
     let taken: Taken = Taken::default();
     let out = taken.clone();
-    let model = Arc::new(model());
+    let models = [Arc::new(model(false)), Arc::new(model(true))];
     timely::execute(timely::Config::process(workers), move |worker| {
         let index = worker.index();
         let sink = Rc::new(Collect(out.clone()));
@@ -109,8 +114,12 @@ fn run(workers: usize, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
             }
             for step in &cut.controls {
                 inputs.controls.send(match step {
-                    Step::TakeModel => Control::Model(Some(model.clone())),
+                    Step::TakeModel(other) => Control::Model(Some(models[usize::from(*other)].clone())),
                     Step::DropModel => Control::Model(None),
+                    Step::Standby(other) => Control::Standby(Some(models[usize::from(*other)].clone())),
+                    Step::DropStandby => Control::Standby(None),
+                    Step::Build(from, to) => Control::Build(Member(*from), Member(*to)),
+                    Step::Turn => Control::Turn,
                     Step::Now => Control::Now,
                     Step::Later => Control::Later,
                     Step::All => Control::All,
@@ -131,10 +140,21 @@ fn run(workers: usize, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
     by_epoch
 }
 
+/// What a store holds: the views, and the lists of the standby model.
+#[derive(Default)]
+struct Stored {
+    views: Views,
+    standby: Views,
+}
+
 /// Applies an epoch's changes as a store does.
-fn apply(views: &mut Views, deltas: &[Delta]) {
+fn apply(stored: &mut Stored, deltas: &[Delta]) {
     let mut cells: BTreeMap<_, (isize, isize)> = BTreeMap::new();
     for delta in deltas {
+        let views = match delta {
+            Delta::Progress(Role::Standby, _) | Delta::Lists(Role::Standby, _) => &mut stored.standby,
+            _ => &mut stored.views,
+        };
         match delta {
             Delta::Records(_) => {}
             Delta::Popularity(updates) => {
@@ -150,7 +170,7 @@ fn apply(views: &mut Views, deltas: &[Delta]) {
                     views.items.insert(version.item, (version.at, version.body.clone()));
                 }
             }
-            Delta::Progress(lists) => {
+            Delta::Progress(_, lists) => {
                 for (member, list) in lists {
                     if list.is_empty() {
                         views.progress.remove(member);
@@ -159,7 +179,7 @@ fn apply(views: &mut Views, deltas: &[Delta]) {
                     }
                 }
             }
-            Delta::Lists(lists) => {
+            Delta::Lists(_, lists) => {
                 for made in lists {
                     let Some(factor) = &made.factor else {
                         views.lists.remove(&made.member);
@@ -174,39 +194,85 @@ fn apply(views: &mut Views, deltas: &[Delta]) {
     }
     for (cell, (diff, count)) in cells {
         if diff > 0 {
-            views.popularity.insert(cell, count as i64);
+            stored.views.popularity.insert(cell, count as i64);
         } else {
-            views.popularity.remove(&cell);
+            stored.views.popularity.remove(&cell);
         }
     }
+}
+
+/// Which model stands by, and of which members its lists were built.
+#[derive(Clone, Copy)]
+struct Standby {
+    other: Option<bool>,
+    built: [bool; MEMBERS as usize],
 }
 
 /// Holds every epoch of the graph against the oracle.
 fn check(workers: usize, cuts: &[Cut]) {
     let made = run(workers, cuts.to_vec());
-    let (ids, meaning, model) = (ids(), meaning(), model());
-    let mut views = Views::default();
-    let (mut ops, mut versions, mut with_model) = (Vec::new(), Vec::new(), false);
+    let (ids, meaning, models) = (ids(), meaning(), [model(false), model(true)]);
+    let mut stored = Stored::default();
+    let (mut ops, mut versions) = (Vec::new(), Vec::new());
+    let mut live: Option<bool> = None;
+    let mut standby: Option<Standby> = None;
     let mut lag = false;
     for (epoch, cut) in cuts.iter().enumerate() {
-        apply(&mut views, made.get(&(epoch as Epoch)).map_or(&[], Vec::as_slice));
-        ops.extend_from_slice(&cut.ops);
-        versions.extend_from_slice(&cut.versions);
         for step in &cut.controls {
             match step {
-                Step::TakeModel => with_model = true,
-                Step::DropModel => with_model = false,
-                Step::Now | Step::Later | Step::All => {}
+                Step::TakeModel(other) => live = Some(*other),
+                Step::DropModel => live = None,
+                Step::Standby(other) => {
+                    standby = Some(Standby { other: Some(*other), built: [false; MEMBERS as usize] });
+                    stored.standby = Views::default();
+                }
+                Step::DropStandby => {
+                    standby = None;
+                    stored.standby = Views::default();
+                }
+                Step::Turn => {
+                    if let Some(standby) = &mut standby {
+                        // Only a set that is whole may take over; the graph itself turns whatever there is.
+                        std::mem::swap(&mut live, &mut standby.other);
+                        std::mem::swap(&mut stored.views.lists, &mut stored.standby.lists);
+                        std::mem::swap(&mut stored.views.progress, &mut stored.standby.progress);
+                        standby.built = [true; MEMBERS as usize];
+                    }
+                }
+                Step::Build(..) | Step::Now | Step::Later | Step::All => {}
             }
         }
+        for step in &cut.controls {
+            if let (Step::Build(from, to), Some(standby)) = (step, &mut standby) {
+                (*from..*to).for_each(|member| standby.built[member as usize] = true);
+            }
+        }
+        apply(&mut stored, made.get(&(epoch as Epoch)).map_or(&[], Vec::as_slice));
+        ops.extend_from_slice(&cut.ops);
+        versions.extend_from_slice(&cut.versions);
         lag = cut.controls.iter().any(|step| matches!(step, Step::Later));
-        let mut wanted = oracle::views(&ops, &versions, &meaning, with_model.then_some(&model), &*ids);
+        let with = |other: Option<bool>| {
+            let model = other.map(|other| &models[usize::from(other)]);
+            oracle::views(&ops, &versions, &meaning, model, &*ids)
+        };
+        let mut wanted = with(live);
         if lag {
             // Lists may lag behind the records; the next epoch that is not put off makes it good.
-            wanted.lists.clone_from(&views.lists);
-            wanted.progress.clone_from(&views.progress);
+            wanted.lists.clone_from(&stored.views.lists);
+            wanted.progress.clone_from(&stored.views.progress);
         }
-        assert_eq!(views, wanted, "at epoch {epoch} with {workers} workers");
+        assert_eq!(stored.views, wanted, "at epoch {epoch} with {workers} workers");
+        let Some(standby) = standby.filter(|_| !lag) else { continue };
+        let wanted = with(standby.other);
+        for member in (0..MEMBERS).filter(|member| standby.built[*member as usize]).map(Member) {
+            let of =
+                |views: &Views| (views.lists.get(&member).cloned(), views.progress.get(&member).cloned());
+            assert_eq!(
+                of(&stored.standby),
+                of(&wanted),
+                "standby {member:?} at epoch {epoch}, {workers} workers"
+            );
+        }
     }
     assert!(!lag, "the last epoch must not be put off");
 }
@@ -251,7 +317,11 @@ fn any_cut() -> impl Strategy<Value = Cut> {
         ItemVersion { item: Item(item), at, body: vec![body, u8::from(withdrawn)], withdrawn }
     });
     let step = prop_oneof![
-        4 => Just(Step::TakeModel), 1 => Just(Step::DropModel), 2 => Just(Step::Later), 1 => Just(Step::All)
+        4 => any::<bool>().prop_map(Step::TakeModel),
+        1 => Just(Step::DropModel),
+        2 => Just(Step::Later),
+        1 => Just(Step::All),
+        1 => Just(Step::DropStandby),
     ];
     (
         prop::collection::vec(any_op(), 0..12),
@@ -276,6 +346,32 @@ proptest! {
     ) {
         cuts.push(Cut::default());
         cuts.last_mut().expect("one was pushed").controls.push(Step::All);
+        check(workers, &cuts);
+    }
+
+    #[test]
+    fn a_model_built_beside_another_takes_over_whole_and_is_fresh_all_the_while(
+        cuts in prop::collection::vec(any_cut(), 8..12),
+        sizes in prop::collection::vec(1..4_u32, MEMBERS as usize),
+        workers in 1..4_usize,
+    ) {
+        let mut cuts: Vec<Cut> = cuts
+            .into_iter()
+            .map(|cut| Cut { controls: vec![Step::Now], ..cut })
+            .collect();
+        cuts[0].controls.push(Step::TakeModel(false));
+        cuts[1].controls.push(Step::Standby(true));
+        // The members in slices, with epochs of records in between.
+        let (mut from, mut place) = (0, 2);
+        for size in sizes {
+            let to = (from + size).min(MEMBERS);
+            cuts.insert(place, Cut { controls: vec![Step::Build(from, to)], ..Cut::default() });
+            (from, place) = (to, place + 2);
+            if from == MEMBERS { break }
+        }
+        cuts.insert(place, Cut { controls: vec![Step::Turn], ..Cut::default() });
+        // And back again, at once.
+        cuts.last_mut().expect("there are some").controls.push(Step::Turn);
         check(workers, &cuts);
     }
 
@@ -309,13 +405,13 @@ fn shuffle<T>(list: &mut [T], mut seed: u64) {
 /// The views after all epochs, with the model from the first on.
 fn end_of(workers: usize, epochs: Vec<Vec<Op>>) -> Views {
     let mut cuts: Vec<Cut> = epochs.into_iter().map(|ops| Cut { ops, ..Cut::default() }).collect();
-    cuts[0].controls.push(Step::TakeModel);
+    cuts[0].controls.push(Step::TakeModel(false));
     for cut in &mut cuts {
         cut.ops.iter_mut().enumerate().for_each(|(seq, op)| op.seq = seq as u32);
     }
-    let mut views = Views::default();
-    run(workers, cuts).values().for_each(|deltas| apply(&mut views, deltas));
-    views
+    let mut stored = Stored::default();
+    run(workers, cuts).values().for_each(|deltas| apply(&mut stored, deltas));
+    stored.views
 }
 
 /// The effects that the graph reports for the store, over all epochs.

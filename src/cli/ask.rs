@@ -9,6 +9,7 @@ use crate::serving::list::{Entry, ListAnswer, ListName};
 use crate::serving::popular::PopularQuery;
 use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
+use crate::stores::formats::Standby;
 
 /// `nearline get`.
 pub fn get(
@@ -214,6 +215,16 @@ pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failur
     show::text(&(format!("like {item}{title}: model {model}\n") + &entries_text(&answer.items, 0)))
 }
 
+/// What the model beside the live one is there for.
+fn beside(standby: &Standby) -> String {
+    let Standby { model, ready, built, members, .. } = standby;
+    if *ready {
+        return format!("{model} stands by: `nearline model rollback` goes back to it");
+    }
+    let [built, members] = [built, members].map(|count| show::count((*count).into()));
+    format!("{model} is to take over: lists of {built} of {members} members are built")
+}
+
 /// `nearline status`.
 pub fn status(context: &Context) -> Result<(), Failure> {
     let answer = context.serving()?.status(now_ms())?;
@@ -250,6 +261,9 @@ fn status_text(answer: &StatusAnswer) -> String {
         answer.rejected.iter().map(|(reason, count)| ("", format!("{} {reason}", show::count(*count)))),
     );
     rows.push(("model", answer.model.clone().unwrap_or_else(|| "none: aggregates only".into())));
+    if let Some(standby) = &answer.standby {
+        rows.push(("", beside(standby)));
+    }
     if answer.views_pending {
         rows.push(("views", "lag behind the records: a bulk load or a rebuild is under way".into()));
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Context, Failure, now_ms};
 use crate::engine::Handle;
-use crate::engine::socket::{self, Commands};
+use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
 
 /// What can be asked.
@@ -52,7 +52,8 @@ pub(super) fn perform(asked: Ask, eraser: &Eraser, handle: &Handle) -> Result<Er
 /// Asks the process that holds the folder; none where nobody does.
 pub(super) fn ask<T: for<'a> Deserialize<'a>>(context: &Context, asked: &Ask) -> Result<Option<T>, Failure> {
     let asked = serde_json::to_value(asked).map_err(|error| Failure::Failed(error.to_string()))?;
-    let Some(response) = socket::command(&context.folder.socket(), asked)? else { return Ok(None) };
+    let request = Request { command: Some(asked), ..Request::default() };
+    let Some(response) = socket::ask(&context.folder.socket(), &request)? else { return Ok(None) };
     if let Some(error) = response.error {
         return Err(Failure::Failed(error));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::SourceArgs;
-use super::{Context, Failure, ask, now_ms, pipe, show};
+use super::{Context, Failure, ask, now_ms, opening, pipe, show};
 use crate::demo::{BenchSize, Event, World, WorldSize, bench_log as write_bench_log};
 use crate::engine::recover::{self, Standing};
 use crate::engine::socket;
@@ -63,7 +63,7 @@ impl Demo<'_> {
         ))?;
         self.world.write(&self.logs)?;
         let started = Instant::now();
-        let opened = pipe::open_engine(&self.folder, &self.context.config, None, None, true)?;
+        let opened = opening::open_engine(&self.folder, &self.context.config, None, None, true)?;
         let given = SourceArgs { sources: Vec::new(), map: None };
         let options = pipe::source_options(&self.context.config, &given, false, Default::default())?;
         let logs = ["catalogue.jsonl", "events.jsonl"].map(|log| self.logs.join(log).display().to_string());
@@ -109,7 +109,9 @@ impl Demo<'_> {
 
     /// Pipes today's story in, event by event, and shows the lists before and after.
     fn watch(&mut self) -> Result<(), Failure> {
-        let opened = pipe::open_engine(&self.folder, &self.context.config, Some(&self.model()), None, false)?;
+        let opened =
+            opening::open_engine(&self.folder, &self.context.config, Some(&self.model()), None, false)?;
+        opened.engine.handle().settle(&Default::default())?;
         let handle = opened.engine.handle();
         let story = self.world.story.clone();
         for member in [story.turned, story.newcomer] {

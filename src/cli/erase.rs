@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::args::ForgetArgs;
 use super::commands::{self, Ask, Erasure};
-use super::{Context, Failure, member_id, pipe, show};
+use super::{Context, Failure, member_id, opening, show};
 use crate::engine::recover::Standing;
 use crate::erasure::{By, Eraser, Receipt};
 use crate::stores::StoreError;
@@ -44,7 +44,7 @@ fn alone(context: &Context, asked: Ask) -> Result<Erasure, Failure> {
     }
     // Opened with another config, the folder would have every list made anew on the way.
     standing.made_with(context.config.meaning_hash())?;
-    let opened = pipe::open_engine(&context.folder, &context.config, None, None, false)?;
+    let opened = opening::open_engine(&context.folder, &context.config, None, None, false)?;
     let done = commands::perform(asked, &opened.eraser, &opened.engine.handle());
     opened.engine.finish()?;
     done

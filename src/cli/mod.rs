@@ -10,9 +10,11 @@ mod erase;
 mod evaluate;
 mod fit;
 mod model;
+mod opening;
 mod pipe;
 mod records;
 mod show;
+mod takeover;
 mod train;
 mod train_progress;
 mod train_saving;
@@ -184,7 +186,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
 
 /// How an engine runs under a config, without a model: for benchmarks and tests.
 pub fn pipe_options(config: &Config) -> crate::engine::EngineOptions {
-    pipe::engine_options(config, None, None)
+    opening::engine_options(config, None, None)
 }
 
 /// Refuses what is no member's id.

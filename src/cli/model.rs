@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::args::{ExportArgs, ImportArgs, ModelCommand};
-use super::{Context, Failure, pipe, show};
+use super::takeover;
+use super::{Context, Failure, opening, show};
 use crate::config::Train;
 use crate::engine::recover::Standing;
 use crate::offline::export::To;
@@ -23,6 +24,8 @@ pub fn model(context: &Context, command: ModelCommand) -> Result<(), Failure> {
         ModelCommand::Show { folder } => show_model(context, folder),
         ModelCommand::Import(args) => import(context, &args),
         ModelCommand::Export(args) => export(context, args),
+        ModelCommand::Use { folder } => takeover::use_model(context, &folder),
+        ModelCommand::Rollback => takeover::roll_back(context),
     }
 }
 
@@ -38,7 +41,7 @@ struct Shown<'a> {
 
 fn show_model(context: &Context, folder: Option<PathBuf>) -> Result<(), Failure> {
     let folder = named_or_used(context, folder)?;
-    let model = pipe::load(&folder)?;
+    let model = opening::load(&folder)?;
     let size = |name| std::fs::metadata(folder.join(name)).map_or(0, |metadata| metadata.len());
     let shown = Shown {
         manifest: &model.manifest,
@@ -170,7 +173,7 @@ struct Exported<'a> {
 }
 
 fn export(context: &Context, args: ExportArgs) -> Result<(), Failure> {
-    let model = pipe::load(&named_or_used(context, args.folder)?)?;
+    let model = opening::load(&named_or_used(context, args.folder)?)?;
     let files = model.export(&args.to, args.format)?;
     let manifest = &model.manifest;
     if context.json {

@@ -9,22 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nearline_dataflows::graph::Meaning;
-use nearline_dataflows::types::Item;
 
 use super::args::{PipeArgs, RunArgs, SourceArgs};
+use super::opening::{adopting, open_engine};
 use super::{Context, Failure, commands, erase, now_ms, show};
+use crate::config::Config;
 use crate::config::columns::ColumnMap;
-use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
-use crate::engine::{Engine, EngineError, EngineOptions, Handle, ModelSource, recover::Standing, socket};
-use crate::erasure::Eraser;
-use crate::folder::Folder;
-use crate::offline::Model;
-use crate::sources::rejected::RejectedLog;
+use crate::engine::{EngineError, Handle, socket};
 use crate::sources::{self, Batch, Offset, Source};
-use crate::stores::rocks::{RocksOptions, RocksStore};
-use crate::stores::{Store, Table};
+use crate::stores::Table;
 
 /// How often a pipeline whose sources have ended looks whether it is to end too.
 const LOOK: Duration = Duration::from_millis(50);
@@ -79,7 +73,8 @@ fn pipe(
     let latest_at = Arc::new(move || now_ms() + max_ahead);
     let handle = opened.engine.handle();
     let commands = commands::of(opened.eraser.clone(), handle.clone());
-    let _socket = socket::serve(&context.folder.socket(), handle, latest_at, commands).map_err(|error| {
+    let served = socket::Served { handle, latest_at, adopt: adopting(context, config), commands };
+    let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
     stop_on_signal(stop.clone())?;
@@ -89,6 +84,9 @@ fn pipe(
     let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
     while follow && !stop.load(Ordering::Relaxed) && opened.engine.handle().committed().failure().is_none() {
         std::thread::sleep(LOOK);
+    }
+    if !stop.load(Ordering::Relaxed) {
+        opened.engine.handle().settle(&stop)?;
     }
     let ended = opened.engine.finish();
     bar.finish_and_clear();
@@ -117,122 +115,6 @@ pub fn source_options(
         stop,
         ..sources::Options::default()
     })
-}
-
-/// An engine over a data folder.
-pub struct Opened {
-    pub engine: Engine,
-    pub store: Arc<dyn Store>,
-    pub eraser: Arc<Eraser>,
-    /// Counts before anything was piped in.
-    pub before: Counts,
-}
-
-/// Opens a folder for writing and starts an engine on it.
-pub fn open_engine(
-    folder: &Folder,
-    config: &Config,
-    model: Option<&Path>,
-    workers: Option<usize>,
-    bulk: bool,
-) -> Result<Opened, Failure> {
-    let rocks =
-        RocksOptions { block_cache: config.store.block_cache, write_buffer: config.store.write_buffer };
-    let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
-    let standing = Standing::of(&*store)?;
-    let model = match (model, &standing.model) {
-        (Some(path), _) => Some(adopt(folder, config, path)?),
-        (None, Some(version)) => Some(load(&folder.model(version))?),
-        (None, None) => None,
-    };
-    let rejected = RejectedLog::open(&folder.rejected())?;
-    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone()));
-    let options = EngineOptions {
-        rejected: Some(rejected),
-        key: folder.key(standing.key.as_deref())?,
-        key_file: Some(folder.key_file()),
-        bulk,
-        ..engine_options(config, model, workers)
-    };
-    let version = options.model.as_ref().map(|model| model.version().to_owned());
-    let engine = Engine::start(store.clone(), store.clone(), options)?;
-    drop_other_models(folder, version.as_deref());
-    Ok(Opened { engine, store, eraser, before: standing.counts })
-}
-
-/// Earlier models leave no trace.
-fn drop_other_models(folder: &Folder, version: Option<&str>) {
-    let models = std::fs::read_dir(folder.models()).into_iter().flatten().flatten();
-    for model in models.filter(|model| version.is_some_and(|version| model.file_name() != version)) {
-        if let Err(error) = std::fs::remove_dir_all(model.path()) {
-            let path = model.path();
-            tracing::warn!(%error, model = %path.display(), "an earlier model could not be removed");
-        }
-    }
-}
-
-/// The options that follow from a config and a model.
-pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usize>) -> EngineOptions {
-    let watching = &config.lists.continue_watching;
-    let table = config.kinds.clone();
-    EngineOptions {
-        workers: workers.unwrap_or_else(|| config.run.threads()).max(1),
-        meaning: Meaning {
-            kinds: table.kinds.clone(),
-            length: config.lists.length,
-            half_life_hours: config.lists.half_life_hours,
-            begun_from: watching.from,
-            begun_below: watching.below,
-        },
-        meaning_hash: config.meaning_hash(),
-        kind_names: table.names.clone(),
-        model: model.map(|model| Box::new(Numbered { model, table }) as Box<dyn ModelSource + Send>),
-        epoch_interval: config.run.epoch,
-        epoch_records: config.run.epoch_records,
-        bulk: false,
-        key: crate::digests::DigestKey::new([0; 32]),
-        key_file: None,
-        rejected: None,
-        rebuild: false,
-    }
-}
-
-/// A model on its way into the graph.
-struct Numbered {
-    model: Model,
-    table: KindTable,
-}
-
-impl ModelSource for Numbered {
-    fn version(&self) -> &str {
-        &self.model.manifest.version
-    }
-
-    fn numbered(&self, number: &mut dyn FnMut(&str) -> Item) -> nearline_dataflows::model::Model {
-        self.model.for_graph(&self.table, number)
-    }
-}
-
-/// Loads a model, and keeps a copy in the data folder, so that answers and `verify` need nothing from elsewhere.
-/// Item factors of Spark MLlib are taken with the config's weights and regularisation.
-fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure> {
-    let model = if Model::is_spark(path) {
-        Model::from_spark(path, &config.kinds, &config.train)
-            .map_err(|error| Failure::Use(error.to_string()))?
-    } else {
-        load(path)?
-    };
-    let own = folder.model(&model.manifest.version);
-    if let Some(models) = own.parent() {
-        std::fs::create_dir_all(models)?;
-    }
-    model.save(&own).map_err(|error| Failure::Failed(error.to_string()))?;
-    Ok(model)
-}
-
-/// Loads one of our models.
-pub fn load(path: &Path) -> Result<Model, Failure> {
-    Model::load(path).map_err(|error| Failure::Use(error.to_string()))
 }
 
 /// Sends all batches of all sources to the engine, each source on a thread of its own. What is wrong with one

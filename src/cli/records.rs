@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::args::SourceArgs;
-use super::{Context, Failure, pipe, show};
+use super::{Context, Failure, opening, pipe, show};
 use crate::digests::to_hex;
 use crate::engine::ingest::TombstoneBody;
 use crate::engine::recover::{self, Standing};
@@ -102,12 +102,12 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
     }
     standing.made_with(context.config.meaning_hash())?;
     let model =
-        standing.model.as_ref().map(|version| pipe::load(&context.folder.model(version))).transpose()?;
+        standing.model.as_ref().map(|version| opening::load(&context.folder.model(version))).transpose()?;
     let comparison = Arc::new(Comparison::new(stored.clone()));
     let options = EngineOptions {
         key: context.folder.key(standing.key.as_deref())?,
         rebuild: true,
-        ..pipe::engine_options(&context.config, model, workers)
+        ..opening::engine_options(&context.config, model, workers)
     };
     Engine::start(stored, comparison.clone(), options)?.finish()?;
     let verdict = comparison.verdict(standing.epoch)?;

@@ -82,6 +82,8 @@ pub struct Run {
     pub workers: Option<NonZero<usize>>,
     /// How far ahead of the clock an event may be when it arrives.
     pub max_ahead: Span,
+    /// For how long the model before can take over again at once.
+    pub keep_previous: Span,
 }
 
 impl Run {
@@ -98,6 +100,8 @@ pub struct Store {
     pub block_cache: usize,
     /// For entries not yet written to a file of their own.
     pub write_buffer: usize,
+    /// Whether tables are written so that anyone can search them.
+    pub plain: bool,
 }
 
 /// How a model is trained (DESIGN.md section 5).
@@ -228,6 +232,7 @@ fn run(written: &written::Run) -> Result<Run, KeyError> {
             within(&["run", "workers"], written.workers.into(), 0, MAX_WORKERS as u64)? as usize
         ),
         max_ahead: written.max_ahead,
+        keep_previous: written.keep_previous,
     })
 }
 
@@ -237,6 +242,7 @@ fn store(written: &written::Store) -> Result<Store, KeyError> {
     Ok(Store {
         block_cache: bytes("block_cache_mb", written.block_cache_mb)?,
         write_buffer: bytes("write_buffer_mb", written.write_buffer_mb)?,
+        plain: written.plain,
     })
 }
 

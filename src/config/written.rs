@@ -132,11 +132,19 @@ pub struct Run {
     pub workers: u32,
     /// How far ahead of the clock an event may be when it arrives.
     pub max_ahead: Span,
+    /// For how long the lists of the model before are kept, and kept fresh, after another has taken over.
+    pub keep_previous: Span,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Run { epoch_ms: 10, epoch_records: 65_536, workers: 0, max_ahead: Span::hours(24) }
+        Run {
+            epoch_ms: 10,
+            epoch_records: 65_536,
+            workers: 0,
+            max_ahead: Span::hours(24),
+            keep_previous: Span::hours(1),
+        }
     }
 }
 
@@ -148,11 +156,14 @@ pub struct Store {
     pub block_cache_mb: u32,
     /// Memory for entries not yet written to a file of their own, in MB.
     pub write_buffer_mb: u32,
+    /// Write tables uncompressed and every key in full, so that what is in them can be searched for. Several times as
+    /// large.
+    pub plain: bool,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Store { block_cache_mb: 32, write_buffer_mb: 64 }
+        Store { block_cache_mb: 32, write_buffer_mb: 64, plain: false }
     }
 }
 

@@ -26,7 +26,7 @@ use super::storing::{self, Job, Stopped, Storing};
 use super::writer::{Effects, Writer, write_offsets};
 use crate::digests::DigestKey;
 use crate::sources::rejected::RejectedLog;
-use crate::stores::formats::{self, TombstoneValue, meta};
+use crate::stores::formats::{self, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 
 /// How many counts of a pending folder are loaded at a time.
@@ -57,24 +57,28 @@ pub struct Committer {
 }
 
 /// A committer at work.
-struct Committing<'s> {
-    store: &'s dyn Store,
-    storing: Storing<'s>,
+pub(super) struct Committing<'s> {
+    pub(super) store: &'s dyn Store,
+    pub(super) storing: Storing<'s>,
     workers: usize,
-    key: DigestKey,
+    pub(super) key: DigestKey,
     rejected: Option<RejectedLog>,
-    committed: Arc<Committed>,
-    writer: Writer,
+    pub(super) committed: Arc<Committed>,
+    pub(super) writer: Writer,
     /// The epochs after the committed one of which something is known.
     open: BTreeMap<Epoch, OpenEpoch>,
     /// Epochs of a bulk load that came out whole and are not on disk yet.
     gathered: Vec<WholeEpoch>,
     /// How many records they have.
     gathered_records: usize,
+    /// The model that stands by, as the store has it.
+    pub(super) standby: Option<Standby>,
+    /// What the epoch that turns makes of the models.
+    pub(super) turn: Option<(String, Option<Standby>)>,
 }
 
 /// Why nothing more is committed.
-enum Halt {
+pub(super) enum Halt {
     /// The store failed here.
     Failed(StoreError),
     /// It failed at the thread that stores, which has said so.
@@ -94,10 +98,10 @@ impl From<Stopped> for Halt {
 }
 
 /// An epoch that came out whole.
-struct WholeEpoch {
-    epoch: Epoch,
+pub(super) struct WholeEpoch {
+    pub(super) epoch: Epoch,
     records: Box<EpochRecords>,
-    deltas: Vec<Delta>,
+    pub(super) deltas: Vec<Delta>,
     lists: Vec<Delta>,
     members: usize,
 }
@@ -151,6 +155,8 @@ impl Committer {
                 open: BTreeMap::new(),
                 gathered: Vec::new(),
                 gathered_records: 0,
+                standby: start.standby.clone(),
+                turn: None,
             };
             committing.run(told);
         });
@@ -185,7 +191,7 @@ impl<'s> Committing<'s> {
                 let mode = entry.records.as_ref().map(|(_, mode)| *mode);
                 match mode {
                     Some(Mode::Discard) => {}
-                    Some(mode) if mode.loads() && matches!(delta, Delta::Lists(_) | Delta::Progress(_)) => {
+                    Some(mode) if mode.loads() && matches!(delta, Delta::Lists(..) | Delta::Progress(..)) => {
                         entry.ahead += members_of(&delta);
                         entry.lists.push(delta);
                         if entry.ahead >= AHEAD {
@@ -215,6 +221,8 @@ impl<'s> Committing<'s> {
                 change.commit(true)?;
                 self.key = key;
             }
+            ToCommit::Standby(standby) => self.stand_by(standby)?,
+            ToCommit::Turn { live, standby } => self.turn = Some((live, standby)),
             ToCommit::Live(events) => self.writer.counts.live_events = events,
         }
         Ok(())
@@ -236,6 +244,8 @@ impl<'s> Committing<'s> {
         match mode {
             Mode::Discard => self.committed.publish(epoch, self.writer.counts),
             Mode::Whole => self.commit_whole(&whole)?,
+            Mode::Slice { built, members } => self.commit_slice(&whole, built, members)?,
+            Mode::Turn => self.commit_turn(&whole)?,
             Mode::Bulk => {
                 let alone = whole.takes_out();
                 if alone {
@@ -323,10 +333,14 @@ impl<'s> Committing<'s> {
 
     /// Writes the epoch's number with the rest of its change, and says that it is on disk.
     fn close(&self, epoch: Epoch, mut change: Box<dyn Transaction + 's>, synced: bool) -> Result<(), Halt> {
+        self.put_epoch(epoch, &mut *change);
         let counts = self.writer.counts;
-        change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
-        change.put(Table::Meta, meta::COUNTS, &serde_json::to_vec(&counts).unwrap_or_default());
         Ok(self.storing.send(Job::Close { epoch, change, synced, counts })?)
+    }
+
+    pub(super) fn put_epoch(&self, epoch: Epoch, change: &mut dyn Transaction) {
+        change.put(Table::Meta, meta::EPOCH, &epoch.to_be_bytes());
+        change.put(Table::Meta, meta::COUNTS, &serde_json::to_vec(&self.writer.counts).unwrap_or_default());
     }
 
     /// Loads the counts that were held back while the folder was pending.
@@ -413,6 +427,13 @@ impl<'s> Committing<'s> {
         let now_event = self.store.get(Table::Meta, meta::NOW_EVENT)?;
         let now_of = now_event.and_then(|event| serde_json::from_slice::<serde_json::Value>(&event).ok());
         let mut marks = Vec::new();
+        // Members that were forgotten before and are met again: nothing is there of them either.
+        for member in effects.forgot.keys().filter(|member| !asked.contains_key(member)) {
+            let name = &self.writer.names.members[member.index()];
+            if !brought.contains(member) && !erasing::has_events(self.store, name)? {
+                self.writer.nothing_left.insert(*member);
+            }
+        }
         for (member, at) in asked {
             let name = &self.writer.names.members[member.index()];
             let events = removed.remove(&member).unwrap_or_default();
@@ -484,8 +505,8 @@ impl<'s> Committing<'s> {
 /// How many members a delta of lists is of.
 fn members_of(delta: &Delta) -> usize {
     match delta {
-        Delta::Lists(lists) => lists.len(),
-        Delta::Progress(lists) => lists.len(),
+        Delta::Lists(_, lists) => lists.len(),
+        Delta::Progress(_, lists) => lists.len(),
         _ => 0,
     }
 }

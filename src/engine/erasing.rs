@@ -26,9 +26,9 @@ pub struct Removed {
     /// Counts by kind, hour, item and country that the events were part of. Each was lowered by them, and is gone where
     /// nobody else's were.
     pub popularity: u64,
-    /// Factors: one at most.
+    /// Factors: one of each model in use at most.
     pub factors: u64,
-    /// Lists.
+    /// Lists, of each model in use.
     pub lists: u64,
 }
 
@@ -113,6 +113,19 @@ pub fn brought(records: &EpochRecords, refused: &HashSet<u32>) -> HashSet<Member
     stays.map(|(_, slot)| Member(slot.member)).collect()
 }
 
+/// Whether the store has events of a member.
+pub fn has_events(store: &dyn Store, member: &str) -> Result<bool, StoreError> {
+    let mut prefix = Vec::new();
+    formats::member_prefix(member, &mut prefix);
+    prefix.push(b'e');
+    let mut has = false;
+    store.scan(Table::Records, &prefix, &prefix, &mut |_, _| {
+        has = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(has)
+}
+
 /// Counts what an epoch takes out of the store of a member. Where nothing is left of the member it also removes factor
 /// and lists, which in a bulk load come only with its end; says whether that is so.
 ///
@@ -159,10 +172,11 @@ pub fn take_out(
     }
     counted.popularity = cells.len() as u64;
     if !left {
-        for table in [Table::Factors, Table::TopPicks, Table::ContinueWatching] {
+        for table in Table::TURNING.into_iter().chain(Table::STANDBY) {
             if store.get(table, member.as_bytes())?.is_some() {
                 change.delete(table, member.as_bytes());
-                let count = if table == Table::Factors { &mut counted.factors } else { &mut counted.lists };
+                let factors = matches!(table, Table::Factors | Table::StandbyFactors);
+                let count = if factors { &mut counted.factors } else { &mut counted.lists };
                 *count += 1;
             }
         }

@@ -25,7 +25,7 @@ impl Held {
                 Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
                 Delta::Now(_) => self.now = Some(delta),
                 Delta::Trending(_) => self.trending = Some(delta),
-                Delta::Records(_) | Delta::Items(_) | Delta::Progress(_) | Delta::Lists(_) => {}
+                Delta::Records(_) | Delta::Items(_) | Delta::Progress(..) | Delta::Lists(..) => {}
             }
         }
         if self.cells.len() > FEW.max(2 * self.thinned) {

@@ -5,6 +5,7 @@ use nearline_dataflows::types::Epoch;
 
 use super::ingest::EpochRecords;
 use crate::digests::DigestKey;
+use crate::stores::formats::Standby;
 
 /// What the committer does with an epoch's changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,16 @@ pub enum Mode {
     Bulk,
     /// Ends a bulk load: view entries may be written ahead, the rest in one synced write that lifts the mark.
     EndBulk,
+    /// Lists that are built beside the live ones, up to that of member `built` of `members`. Nobody reads them yet,
+    /// so the write need not be synced, and counts for no epoch.
+    Slice {
+        /// Of how many members the lists are built then.
+        built: u32,
+        /// Of how many there are to be lists.
+        members: u32,
+    },
+    /// The standby lists are the live ones from here on, and the other way round.
+    Turn,
     /// Recovery: the store has all this already.
     Discard,
     /// Recovery of a folder whose views are made anew: no records, only views, written ahead.
@@ -70,6 +81,15 @@ pub enum ToCommit {
         meaning: [u8; 32],
         /// The version of the model.
         model: Option<String>,
+    },
+    /// Which model stands by from now on, with no lists yet.
+    Standby(Option<Standby>),
+    /// What the next epoch, which turns, makes of the models.
+    Turn {
+        /// The version of the model that is live then.
+        live: String,
+        /// What stands by then.
+        standby: Option<Standby>,
     },
     /// The folder's key has changed, by an import.
     Key(DigestKey),

@@ -34,6 +34,8 @@ pub struct Standing {
     pub meaning: Option<[u8; 32]>,
     /// The model that the lists were made with.
     pub model: Option<String>,
+    /// The model that stands by.
+    pub standby: Option<formats::Standby>,
     /// Whether the views lag behind the records.
     pub pending: bool,
     /// The fingerprint of the key that digests are made with.
@@ -56,6 +58,9 @@ impl Standing {
         let counts = counts
             .transpose()
             .map_err(|error| formats::damaged(Table::Meta, meta::COUNTS, &error.to_string()))?;
+        let standby = get(meta::STANDBY)?.map(|value| serde_json::from_slice(&value)).transpose();
+        let standby =
+            standby.map_err(|error| formats::damaged(Table::Meta, meta::STANDBY, &error.to_string()))?;
         Ok(Standing {
             epoch: integer(meta::EPOCH)?.map_or(0, |epoch| epoch as u64),
             counts: counts.unwrap_or_default(),
@@ -63,6 +68,7 @@ impl Standing {
             now: integer(meta::NOW)?,
             meaning: get(meta::MEANING)?.and_then(|value| value.try_into().ok()),
             model: get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
+            standby,
             pending: get(meta::PENDING)?.is_some(),
             key: get(meta::KEY)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
         })

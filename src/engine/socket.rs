@@ -1,7 +1,8 @@
 //! How commands that change a store reach the process that holds it: a Unix socket in the data folder.
 //!
 //! One request a connection: a line of JSON with records as JSON Lines, or with a command; one line of JSON as the
-//! answer, once the records are on disk or the command is done. The socket's mode is 0600, so whoever can write to it could write to the folder.
+//! answer, once the records are on disk or the command is done. The socket's mode is 0600, so whoever can write to it
+//! could write to the folder.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -14,28 +15,57 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use super::{Handle, Submitted};
+use super::{GivenModel, Handle, Submitted, TakenOver};
 use crate::sources::json::Decoder;
 use crate::sources::{self, Batch};
 
 /// Says, at any moment, the latest that an event may be.
 pub type LatestAt = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// Does a command, which is JSON as the answer is, or says why not.
+/// Takes in the model in a folder, or says why not.
+pub type Adopt = Arc<dyn Fn(&Path) -> Result<GivenModel, String> + Send + Sync>;
+
+/// Does a command that is not the engine's own, which is JSON as the answer is, or says why not.
 pub type Commands = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
+
+/// What answers are made with.
+#[derive(Clone)]
+pub struct Served {
+    /// The way to the engine.
+    pub handle: Handle,
+    /// How far ahead an event may be.
+    pub latest_at: LatestAt,
+    /// How models are taken in.
+    pub adopt: Adopt,
+    /// How other commands are done.
+    pub commands: Commands,
+}
 
 /// The largest request, in bytes.
 const MAX_REQUEST: u64 = 64 << 20;
 
 /// What a command asks of the process that holds the store.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Request {
     /// Records, as JSON Lines.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default)]
     pub records: String,
-    /// In place of records: what to do.
+    /// Which model is to be live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Wanted>,
+    /// What else to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Value>,
+}
+
+/// Which model is to be live.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// The one in this folder.
+    Use(PathBuf),
+    /// The one before.
+    RollBack,
 }
 
 /// What it is answered.
@@ -47,7 +77,10 @@ pub struct Response {
     pub accepted: u64,
     /// Why others were not.
     pub rejected: Vec<String>,
-    /// What came of the command.
+    /// Which model is live now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
+    /// What came of another command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
     /// Why nothing was done.
@@ -69,12 +102,7 @@ impl Drop for Listening {
 
 /// Serves the socket on a thread of its own. Only the process that holds the store calls this, so a socket that
 /// is there is what a killed process left.
-pub fn serve(
-    path: &Path,
-    handle: Handle,
-    latest_at: LatestAt,
-    commands: Commands,
-) -> io::Result<Listening> {
+pub fn serve(path: &Path, served: Served) -> io::Result<Listening> {
     let _ = std::fs::remove_file(path);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -87,10 +115,9 @@ pub fn serve(
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let (handle, latest_at, commands) =
-                            (handle.clone(), latest_at.clone(), commands.clone());
+                        let served = served.clone();
                         tokio::spawn(async move {
-                            if let Err(error) = answer(stream, handle, latest_at, commands).await {
+                            if let Err(error) = answer(stream, served).await {
                                 tracing::debug!(%error, "a command went away before its answer");
                             }
                         });
@@ -106,27 +133,36 @@ pub fn serve(
     Ok(Listening { path: path.to_owned() })
 }
 
-async fn answer(
-    stream: tokio::net::UnixStream,
-    handle: Handle,
-    latest_at: LatestAt,
-    commands: Commands,
-) -> io::Result<()> {
+async fn answer(stream: tokio::net::UnixStream, served: Served) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
     tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
     let response = tokio::task::spawn_blocking(move || match serde_json::from_slice::<Request>(&line) {
-        Ok(Request { command: Some(command), .. }) => match commands(command) {
+        Ok(Request { model: Some(wanted), .. }) => take_over(&wanted, &served),
+        Ok(Request { command: Some(command), .. }) => match (served.commands)(command) {
             Ok(answer) => Response { answer: Some(answer), ..Response::default() },
             Err(error) => Response { error: Some(error), ..Response::default() },
         },
-        Ok(request) => submit(&request.records, &handle, latest_at()),
+        Ok(request) => submit(&request.records, &served.handle, (served.latest_at)()),
         Err(error) => Response { error: Some(format!("not a request: {error}")), ..Response::default() },
     });
     let response = response.await.map_err(io::Error::other)?;
     let mut answer = serde_json::to_vec(&response).map_err(io::Error::other)?;
     answer.push(b'\n');
     write.write_all(&answer).await
+}
+
+/// Lets a model take over, and says when it has.
+fn take_over(wanted: &Wanted, served: &Served) -> Response {
+    let taken = match wanted {
+        Wanted::RollBack => served.handle.roll_back().map_err(|error| error.to_string()),
+        Wanted::Use(path) => (served.adopt)(path)
+            .and_then(|model| served.handle.use_model(model).map_err(|error| error.to_string())),
+    };
+    match taken {
+        Ok(taken) => Response { epoch: taken.epoch, taken_over: Some(taken), ..Response::default() },
+        Err(error) => Response { error: Some(error), ..Response::default() },
+    }
 }
 
 /// Takes records in, and says when they are on disk.
@@ -151,15 +187,11 @@ pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
 
 /// Sends records to the process that holds the folder; none where there is no such process.
 pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
-    request(path, &Request { records: records.to_owned(), command: None })
+    ask(path, &Request { records: records.to_owned(), ..Request::default() })
 }
 
-/// Has the process that holds the folder do something; none where there is no such process.
-pub fn command(path: &Path, command: Value) -> io::Result<Option<Response>> {
-    request(path, &Request { records: String::new(), command: Some(command) })
-}
-
-fn request(path: &Path, request: &Request) -> io::Result<Option<Response>> {
+/// Asks the process that holds the folder; none where there is no such process.
+pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Response>> {
     let mut stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -172,5 +204,8 @@ fn request(path: &Path, request: &Request) -> io::Result<Option<Response>> {
     stream.write_all(&request)?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
+    if line.is_empty() {
+        return Err(io::Error::other("the process that holds the folder ended before its answer; ask again"));
+    }
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)
 }

@@ -157,6 +157,10 @@ impl Store for Comparison {
     fn clear(&self, _table: Table) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn commit_turned<'s>(&'s self, change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
+        change.commit(true)
+    }
 }
 
 struct Comparing<'a> {

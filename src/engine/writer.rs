@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
-use nearline_dataflows::members::Cell;
+use nearline_dataflows::members::{Cell, Role};
 use nearline_dataflows::types::Member;
 
 use super::committed::Counts;
@@ -42,6 +42,14 @@ impl Effects {
             }
         }
         all
+    }
+}
+
+/// Where a model's factors and lists are.
+fn tables(role: Role) -> [Table; 3] {
+    match role {
+        Role::Live => Table::TURNING,
+        Role::Standby => Table::STANDBY,
     }
 }
 
@@ -217,7 +225,8 @@ impl Writer {
                     change.put(Table::Items, item, &self.value);
                 }
             }
-            Delta::Progress(lists) => {
+            Delta::Progress(role, lists) => {
+                let [_, _, watching] = tables(*role);
                 for (member, list) in lists {
                     if self.stays_nothing(*member, list.is_empty()) {
                         continue;
@@ -228,27 +237,28 @@ impl Writer {
                         formats::push_begun(item, entry.at, entry.value, &mut self.value);
                     }
                     let member = self.names.members[member.index()].clone();
-                    self.put_list(Table::ContinueWatching, member.as_bytes(), list.is_empty(), change);
+                    self.put_list(watching, member.as_bytes(), list.is_empty(), change);
                 }
             }
-            Delta::Lists(lists) => {
+            Delta::Lists(role, lists) => {
+                let [factors, picks, _] = tables(*role);
                 for made in lists {
                     if self.stays_nothing(made.member, made.factor.is_none()) {
                         continue;
                     }
                     let member = self.names.members[made.member.index()].clone();
                     let Some(factor) = &made.factor else {
-                        change.delete(Table::Factors, member.as_bytes());
-                        change.delete(Table::TopPicks, member.as_bytes());
+                        change.delete(factors, member.as_bytes());
+                        change.delete(picks, member.as_bytes());
                         continue;
                     };
                     formats::encode_factor(factor, &mut self.value);
-                    change.put(Table::Factors, member.as_bytes(), &self.value);
+                    change.put(factors, member.as_bytes(), &self.value);
                     formats::begin_list(&mut self.value);
                     for (item, score) in &made.top_picks {
                         formats::push_scored(&self.names.items[item.index()], *score, &mut self.value);
                     }
-                    self.put_list(Table::TopPicks, member.as_bytes(), made.top_picks.is_empty(), change);
+                    self.put_list(picks, member.as_bytes(), made.top_picks.is_empty(), change);
                 }
             }
         }

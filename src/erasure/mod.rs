@@ -90,12 +90,13 @@ impl Eraser {
         if let Some(refused) = answer.error.or(answer.rejected.into_iter().next()) {
             return Err(ErasureError::Refused(refused));
         }
-        self.make_good(&asked, answer.epoch, By::Command)
+        let erased = self.make_good(&asked, answer.epoch, By::Command)?;
+        erased.ok_or_else(|| ErasureError::Refused("no member was named".into()))
     }
 
     /// Erases those whose erasure is still to be made; nothing where there is nobody.
     pub fn erase(&self, by: By) -> Result<Option<(Receipt, PathBuf)>, ErasureError> {
-        if self.pending()? == 0 { Ok(None) } else { self.make_good(&[], 0, by).map(Some) }
+        if self.pending()? == 0 { Ok(None) } else { self.make_good(&[], 0, by) }
     }
 
     fn make_good(
@@ -103,11 +104,14 @@ impl Eraser {
         asked: &[(&str, i64)],
         epoch: u64,
         by: By,
-    ) -> Result<(Receipt, PathBuf), ErasureError> {
+    ) -> Result<Option<(Receipt, PathBuf)>, ErasureError> {
         let _at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         let standing = Standing::of(&*self.store)?;
         let key = self.folder.key(standing.key.as_deref()).map_err(file("the folder's key cannot be read"))?;
         let marks = erasing::marks(&*self.store)?;
+        if marks.is_empty() && asked.is_empty() {
+            return Ok(None);
+        }
         let named = marks.iter().filter_map(|(_, erasing)| erasing.member.as_deref());
         let ids: Vec<&str> = named.chain(asked.iter().map(|(member, _)| *member)).collect();
         let rejected_redacted = self.redact(&ids)?;
@@ -130,7 +134,7 @@ impl Eraser {
         let mut change = self.store.begin();
         marks.iter().for_each(|(mark, _)| change.delete(Table::Meta, &mark.key()));
         change.commit(true)?;
-        Ok((receipt, path))
+        Ok(Some((receipt, path)))
     }
 
     /// Takes the members out of the rejected lines.

@@ -120,9 +120,19 @@ impl Model {
 
     /// The model as the graph uses it. `number` gives an item's number for its id.
     pub fn for_graph(&self, table: &KindTable, number: impl FnMut(&str) -> Item) -> GraphModel {
+        self.with_side(self.side(), table, number)
+    }
+
+    /// The same, with what [`side`](Self::side) gave.
+    pub fn with_side(
+        &self,
+        side: ItemSide,
+        table: &KindTable,
+        number: impl FnMut(&str) -> Item,
+    ) -> GraphModel {
         let numbers = self.items.iter().map(String::as_str).map(number).collect();
         let version = self.manifest.version.clone();
-        GraphModel::new(version, self.side(), self.weights(table), self.transform(), numbers)
+        GraphModel::new(version, side, self.weights(table), self.transform(), numbers)
     }
 
     /// BLAKE3 of what lists follow from (docs/formats.md, "Model").

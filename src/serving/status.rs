@@ -55,6 +55,8 @@ pub struct StatusAnswer {
     pub views_pending: bool,
     /// The model that lists are made with.
     pub model: Option<String>,
+    /// The model that stands by: it is being built, or was live before and could be again at once.
+    pub standby: Option<formats::Standby>,
     /// Sources and how far each was read.
     pub sources: Vec<SourceStatus>,
     /// Lines in `rejected.jsonl`, by reason.
@@ -92,6 +94,7 @@ impl Serving {
             counts: self.standing.counts,
             views_pending: self.standing.pending,
             model: self.standing.model.clone(),
+            standby: self.standing.standby.clone(),
             sources,
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),

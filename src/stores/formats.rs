@@ -7,7 +7,7 @@ use super::StoreError;
 use super::Table;
 
 /// The version of the data folder's format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The version that leads every value.
 const VALUE: u8 = 1;
 
@@ -29,6 +29,10 @@ pub mod meta {
     pub const MEANING: &[u8] = b"meaning";
     /// The version of the model that the lists were made with; absent where there is none.
     pub const MODEL: &[u8] = b"model";
+    /// The model that stands by, as JSON: [`Standby`](super::Standby); absent where there is none.
+    pub const STANDBY: &[u8] = b"standby";
+    /// Present where the live lists are in the second place, and the standby ones in the first.
+    pub const TURNED: &[u8] = b"turned";
     /// Present while the views lag behind the records: inside a bulk replay or a rebuild.
     pub const PENDING: &[u8] = b"pending";
     /// Everything up to this `at` is forgotten for every member, a big-endian i64.
@@ -37,6 +41,21 @@ pub mod meta {
     pub const COUNTS: &[u8] = b"counts";
     /// With an epoch and a member's digest: the member was forgotten, and the bytes are still on the disk.
     pub const ERASING: &[u8] = b"erasing";
+}
+
+/// The model beside the live one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standby {
+    /// Its version.
+    pub model: String,
+    /// Whether its lists are whole: it was live before, and could be again at once. Else they are being built.
+    pub ready: bool,
+    /// Of how many members the lists are built, while they are.
+    pub built: u32,
+    /// Of how many members there are to be lists.
+    pub members: u32,
+    /// Since when it has been ready, by the wall clock, in milliseconds since 1970.
+    pub since: i64,
 }
 
 /// Which of a member's records a key of the table `records` names.

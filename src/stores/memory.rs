@@ -53,6 +53,14 @@ impl Store for MemoryStore {
         self.entries().retain(|(of, _), _| *of != table);
         Ok(())
     }
+
+    fn commit_turned<'s>(&'s self, change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
+        change.commit(true)?;
+        let mut entries = self.entries();
+        let turned = std::mem::take(&mut *entries).into_iter();
+        *entries = turned.map(|((table, key), value)| ((table.turned(), key), value)).collect();
+        Ok(())
+    }
 }
 
 struct MemoryTransaction<'a> {

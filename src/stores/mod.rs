@@ -33,11 +33,17 @@ pub enum Table {
     TopPicks,
     /// `continue_watching` by member.
     ContinueWatching,
+    /// The same three made with the standby model.
+    StandbyFactors,
+    /// `top_picks` of the standby model.
+    StandbyTopPicks,
+    /// `continue_watching` of the standby model.
+    StandbyContinueWatching,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 12] = [
         Table::Meta,
         Table::Offsets,
         Table::Records,
@@ -47,13 +53,34 @@ impl Table {
         Table::Factors,
         Table::TopPicks,
         Table::ContinueWatching,
+        Table::StandbyFactors,
+        Table::StandbyTopPicks,
+        Table::StandbyContinueWatching,
     ];
+
+    /// The lists of the standby model, in the order of [`Table::TURNING`].
+    pub const STANDBY: [Table; 3] =
+        [Table::StandbyFactors, Table::StandbyTopPicks, Table::StandbyContinueWatching];
+
+    /// The lists of the live model: what changes places with the standby lists when these take over.
+    pub const TURNING: [Table; 3] = [Table::Factors, Table::TopPicks, Table::ContinueWatching];
 
     /// The tables that hold nothing but views, and can be made anew from the records.
     pub const VIEWS: [Table; 4] =
         [Table::Popularity, Table::Factors, Table::TopPicks, Table::ContinueWatching];
 
-    /// The table's name on disk and in digests.
+    /// The table that it changes places with when the standby lists take over; most stay where they are.
+    pub fn turned(self) -> Table {
+        let pairs = || Table::TURNING.into_iter().zip(Table::STANDBY);
+        let turned = pairs().find_map(|(live, standby)| match self {
+            _ if self == live => Some(standby),
+            _ if self == standby => Some(live),
+            _ => None,
+        });
+        turned.unwrap_or(self)
+    }
+
+    /// The table's name in digests and answers.
     pub fn name(self) -> &'static str {
         match self {
             Table::Meta => "meta",
@@ -65,6 +92,9 @@ impl Table {
             Table::Factors => "factors",
             Table::TopPicks => "top_picks",
             Table::ContinueWatching => "continue_watching",
+            Table::StandbyFactors => "standby_factors",
+            Table::StandbyTopPicks => "standby_top_picks",
+            Table::StandbyContinueWatching => "standby_continue_watching",
         }
     }
 }
@@ -149,6 +179,10 @@ pub trait Store: Send + Sync {
 
     /// Removes all entries of a table, at once.
     fn clear(&self, table: Table) -> Result<(), StoreError>;
+
+    /// Commits a transaction, synced, with which the standby lists become the live ones and the other way round. No
+    /// other transaction may be open.
+    fn commit_turned<'s>(&'s self, change: Box<dyn Transaction + 's>) -> Result<(), StoreError>;
 
     /// Makes what was removed leave the disk: whatever still holds bytes of removed or replaced entries is written
     /// anew without them. Takes as long as reading and writing all that is stored.

@@ -58,6 +58,11 @@ impl Store for Brittle {
         self.write()?;
         self.inner.clear(table)
     }
+
+    fn commit_turned<'s>(&'s self, change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
+        change.commit(true)?;
+        self.inner.commit_turned(self.inner.begin())
+    }
 }
 
 struct Changes<'a> {

@@ -16,5 +16,6 @@ mod running;
 mod sets;
 mod similar;
 mod support;
+mod takeover;
 mod training;
 mod tuning;

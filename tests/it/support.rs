@@ -220,7 +220,7 @@ impl nearline::engine::ModelSource for ForEngine {
         &self.0.manifest.version
     }
 
-    fn numbered(&self, number: &mut dyn FnMut(&str) -> Item) -> nearline_dataflows::model::Model {
+    fn numbered(self: Box<Self>, number: &mut dyn FnMut(&str) -> Item) -> nearline_dataflows::model::Model {
         self.0.for_graph(&Config::default().kinds, number)
     }
 }

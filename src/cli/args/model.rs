@@ -33,6 +33,20 @@ pub enum ModelCommand {
         nearline model export --to als --format spark\n\n\
         Without DIR it is the model that the data folder's lists are made with. Nothing is written over.")]
     Export(ExportArgs),
+    /// Let a model take over: its lists are built beside the live ones, which stay fresh, and then become the live
+    /// ones in one epoch.
+    #[command(after_help = "Example:\n  nearline model use model-of-today\n\n\
+        Waits until it has taken over; where a pipeline is running, interrupting the wait breaks nothing off there.\n\
+        The live model again gives up what is being built. `run.keep_previous` in the config says for how long\n\
+        `nearline model rollback` can go back at once.")]
+    Use {
+        /// The model's folder.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Let the model before take over again, at once; or give up what is being built.
+    #[command(after_help = "Example:\n  nearline model rollback")]
+    Rollback,
 }
 
 /// Flags of `model import`.

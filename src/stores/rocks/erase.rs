@@ -15,7 +15,7 @@ use rocksdb::{
 };
 
 use super::{
-    Erased, LOADING, Ordering, RocksStore, StoreError, Table, db_path, failed, family, flush,
+    Erased, LOADING, Ordering, RocksStore, StoreError, db_path, failed, families, flush,
     let_files_gather, open_for_writing,
 };
 
@@ -37,7 +37,7 @@ fn rewrite(store: &RocksStore) -> Result<Erased, StoreError> {
     let db = store.db()?;
     let automatic = |on: bool| {
         let options = [("disable_auto_compactions", if on { "false" } else { "true" })];
-        Table::ALL.into_iter().try_for_each(|table| db.set_options_cf(family(&db, table), &options))
+        families(&db).into_iter().try_for_each(|family| db.set_options_cf(family, &options))
     };
     // A compaction that began before could write an old entry into a file that looks new.
     let quiet = || {
@@ -61,8 +61,8 @@ fn rewrite_files(store: &RocksStore, db: &DB) -> Result<Erased, StoreError> {
     options.set_exclusive_manual_compaction(true);
     options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
     for _ in 0..TRIES {
-        for table in Table::ALL {
-            db.compact_range_cf_opt(family(db, table), None::<&[u8]>, None::<&[u8]>, &options);
+        for family in families(db) {
+            db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
         }
         let after = files()?;
         if after.iter().all(|file| number(file) > newest) {

@@ -27,11 +27,13 @@ pub struct RocksOptions {
     pub block_cache: usize,
     /// For changes not yet in files, over all tables, in bytes.
     pub write_buffer: usize,
+    /// Whether tables are written so that anyone can search them: nothing compressed, every key in full.
+    pub plain: bool,
 }
 
 impl Default for RocksOptions {
     fn default() -> Self {
-        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20 }
+        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20, plain: false }
     }
 }
 
@@ -47,6 +49,8 @@ pub struct RocksStore {
     loading: AtomicBool,
     /// Bytes that were written to the write-ahead log since the last flush.
     logged: AtomicU64,
+    /// Whether the live lists are in the second place.
+    turned: AtomicBool,
     /// Buffers of loads, to be used again.
     buffers: Buffers,
     /// A reader's own folder for RocksDB's log; goes with the reader.
@@ -69,6 +73,19 @@ const LEVEL_BASE: u64 = 2 << 30;
 /// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
 const WAL: u64 = 16 << 20;
 
+/// The tables of a folder of format 1.
+const FIRST: [Table; 9] = [
+    Table::Meta,
+    Table::Offsets,
+    Table::Records,
+    Table::Tombstones,
+    Table::Items,
+    Table::Popularity,
+    Table::Factors,
+    Table::TopPicks,
+    Table::ContinueWatching,
+];
+
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
     data.join("store")
@@ -89,6 +106,7 @@ impl RocksStore {
             _lock: lock,
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
+            turned: AtomicBool::new(false),
             buffers: Buffers::default(),
             _scratch: scratch,
         }
@@ -114,31 +132,37 @@ impl RocksStore {
         }
         let scratch = tempfile::tempdir().map_err(|error| failed("make a scratch folder", data, error))?;
         let options = RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() };
-        let (mut db_options, families) = tuned(options);
-        db_options.create_if_missing(false);
-        db_options.create_missing_column_families(false);
-        // A secondary must keep every file open: the writer may delete files that it still reads.
-        db_options.set_max_open_files(-1);
-        let db =
+        let open = |tables: &[Table]| {
+            let (mut db_options, families) = tuned(options, tables);
+            db_options.create_if_missing(false);
+            db_options.create_missing_column_families(false);
+            // A secondary must keep every file open: the writer may delete files that it still reads.
+            db_options.set_max_open_files(-1);
             DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
-                .map_err(|error| match error.to_string() {
-                    // Whoever makes the folder has not come to the end of it.
-                    message if message.contains("Column family not found") => {
-                        StoreError::Empty(data.to_owned())
-                    }
-                    message => failed("be opened for reading", data, message),
-                })?;
+        };
+        let missing = |error: &rocksdb::Error| error.to_string().contains("Column family not found");
+        let db = match open(&Table::ALL) {
+            Err(error) if missing(&error) => open(&FIRST),
+            opened => opened,
+        };
+        let db = db.map_err(|error| match error {
+            // Whoever makes the folder has not come to the end of it.
+            error if missing(&error) => StoreError::Empty(data.to_owned()),
+            error => failed("be opened for reading", data, error),
+        })?;
         db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
         RocksStore::new(db, data, options, None, Some(scratch)).known()
     }
 
-    /// Refuses a folder of a later format.
+    /// Refuses a folder of a later format, and finds out which lists are live.
     fn known(self) -> Result<Self, StoreError> {
         let value = self.get(Table::Meta, formats::meta::FORMAT)?;
         let found = value.and_then(|value| value.try_into().ok()).map_or(formats::FORMAT, u32::from_be_bytes);
         if found > formats::FORMAT {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: formats::FORMAT });
         }
+        let turned = self.get(Table::Meta, formats::meta::TURNED)?.is_some();
+        self.turned.store(turned, Ordering::Relaxed);
         Ok(self)
     }
 
@@ -146,8 +170,9 @@ impl RocksStore {
     pub fn sizes(&self) -> Vec<(&'static str, u64)> {
         let Ok(db) = self.db() else { return Vec::new() };
         let size = |table: Table| {
-            let bytes = db.property_int_value_cf(family(&db, table), "rocksdb.total-sst-files-size");
-            (table.name(), bytes.ok().flatten().unwrap_or(0))
+            let of = |family| db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
+            let bytes = self.known_family(&db, table).and_then(|family| of(family).ok().flatten());
+            (table.name(), bytes.unwrap_or(0))
         };
         Table::ALL.into_iter().map(size).collect()
     }
@@ -167,6 +192,16 @@ impl RocksStore {
     fn closed(&self) -> StoreError {
         let why = "it was closed after an erasure and could not be opened again; start nearline again";
         failed("be used", &self.path, why)
+    }
+
+    fn family<'db>(&self, db: &'db DB, table: Table) -> &'db ColumnFamily {
+        self.known_family(db, table).expect("a writer opens every table")
+    }
+
+    /// Where a table lies; nowhere in a folder of format 1 that is being read and has no such table yet.
+    fn known_family<'db>(&self, db: &'db DB, table: Table) -> Option<&'db ColumnFamily> {
+        let table = if self.turned.load(Ordering::Relaxed) { table.turned() } else { table };
+        db.cf_handle(family_name(table))
     }
 
     fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
@@ -199,7 +234,7 @@ fn lock(data: &Path) -> Result<Option<File>, StoreError> {
 }
 
 fn open_for_writing(data: &Path, options: RocksOptions) -> Result<DB, StoreError> {
-    let (db_options, families) = tuned(options);
+    let (db_options, families) = tuned(options, &Table::ALL);
     DB::open_cf_descriptors(&db_options, db_path(data), families).map_err(|error| {
         let message = error.to_string();
         if message.contains("While lock file") || message.contains("lock hold by current process") {
@@ -210,26 +245,27 @@ fn open_for_writing(data: &Path, options: RocksOptions) -> Result<DB, StoreError
     })
 }
 
-fn family(db: &DB, table: Table) -> &ColumnFamily {
-    db.cf_handle(table.name()).expect("every table was opened")
+/// The column families of all tables, wherever these lie.
+fn families(db: &DB) -> Vec<&ColumnFamily> {
+    let of = |table| db.cf_handle(family_name(table)).expect("a writer opens every table");
+    Table::ALL.into_iter().map(of).collect()
 }
 
 fn flush(db: &DB, options: &FlushOptions) -> Result<(), rocksdb::Error> {
-    let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| family(db, table)).collect();
-    db.flush_cfs_opt(&families, options)
+    db.flush_cfs_opt(&families(db), options)
 }
 
 fn let_files_gather(db: &DB, files: i32) -> Result<(), rocksdb::Error> {
     let files = files.to_string();
     let options = [("level0_file_num_compaction_trigger", files.as_str())];
-    Table::ALL.into_iter().try_for_each(|table| db.set_options_cf(family(db, table), &options))
+    families(db).into_iter().try_for_each(|family| db.set_options_cf(family, &options))
 }
 
 fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError {
     StoreError::Failed { doing, path: path.to_owned(), message: error.to_string() }
 }
 
-fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
+fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyDescriptor>) {
     let mut db = Options::default();
     db.create_if_missing(true);
     db.create_missing_column_families(true);
@@ -242,24 +278,38 @@ fn tuned(options: RocksOptions) -> (Options, Vec<ColumnFamilyDescriptor>) {
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
     db.set_max_total_wal_size(WAL);
     let cache = Cache::new_lru_cache(options.block_cache);
-    let families = Table::ALL.into_iter().map(|table| {
+    let families = tables.iter().map(|table| {
         let mut family = Options::default();
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(&cache);
         blocks.set_cache_index_and_filter_blocks(true);
         blocks.set_bloom_filter(10.0, false);
         blocks.set_block_size(16 << 10);
+        if options.plain {
+            blocks.set_block_restart_interval(1);
+        }
         family.set_block_based_table_factory(&blocks);
-        family.set_compression_type(DBCompressionType::Lz4);
-        family.set_bottommost_compression_type(DBCompressionType::Zstd);
+        family.set_compression_type(if options.plain { DBCompressionType::None } else { DBCompressionType::Lz4 });
+        let last = if options.plain { DBCompressionType::None } else { DBCompressionType::Zstd };
+        family.set_bottommost_compression_type(last);
         family.set_write_buffer_size(options.write_buffer / 2);
         family.set_level_zero_file_num_compaction_trigger(LIVE);
         family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
         family.set_level_zero_stop_writes_trigger(SLOW[1]);
         family.set_max_bytes_for_level_base(LEVEL_BASE);
-        ColumnFamilyDescriptor::new(table.name(), family)
+        ColumnFamilyDescriptor::new(family_name(*table), family)
     });
     (db, families.collect())
+}
+
+/// A table's column family while nothing is turned. These names are on disk for good.
+fn family_name(table: Table) -> &'static str {
+    match table {
+        Table::StandbyFactors => "factors_2",
+        Table::StandbyTopPicks => "top_picks_2",
+        Table::StandbyContinueWatching => "continue_watching_2",
+        other => other.name(),
+    }
 }
 
 impl Store for RocksStore {
@@ -287,7 +337,8 @@ impl Store for RocksStore {
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let db = self.db()?;
-        db.get_cf(family(&db, table), key).map_err(|error| self.failed("be read", error))
+        let Some(family) = self.known_family(&db, table) else { return Ok(None) };
+        db.get_cf(family, key).map_err(|error| self.failed("be read", error))
     }
 
     fn scan(
@@ -298,12 +349,13 @@ impl Store for RocksStore {
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let db = self.db()?;
+        let Some(family) = self.known_family(&db, table) else { return Ok(()) };
         let first = if from > prefix { from } else { prefix };
         let mut options = ReadOptions::default();
         options.set_readahead_size(1 << 20);
         options.fill_cache(false);
         let mode = IteratorMode::From(first, Direction::Forward);
-        for entry in db.iterator_cf_opt(family(&db, table), options, mode) {
+        for entry in db.iterator_cf_opt(family, options, mode) {
             let (key, value) = entry.map_err(|error| self.failed("be read", error))?;
             if !key.starts_with(prefix) || show(&key, &value).is_break() {
                 break;
@@ -316,12 +368,24 @@ impl Store for RocksStore {
         let db = self.db()?;
         let mut batch = WriteBatch::default();
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
-        batch.delete_range_cf(family(&db, table), &[][..], &[0xff; 1024][..]);
+        batch.delete_range_cf(self.family(&db, table), &[][..], &[0xff; 1024][..]);
         db.write(batch).map_err(|error| self.failed("be cleared", error))
     }
 
     fn erase(&self) -> Result<Erased, StoreError> {
         erase::erase(self)
+    }
+
+    fn commit_turned<'s>(&'s self, mut change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
+        let turned = !self.turned.load(Ordering::Relaxed);
+        if turned {
+            change.put(Table::Meta, formats::meta::TURNED, formats::NOTHING);
+        } else {
+            change.delete(Table::Meta, formats::meta::TURNED);
+        }
+        change.commit(true)?;
+        self.turned.store(turned, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -362,9 +426,9 @@ impl Transaction for RocksTransaction<'_> {
                 Some(length) => {
                     let (value, after) = rest.split_at(length);
                     rest = after;
-                    batch.put_cf(family(&db, table), key, value);
+                    batch.put_cf(store.family(&db, table), key, value);
                 }
-                None => batch.delete_cf(family(&db, table), key),
+                None => batch.delete_cf(store.family(&db, table), key),
             }
         }
         let mut options = WriteOptions::default();

@@ -1,0 +1,126 @@
+//! `model use` and `model rollback`: which model the lists are made with.
+
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Context, Failure, opening, pipe, show};
+use crate::engine::TakenOver;
+use crate::engine::recover::Standing;
+use crate::engine::socket::{self, Request, Wanted};
+use crate::folder::Folder;
+use crate::stores::formats::Standby;
+use crate::stores::rocks::RocksStore;
+
+/// How often the progress is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it is said where there is no terminal to draw a bar on.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// `nearline model use`.
+pub fn use_model(context: &Context, model: &Path) -> Result<(), Failure> {
+    // What cannot be used is refused here, and the running pipeline knows it by its full path.
+    let path = model.canonicalize().map_err(|error| Failure::Use(format!("{}: {error}", model.display())))?;
+    let taken = match asked(context, Wanted::Use(path))? {
+        Some(taken) => taken,
+        None => {
+            let before = standing(&context.folder)?.model;
+            let opened = opening::open_engine(&context.folder, &context.config, Some(model), None, false)?;
+            let stop = Arc::new(AtomicBool::new(false));
+            pipe::stop_on_signal(stop.clone())?;
+            opened.engine.handle().settle(&stop)?;
+            let (epoch, _) = opened.engine.finish()?;
+            let Standing { model, standby, .. } = standing(&context.folder)?;
+            if standby.is_some_and(|standby| !standby.ready) {
+                return Err(Failure::No(
+                    "broken off; the lists are built when the pipeline runs again".into(),
+                ));
+            }
+            let live = model.unwrap_or_default();
+            let previous = before.filter(|before| *before != live);
+            TakenOver { model: live, previous, epoch }
+        }
+    };
+    say(context, &taken)
+}
+
+/// `nearline model rollback`.
+pub fn roll_back(context: &Context) -> Result<(), Failure> {
+    let taken = match asked(context, Wanted::RollBack)? {
+        Some(taken) => taken,
+        None => {
+            let opened = opening::open_engine(&context.folder, &context.config, None, None, false)?;
+            let taken = opened.engine.handle().roll_back();
+            opened.engine.finish()?;
+            taken.map_err(|error| Failure::No(error.to_string()))?
+        }
+    };
+    say(context, &taken)
+}
+
+fn standing(folder: &Folder) -> Result<Standing, Failure> {
+    Ok(Standing::of(&RocksStore::open_reader(folder.path())?)?)
+}
+
+/// Asks the process that holds the folder, and shows how far it is; none where there is no such process.
+fn asked(context: &Context, wanted: Wanted) -> Result<Option<TakenOver>, Failure> {
+    let socket = context.folder.socket();
+    let request = Request { model: Some(wanted), ..Request::default() };
+    let asking = std::thread::spawn(move || socket::ask(&socket, &request));
+    let (bar, mut said, mut looked) = (bar(), Instant::now(), Instant::now());
+    while !asking.is_finished() {
+        std::thread::sleep(Duration::from_millis(5));
+        if looked.elapsed() < LOOK {
+            continue;
+        }
+        looked = Instant::now();
+        let Some(Standby { ready: false, built, members, .. }) = standing(&context.folder)?.standby else {
+            continue;
+        };
+        bar.set_length(members.into());
+        bar.set_position(built.into());
+        if bar.is_hidden() && said.elapsed() >= SAY_EVERY {
+            eprintln!("lists of {} of {} members", show::count(built.into()), show::count(members.into()));
+            said = Instant::now();
+        }
+    }
+    bar.finish_and_clear();
+    let answer = asking.join().map_err(|_| Failure::Failed("the wait for the answer broke off".into()))??;
+    let Some(answer) = answer else { return Ok(None) };
+    match answer.taken_over {
+        Some(taken) => Ok(Some(taken)),
+        None => Err(Failure::No(answer.error.unwrap_or_else(|| {
+            "the pipeline that holds the folder is of an older version, and cannot do this".into()
+        }))),
+    }
+}
+
+fn bar() -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template("{bar:30} lists of {pos} of {len} members  {eta} left");
+    ProgressBar::with_draw_target(Some(0), target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn say(context: &Context, taken: &TakenOver) -> Result<(), Failure> {
+    if context.json {
+        return show::json(taken);
+    }
+    let TakenOver { model, previous, epoch } = taken;
+    show::text(&match previous {
+        Some(previous) => format!(
+            "model {model} is live from epoch {epoch} on\nmodel {previous} stands by: `nearline model rollback` goes back to it"
+        ),
+        None => format!("model {model} is live; nothing stands by"),
+    })
+}

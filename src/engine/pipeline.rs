@@ -1,0 +1,305 @@
+//! The ingest thread: reads the records back, takes batches, closes epochs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use nearline_dataflows::members::Control;
+use nearline_dataflows::types::Epoch;
+
+use super::committed::Committed;
+use super::committer::Committer;
+use super::ingest::{EpochRecords, Ingest, WorkerFeed};
+use super::messages::{Mode, ToCommit};
+use super::recover::{self, Standing};
+use super::takeover::Models;
+use super::workers::{Feed, Workers};
+use super::{Beside, EngineError, EngineOptions, GivenModel, Message, Submitted};
+use crate::dictionary::ItemNames;
+use crate::digests::DigestKey;
+use crate::records::Record;
+use crate::sources::Batch;
+use crate::stores::{Store, Table, formats};
+
+/// Changes that may wait to be committed: batches of lists are large. The committer waits for nobody, so whoever waits
+/// for it goes on.
+const WAITING_DELTAS: usize = 32;
+/// From so many epochs under way on the open one may outgrow its size: one at the workers, one at the committer.
+const UNDER_WAY: u64 = 2;
+/// How many records an epoch of a bulk load has. The committer gathers several for the store.
+const BULK: usize = 65_536;
+/// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
+const GROWTH: usize = 4;
+
+/// The ingest thread from start to end.
+pub(super) fn run(
+    records: &dyn Store,
+    store: Arc<dyn Store>,
+    mut options: EngineOptions,
+    told: &Receiver<Message>,
+    committed: Arc<Committed>,
+    ready: &Sender<()>,
+) -> Result<(), EngineError> {
+    let standing = Standing::of(records)?;
+    let pristine = standing.epoch == 0;
+    let mut ingest = Ingest::new(options.key.clone(), &options.kind_names, options.workers, pristine);
+    let (to_commit, commits) = bounded(WAITING_DELTAS);
+    let committer = Committer {
+        store: store.clone(),
+        names: ingest.names(),
+        key: options.key.clone(),
+        workers: options.workers,
+        rejected: options.rejected.take(),
+        committed: committed.clone(),
+    };
+    let start = standing.clone();
+    let committing = std::thread::Builder::new()
+        .name("committer".into())
+        .spawn(move || committer.run(&commits, &start))
+        .map_err(|error| EngineError::Workers(error.to_string()))?;
+    let ids = Arc::new(ItemNames(ingest.names().items));
+    let workers = Workers::start(options.workers, options.meaning.clone(), ids, to_commit.clone())?;
+    let ended = (|| {
+        let (model, beside) = (options.model.take(), options.beside.take());
+        let mut pipeline = Pipeline {
+            key: options.key.clone(),
+            ingest: &mut ingest,
+            workers: &workers,
+            to_commit: &to_commit,
+            committed: &committed,
+            options: &options,
+            epoch: standing.epoch,
+            opened: None,
+            models: Models::default(),
+        };
+        let to_build = pipeline.recover(records, &*store, &standing, model, beside)?;
+        // Whoever started the engine has gone away; it ends with the messages then.
+        let _ = ready.send(());
+        if let Some(model) = to_build {
+            pipeline.begin(model)?;
+        }
+        pipeline.serve(told)
+    })();
+    workers.finish();
+    drop(to_commit);
+    let joined = committing.join();
+    ended?;
+    if let Some(failure) = committed.failure() {
+        return Err(EngineError::Failed(failure));
+    }
+    joined.map_err(|_| EngineError::Stopped)
+}
+
+/// What is needed to close epochs.
+pub(super) struct Pipeline<'a> {
+    key: DigestKey,
+    pub(super) ingest: &'a mut Ingest,
+    workers: &'a Workers,
+    to_commit: &'a Sender<ToCommit>,
+    committed: &'a Arc<Committed>,
+    pub(super) options: &'a EngineOptions,
+    /// The newest epoch that was closed.
+    pub(super) epoch: Epoch,
+    /// When the open epoch got its first record.
+    opened: Option<Instant>,
+    /// The models in use.
+    pub(super) models: Models,
+}
+
+impl Pipeline<'_> {
+    /// Reads the records back; makes the views anew where they were made with something else. Gives back the model
+    /// whose lists are to be built now.
+    fn recover(
+        &mut self,
+        records: &dyn Store,
+        store: &dyn Store,
+        standing: &Standing,
+        model: Option<GivenModel>,
+        beside: Option<Beside>,
+    ) -> Result<Option<GivenModel>, EngineError> {
+        let version = model.as_ref().map(|model| model.version().to_owned());
+        let empty = standing.epoch == 0;
+        let same = standing.meaning == Some(self.options.meaning_hash) && standing.model == version;
+        // A load that was broken off in the first epoch leaves records of no epoch.
+        let rebuild = self.options.rebuild || standing.pending || (!empty && !same);
+        self.send(ToCommit::Made { meaning: self.options.meaning_hash, model: version.clone() })?;
+        let (standby, to_build) = self.stand_by(beside, standing, rebuild)?;
+        if rebuild {
+            let mut mark = store.begin();
+            mark.put(Table::Meta, formats::meta::PENDING, formats::NOTHING);
+            mark.commit(true)?;
+            Table::VIEWS.into_iter().try_for_each(|table| store.clear(table))?;
+            let mut clean = store.begin();
+            [formats::meta::NOW, formats::meta::TRENDING]
+                .iter()
+                .for_each(|key| clean.delete(Table::Meta, key));
+            clean.commit(true)?;
+        }
+        recover::tombstones(records, &mut |digest, tombstone| {
+            self.ingest.remember(digest, tombstone);
+            Ok(())
+        })?;
+        let (mode, control) =
+            if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
+        let mut live = 0;
+        recover::records::<EngineError>(records, standing, &mut |batch| {
+            if rebuild {
+                live +=
+                    batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count() as u64;
+            }
+            self.ingest.take(&Arc::new(batch), 0, usize::MAX);
+            self.ingest.records = EpochRecords::default();
+            self.close(mode, vec![control.clone()])
+        })?;
+        let model = model.map(|model| Arc::new(model.numbered(&mut |id| self.ingest.item(id))));
+        self.models.live = version;
+        let mut controls = vec![Control::Model(model), Control::Standby(standby)];
+        let last = if rebuild {
+            self.send(ToCommit::Live(live))?;
+            Mode::EndRebuild
+        } else {
+            controls.push(Control::Clean);
+            Mode::Discard
+        };
+        self.close(last, controls)?;
+        self.settled()?;
+        Ok(to_build)
+    }
+
+    /// Takes batches and closes epochs until told to finish. What is built beside is built in slices between epochs.
+    fn serve(&mut self, told: &Receiver<Message>) -> Result<(), EngineError> {
+        loop {
+            let message = match self.time_left() {
+                None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(left) => told.recv_timeout(left),
+            };
+            match message {
+                Ok(Message::Batch(batch)) => self.take(batch)?,
+                Ok(Message::Submit(batch, reply)) => {
+                    self.take(batch)?;
+                    let refused = std::mem::take(&mut self.ingest.refused);
+                    self.close_live()?;
+                    // Whoever asked has gone away; the records are kept all the same.
+                    let _ = reply.send(Submitted { epoch: self.epoch, refused });
+                }
+                Ok(Message::Use(model, reply)) => self.use_model(model, reply)?,
+                Ok(Message::RollBack(reply)) => self.roll_back(reply)?,
+                Ok(Message::Settle(stop, reply)) => {
+                    self.build_on(&stop)?;
+                    // Whoever waited has gone away.
+                    let _ = reply.send(());
+                }
+                Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => self.close_live()?,
+            }
+            self.between_epochs()?;
+        }
+        self.close_live()?;
+        if self.options.bulk {
+            self.close(Mode::EndBulk, vec![Control::Now])?;
+        }
+        self.settled()
+    }
+
+    /// Waits until all that was closed is on disk.
+    pub(super) fn settled(&self) -> Result<(), EngineError> {
+        self.committed.wait_for(self.epoch).map_err(EngineError::Failed)
+    }
+
+    /// Waits until all but the newest epoch is on disk.
+    pub(super) fn nearly_settled(&self) -> Result<(), EngineError> {
+        self.committed.wait_for(self.epoch.saturating_sub(1)).map_err(EngineError::Failed)
+    }
+
+    /// Whether records wait for their epoch to be closed.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// After how long there is something to do; none where only a message can bring it.
+    fn time_left(&self) -> Option<Duration> {
+        let Some(opened) = self.opened else { return self.models.time_left() };
+        let left = self.options.epoch_interval.saturating_sub(opened.elapsed());
+        let idle = self.epoch == self.committed.epoch();
+        // An idle pipeline has nothing to gain from waiting.
+        Some(if idle && !self.options.bulk { Duration::ZERO } else { left })
+    }
+
+    fn take(&mut self, batch: Batch) -> Result<(), EngineError> {
+        let batch = Arc::new(batch);
+        let mut taken = 0;
+        loop {
+            let room = self.room();
+            taken = self.ingest.take(&batch, taken, room);
+            if !self.ingest.records.is_empty() {
+                self.opened.get_or_insert_with(Instant::now);
+            }
+            if self.room() == 0 {
+                self.close_live()?;
+            }
+            if taken == batch.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many more records the open epoch takes.
+    fn room(&self) -> usize {
+        let records = self.ingest.records.slots.len();
+        let busy = self.epoch - self.committed.epoch() >= UNDER_WAY;
+        let size = if self.options.bulk { BULK } else { self.options.epoch_records };
+        // An epoch of a few records was asked for in order to see each by itself.
+        let most = if busy && size >= 1024 && !self.options.bulk { size * GROWTH } else { size };
+        most.saturating_sub(records)
+    }
+
+    pub(super) fn close_live(&mut self) -> Result<(), EngineError> {
+        if self.ingest.records.is_empty() {
+            return Ok(());
+        }
+        if self.options.bulk {
+            self.close(Mode::Bulk, vec![Control::Later])
+        } else {
+            self.close(Mode::Whole, Vec::new())
+        }
+    }
+
+    /// Closes the open epoch: its records go to the committer, and to the workers.
+    pub(super) fn close(&mut self, mode: Mode, controls: Vec<Control>) -> Result<(), EngineError> {
+        if let Some(failure) = self.committed.failure() {
+            return Err(EngineError::Failed(failure));
+        }
+        self.keep_key()?;
+        self.epoch += 1;
+        self.opened = None;
+        let next = EpochRecords::with_capacity(self.ingest.records.slots.len());
+        let records = Box::new(std::mem::replace(&mut self.ingest.records, next));
+        let members = self.ingest.members_met();
+        self.send(ToCommit::Epoch { epoch: self.epoch, records, mode, members })?;
+        for worker in 0..self.workers.count() {
+            let next = WorkerFeed::with_capacity(self.ingest.feeds[worker].ops.len());
+            let feed = std::mem::replace(&mut self.ingest.feeds[worker], next);
+            self.workers.feed(worker, Feed { epoch: self.epoch, feed, controls: controls.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a key that an import brought, before anything made with it is committed.
+    fn keep_key(&mut self) -> Result<(), EngineError> {
+        if self.key.bytes() == self.ingest.key().bytes() {
+            return Ok(());
+        }
+        self.key = self.ingest.key().clone();
+        if let Some(path) = &self.options.key_file {
+            crate::folder::write_key(path, &self.key)
+                .map_err(|error| EngineError::Key { path: path.clone(), message: error.to_string() })?;
+        }
+        self.send(ToCommit::Key(self.key.clone()))
+    }
+
+    pub(super) fn send(&self, message: ToCommit) -> Result<(), EngineError> {
+        self.to_commit
+            .send(message)
+            .map_err(|_| self.committed.failure().map_or(EngineError::Stopped, EngineError::Failed))
+    }
+}

@@ -1,0 +1,332 @@
+//! A model takes over without a seam: its lists are built beside the live ones, in slices between epochs, while live
+//! events refresh both; then the pointer moves in one commit.
+//!
+//! The lists of the model before stay for a while, fresh, so that it can take over again at once; then they go. What
+//! a crash leaves of a set that was being built is cleared and built from the start.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Sender;
+use nearline_dataflows::members::Control;
+use nearline_dataflows::model::Model;
+use nearline_dataflows::types::{Epoch, Member};
+
+use super::messages::{Mode, ToCommit};
+use super::pipeline::Pipeline;
+use super::recover::Standing;
+use super::{Beside, EngineError, GivenModel};
+use crate::stores::formats::Standby;
+
+/// How long a slice is to take: about as long as a small epoch, since an event may have to wait for one.
+const PACE: Duration = Duration::from_micros(800);
+/// How many members the first slice has.
+const FIRST: u32 = 16;
+/// The most members of a slice where nothing else is to be done: some tens of megabytes of lists.
+const LARGE: u32 = 8_192;
+
+/// What came of asking for a model.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TakenOver {
+    /// The version of the model that is live now.
+    pub model: String,
+    /// The version of the one that was live before; none where nothing changed, or there was none.
+    pub previous: Option<String>,
+    /// The epoch from which on that is so.
+    pub epoch: Epoch,
+}
+
+/// Why no model took over.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    /// Another one was asked for before its lists were built.
+    #[error("model {0} was asked for before the lists were built; they were given up")]
+    Replaced(String),
+    /// The pipeline ended before its lists were built.
+    #[error("the pipeline is ending; the lists are built when it runs again")]
+    Ending,
+    /// There is no model to go back to.
+    #[error(
+        "there is no model to go back to: the lists of the one before are kept for a while only (`run.keep_previous` \
+         in the config); build them anew with `nearline model use DIR`"
+    )]
+    NoPrevious,
+    /// A bulk load has no lists to build beside.
+    #[error("a bulk load is under way; its lists are made at its end: ask again then")]
+    Loading,
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Where the answer goes.
+pub(super) type Answer = Sender<Result<TakenOver, TakeoverError>>;
+
+/// The models in use.
+#[derive(Default)]
+pub(super) struct Models {
+    /// The version of the live one.
+    pub(super) live: Option<String>,
+    standby: Option<StandingBy>,
+}
+
+/// The model beside the live one.
+struct StandingBy {
+    version: String,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Its lists are being built.
+    Building {
+        /// The first member whose lists are not built yet.
+        next: u32,
+        /// Members of greater numbers were met later, and have their lists from live events.
+        members: u32,
+        /// How many members the next slice has.
+        slice: u32,
+        /// The newest epoch when the last slice was built.
+        sliced: Epoch,
+        /// Who waits for it to take over.
+        asked: Vec<Answer>,
+    },
+    /// Its lists are whole and fresh.
+    Ready {
+        /// When this process came to know it.
+        since: Instant,
+        /// For how long it was to be kept then.
+        left: Duration,
+    },
+}
+
+impl Models {
+    fn building(&self) -> bool {
+        matches!(&self.standby, Some(StandingBy { phase: Phase::Building { .. }, .. }))
+    }
+
+    /// After how long there is something to do where no record waits.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        match &self.standby.as_ref()?.phase {
+            Phase::Building { .. } => Some(Duration::ZERO),
+            Phase::Ready { since, left } => Some(left.saturating_sub(since.elapsed())),
+        }
+    }
+}
+
+impl Pipeline<'_> {
+    /// At the start: what stands by as the store says, and the model whose lists are to be built now.
+    ///
+    /// In a bulk load nothing is refreshed beside, so whole lists of a standby model go, and half-built ones wait
+    /// for the next start.
+    pub(super) fn stand_by(
+        &mut self,
+        beside: Option<Beside>,
+        standing: &Standing,
+        rebuild: bool,
+    ) -> Result<(Option<Arc<Model>>, Option<GivenModel>), EngineError> {
+        let bulk = self.options.bulk;
+        match beside {
+            Some(Beside { model, ready: Some(age) }) if !bulk && !rebuild => {
+                let version = model.version().to_owned();
+                let left = self.options.keep_previous.saturating_sub(age);
+                self.models.standby =
+                    Some(StandingBy { version, phase: Phase::Ready { since: Instant::now(), left } });
+                Ok((Some(Arc::new(model.numbered(&mut |id| self.ingest.item(id)))), None))
+            }
+            Some(Beside { model, ready: None }) => {
+                self.send(ToCommit::Standby(Some(self.mark(model.version()))))?;
+                Ok((None, (!bulk).then_some(model)))
+            }
+            _ => {
+                // Also where there is no mark: a crash may have taken it and left the lists.
+                let known = standing.epoch > 0;
+                if known {
+                    self.send(ToCommit::Standby(None))?;
+                }
+                Ok((None, None))
+            }
+        }
+    }
+
+    fn mark(&self, version: &str) -> Standby {
+        let members = self.ingest.members_met() as u32;
+        Standby { model: version.to_owned(), members, ..Standby::default() }
+    }
+
+    /// Begins to build a model's lists beside the live ones.
+    pub(super) fn begin(&mut self, model: GivenModel) -> Result<(), EngineError> {
+        self.close_live()?;
+        self.settled()?;
+        let mark = self.mark(model.version());
+        let (version, members) = (mark.model.clone(), mark.members);
+        self.send(ToCommit::Standby(Some(mark)))?;
+        let model = Arc::new(model.numbered(&mut |id| self.ingest.item(id)));
+        self.close(Mode::Whole, vec![Control::Standby(Some(model))])?;
+        let (next, slice, sliced, asked) = (0, FIRST, self.epoch, Vec::new());
+        let phase = Phase::Building { next, members, slice, sliced, asked };
+        self.models.standby = Some(StandingBy { version, phase });
+        Ok(())
+    }
+
+    /// Lets a model take over: at once where its lists are there, else once they are built.
+    pub(super) fn use_model(&mut self, model: GivenModel, answer: Answer) -> Result<(), EngineError> {
+        if self.options.bulk {
+            tell(&answer, Err(TakeoverError::Loading));
+            return Ok(());
+        }
+        let version = model.version().to_owned();
+        if self.models.live.as_ref() == Some(&version) {
+            self.give_up(&version)?;
+            tell(&answer, Ok(TakenOver { model: version, previous: None, epoch: self.epoch }));
+            return Ok(());
+        }
+        match &mut self.models.standby {
+            Some(StandingBy { version: known, phase }) if *known == version => match phase {
+                Phase::Building { asked, .. } => asked.push(answer),
+                Phase::Ready { .. } => self.turn(vec![answer])?,
+            },
+            _ => {
+                self.drop_standby(&version)?;
+                self.begin(model)?;
+                if let Some(StandingBy { phase: Phase::Building { asked, .. }, .. }) =
+                    &mut self.models.standby
+                {
+                    asked.push(answer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the model before take over again, or gives up what is being built.
+    pub(super) fn roll_back(&mut self, answer: Answer) -> Result<(), EngineError> {
+        match (&self.models.standby, self.models.live.clone()) {
+            (Some(StandingBy { phase: Phase::Ready { .. }, .. }), _) => self.turn(vec![answer])?,
+            (Some(_), Some(live)) => {
+                self.give_up(&live)?;
+                tell(&answer, Ok(TakenOver { model: live, previous: None, epoch: self.epoch }));
+            }
+            _ => tell(&answer, Err(TakeoverError::NoPrevious)),
+        }
+        Ok(())
+    }
+
+    /// Gives up what is being built; lists that are whole stay.
+    fn give_up(&mut self, asked_for: &str) -> Result<(), EngineError> {
+        if self.models.building() { self.drop_standby(asked_for) } else { Ok(()) }
+    }
+
+    /// What is to be done between epochs: after each that was closed, and whenever nothing waits, another slice; and
+    /// the lists of the model before go in their time.
+    pub(super) fn between_epochs(&mut self) -> Result<(), EngineError> {
+        match &self.models.standby {
+            Some(StandingBy { phase: Phase::Building { sliced, .. }, .. }) => {
+                if self.is_open() && self.epoch == *sliced { Ok(()) } else { self.slice(PACE) }
+            }
+            Some(StandingBy { phase: Phase::Ready { since, left }, .. })
+                if !self.is_open() && since.elapsed() >= *left =>
+            {
+                self.drop_standby("")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Builds on with nothing in between, until the model takes over or `stop` is set.
+    pub(super) fn build_on(&mut self, stop: &AtomicBool) -> Result<(), EngineError> {
+        self.close_live()?;
+        while self.models.building() && !stop.load(Ordering::Relaxed) {
+            self.slice(Duration::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Builds the lists of some more members; of as many as take about `pace`.
+    fn slice(&mut self, pace: Duration) -> Result<(), EngineError> {
+        let paced = pace < Duration::MAX;
+        if paced {
+            // An epoch of records goes first, and alone.
+            self.settled()?;
+        }
+        let Some(StandingBy { phase: Phase::Building { next, members, slice, .. }, .. }) =
+            &self.models.standby
+        else {
+            return Ok(());
+        };
+        let (from, members) = (*next, *members);
+        let to = members.min(from + if paced { *slice } else { LARGE });
+        let started = Instant::now();
+        self.close(Mode::Slice { built: to, members }, vec![Control::Build(Member(from), Member(to))])?;
+        if paced {
+            self.settled()?
+        } else {
+            self.nearly_settled()?
+        }
+        let (took, epoch) = (started.elapsed(), self.epoch);
+        if let Some(StandingBy { phase: Phase::Building { next, slice, sliced, .. }, .. }) =
+            &mut self.models.standby
+        {
+            (*next, *sliced) = (to, epoch);
+            if paced {
+                let fits = f64::from(to - from) * pace.as_secs_f64() / took.as_secs_f64().max(1e-6);
+                *slice = (fits as u32).clamp(slice.div_ceil(2), 2 * *slice).clamp(1, LARGE);
+            }
+        }
+        if to == members { self.turn(Vec::new()) } else { Ok(()) }
+    }
+
+    /// Moves the pointer: the standby lists are the live ones, and the other way round, from one epoch on.
+    fn turn(&mut self, also_asked: Vec<Answer>) -> Result<(), EngineError> {
+        self.close_live()?;
+        let Some(taking) = self.models.standby.take() else { return Ok(()) };
+        let previous = self.models.live.replace(taking.version.clone());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let mark = previous.clone().map(|model| Standby { model, ready: true, since, ..Standby::default() });
+        self.send(ToCommit::Turn { live: taking.version.clone(), standby: mark })?;
+        self.close(Mode::Turn, vec![Control::Turn])?;
+        self.settled()?;
+        let taken = TakenOver { model: taking.version, previous: previous.clone(), epoch: self.epoch };
+        tracing::info!(model = taken.model, epoch = taken.epoch, "a model has taken over");
+        let asked = match taking.phase {
+            Phase::Building { asked, .. } => asked,
+            Phase::Ready { .. } => Vec::new(),
+        };
+        asked.iter().chain(&also_asked).for_each(|answer| tell(answer, Ok(taken.clone())));
+        match previous {
+            Some(version) => {
+                let phase = Phase::Ready { since: Instant::now(), left: self.options.keep_previous };
+                self.models.standby = Some(StandingBy { version, phase });
+                Ok(())
+            }
+            // Before there was a model there were no lists to go back to.
+            None => {
+                self.close(Mode::Whole, vec![Control::Standby(None)])?;
+                self.settled()?;
+                self.send(ToCommit::Standby(None))
+            }
+        }
+    }
+
+    /// Lets the standby lists go, whole or not, for `asked_for`.
+    fn drop_standby(&mut self, asked_for: &str) -> Result<(), EngineError> {
+        let Some(dropped) = self.models.standby.take() else { return Ok(()) };
+        if let Phase::Building { asked, .. } = dropped.phase {
+            let replaced = || Err(TakeoverError::Replaced(asked_for.to_owned()));
+            asked.iter().for_each(|answer| tell(answer, replaced()));
+        }
+        self.close_live()?;
+        self.close(Mode::Whole, vec![Control::Standby(None)])?;
+        self.settled()?;
+        self.send(ToCommit::Standby(None))?;
+        if let (Some(keep), Some(live)) = (&self.options.keep_models, &self.models.live) {
+            keep(&[live]);
+        }
+        Ok(())
+    }
+}
+
+fn tell(answer: &Answer, what: Result<TakenOver, TakeoverError>) {
+    // Whoever asked has gone away; it takes over all the same.
+    let _ = answer.send(what);
+}

@@ -1,0 +1,242 @@
+//! A model takes over while events flow: every list is of exactly one model, and a crash at any moment is made good.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nearline::config::Config;
+use nearline::folder::Folder;
+use nearline::serving::Serving;
+use nearline::serving::list::ListName;
+use nearline::stores::rocks::{RocksOptions, RocksStore};
+use nearline::stores::{Store, Table};
+
+use crate::support::{Chance, Home, model, until};
+
+const MEMBERS: usize = 1_500;
+const ITEMS: usize = 60;
+
+fn play(member: &str, item: usize, minute: usize) -> String {
+    let (hour, minute) = (minute / 60 % 24, minute % 60);
+    format!(
+        r#"{{"member":"{member}","item":"i{item}","kind":"play","value":0.9,"at":"2024-03-01T{hour:02}:{minute:02}:00Z"}}"#
+    ) + "\n"
+}
+
+/// What members did before; each a few items.
+fn past() -> String {
+    let mut chance = Chance(5);
+    let event = |place: usize| play(&format!("m{}", place % MEMBERS), chance.below(ITEMS), place % 1_000);
+    (0..6 * MEMBERS).map(event).collect()
+}
+
+/// Two models in folders `a` and `b`, and the past of all members under the first of them in `nearline-data`.
+fn with_two_models() -> Home {
+    let home = Home::new();
+    for (name, seed) in [("a", 1), ("b", 2)] {
+        let mut chance = Chance(seed);
+        let mut number = || chance.below(2_001) as f32 / 1_000.0 - 1.0;
+        let rows: Vec<(String, Vec<f32>)> =
+            (0..ITEMS).map(|item| (format!("i{item}"), (0..6).map(|_| number()).collect())).collect();
+        let mut rows: Vec<(&str, Vec<f32>)> =
+            rows.iter().map(|(id, row)| (id.as_str(), row.clone())).collect();
+        rows.sort_by(|one, other| one.0.cmp(other.0));
+        model(&rows).save(&home.path(name)).unwrap();
+    }
+    home.write("past.jsonl", &past());
+    home.ok(&["replay", "--model", "a", "past.jsonl"]);
+    home
+}
+
+fn version(home: &Home, model: &str) -> String {
+    home.json(&["model", "show", model])["version"].as_str().unwrap().to_owned()
+}
+
+/// The digest of a folder that never knew another model.
+fn digest_with(home: &Home, model: &str, logs: &[&str]) -> String {
+    let data = format!("only-{model}-{}", logs.len());
+    home.ok(&[&["--data", &data, "replay", "--model", model], logs].concat());
+    home.verified(&data)
+}
+
+/// Every stored list of a folder, as a member sees it.
+fn lists_of(home: &Home, data: &str) -> BTreeMap<String, Vec<String>> {
+    let serving = Serving::open(&Folder::new(home.path(data)), Config::default()).unwrap();
+    let list = |member: usize| {
+        let member = format!("m{member}");
+        let answer = serving.list(&member, ListName::TopPicks, 0, 10, 0).unwrap();
+        (member, answer.items.into_iter().map(|entry| entry.item).collect())
+    };
+    (0..MEMBERS).map(list).collect()
+}
+
+#[test]
+fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_while() {
+    let home = with_two_models();
+    let lists = ["a", "b"].map(|model| {
+        digest_with(&home, model, &["past.jsonl"]);
+        (version(&home, model), lists_of(&home, &format!("only-{model}-1")))
+    });
+    let lists: BTreeMap<_, _> = lists.into_iter().collect();
+    let mut running = home.start(&["run", "-"]);
+    let over = AtomicBool::new(false);
+    let (read, live) = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut read: BTreeMap<String, u64> = BTreeMap::new();
+            let mut chance = Chance(9);
+            while !over.load(Ordering::Relaxed) {
+                let serving =
+                    Serving::open(&Folder::new(home.path("nearline-data")), Config::default()).unwrap();
+                for _ in 0..50 {
+                    let member = format!("m{}", chance.below(MEMBERS));
+                    let answer = serving.list(&member, ListName::TopPicks, 0, 10, 0).unwrap();
+                    assert_eq!(answer.source, "nearline", "{member}: {:?}", answer.reason);
+                    let model = answer.model.unwrap();
+                    let items: Vec<String> = answer.items.into_iter().map(|entry| entry.item).collect();
+                    assert_eq!(lists[&model][&member], items, "{member} under {model}");
+                    *read.entry(model).or_default() += 1;
+                }
+            }
+            read
+        });
+        // Members of their own act all the while, before, during and after the swap.
+        let mut live = String::new();
+        let mut act = |from: usize, to: usize| {
+            for place in from..to {
+                let event = play(&format!("live{}", place % 7), place % ITEMS, place % 1_000);
+                running.send(&event);
+                live += &event;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        act(0, 50);
+        let swap = scope.spawn(|| home.json(&["model", "use", "b"]));
+        act(50, 300);
+        let taken = swap.join().unwrap();
+        assert_eq!(
+            (&taken["model"], &taken["previous"]),
+            (&version(&home, "b").into(), &version(&home, "a").into(),)
+        );
+        act(300, 320);
+        until("a list of the new model is read", || home.json(&["get", "m1"])["model"] == taken["model"]);
+        std::thread::sleep(Duration::from_millis(100));
+        over.store(true, Ordering::Relaxed);
+        (reading.join().unwrap(), live)
+    });
+    assert_eq!(read.len(), 2, "lists of both were read: {read:?}");
+    home.write("live.jsonl", &live);
+    assert_eq!(home.json(&["status"])["standby"]["ready"], true);
+    until("all is there", || home.json(&["status"])["counts"]["accepted"].as_u64() >= Some(320 + 9_000));
+    assert_eq!(home.verified("nearline-data"), digest_with(&home, "b", &["past.jsonl", "live.jsonl"]));
+    // And back, at once, with what came meanwhile.
+    let back = home.json(&["model", "rollback"]);
+    assert_eq!(back["model"], version(&home, "a").as_str());
+    assert_eq!(home.verified("nearline-data"), digest_with(&home, "a", &["past.jsonl", "live.jsonl"]));
+    running.finish().ok();
+    // Without a running pipeline too.
+    home.ok(&["model", "rollback"]);
+    assert_eq!(home.json(&["status"])["model"], version(&home, "b").as_str());
+    assert_eq!(home.verified("nearline-data"), digest_with(&home, "b", &["past.jsonl", "live.jsonl"]));
+}
+
+#[test]
+fn a_crash_at_any_moment_of_a_swap_is_made_good() {
+    let home = with_two_models();
+    let digests = ["a", "b"].map(|model| (version(&home, model), digest_with(&home, model, &["past.jsonl"])));
+    let digests: BTreeMap<_, _> = digests.into_iter().collect();
+    let mut chance = Chance(3);
+    let mut swapped = 0;
+    for round in 0..10 {
+        let wanted = ["b", "a"][round % 2];
+        let running = home.start(&["run", "-"]);
+        let delay = Duration::from_micros(chance.below(400_000) as u64);
+        let asked = std::thread::scope(|scope| {
+            let swap = scope.spawn(|| home.say(&["model", "use", wanted, "--json"]));
+            std::thread::sleep(delay);
+            running.kill();
+            swap.join().unwrap()
+        });
+        // What was begun is brought to its end by the next start, and what was answered stays.
+        home.ok_pipe(&["run", "-"], "");
+        let status = home.json(&["status"]);
+        let live = status["model"].as_str().unwrap();
+        if asked.code == 0 {
+            assert_eq!(live, version(&home, wanted), "it was said to be live");
+        }
+        assert!(status["standby"].is_null() || status["standby"]["ready"] == true, "{status}");
+        assert_eq!(home.verified("nearline-data"), digests[live], "after {delay:?} of round {round}");
+        swapped += u32::from(live == version(&home, wanted));
+    }
+    assert!(swapped > 0, "some swap was begun");
+}
+
+#[test]
+fn the_model_before_goes_in_its_time_and_with_it_all_of_its_lists() {
+    let home = with_two_models();
+    home.write("nearline.toml", "[run]\nkeep_previous = \"1s\"\n");
+    let running = home.start(&["run", "-"]);
+    home.ok(&["model", "use", "b"]);
+    assert_eq!(home.json(&["status"])["standby"]["ready"], true);
+    until("the model before is gone", || home.json(&["status"])["standby"].is_null());
+    let said = home.say(&["model", "rollback"]).ended(1);
+    assert!(said.contains("no model to go back to") && said.contains("nearline model use"), "{said}");
+    until("its files are gone", || {
+        std::fs::read_dir(home.path("nearline-data/models")).unwrap().count() == 1
+    });
+    running.finish().ok();
+    let store = RocksStore::open(&home.path("nearline-data"), RocksOptions::default()).unwrap();
+    for table in Table::STANDBY {
+        assert_eq!(entries(&store, table), 0, "{table:?}");
+    }
+}
+
+fn entries(store: &dyn Store, table: Table) -> usize {
+    let mut entries = 0;
+    let count = &mut |_: &[u8], _: &[u8]| {
+        entries += 1;
+        std::ops::ControlFlow::Continue(())
+    };
+    store.scan(table, &[], &[], count).unwrap();
+    entries
+}
+
+#[test]
+fn what_is_forgotten_is_gone_from_the_lists_that_stand_by() {
+    let home = with_two_models();
+    let running = home.start(&["run", "-"]);
+    home.ok(&["model", "use", "b"]);
+    home.ok(&["forget", "m7"]);
+    home.ok(&["model", "rollback"]);
+    assert_eq!(home.json(&["get", "m7"])["reason"], "unknown member");
+    running.finish().ok();
+    let store = RocksStore::open(&home.path("nearline-data"), RocksOptions::default()).unwrap();
+    for table in Table::STANDBY.into_iter().chain(Table::TURNING) {
+        assert_eq!(store.get(table, b"m7").unwrap(), None, "{table:?}");
+        assert!(table == Table::StandbyContinueWatching || entries(&store, table) > 0, "{table:?}");
+    }
+}
+
+#[test]
+fn the_live_model_again_gives_up_what_is_being_built_and_nothing_can_be_used_that_is_no_model() {
+    let home = with_two_models();
+    let running = home.start(&["run", "-"]);
+    let said = home.say(&["model", "use", "past.jsonl"]).ended(1);
+    assert!(said.contains("past.jsonl"), "{said}");
+    home.say(&["model", "use", "nowhere"]).ended(2);
+    let before = home.json(&["model", "use", "a"]);
+    assert_eq!((&before["model"], before["previous"].is_null()), (&version(&home, "a").into(), true));
+    let first = std::thread::scope(|scope| {
+        let first = scope.spawn(|| home.say(&["model", "use", "b"]));
+        let began = Instant::now();
+        while home.json(&["status"])["standby"].is_null() && began.elapsed() < Duration::from_secs(1) {}
+        home.ok(&["model", "use", "a"]);
+        first.join().unwrap()
+    });
+    // Either it was given up, or it had taken over and was rolled back.
+    let status = home.json(&["status"]);
+    assert_eq!(status["model"], version(&home, "a").as_str());
+    assert!(first.code == 0 || first.err.contains("given up"), "{first:?}");
+    assert_eq!(status["standby"].is_null(), first.code != 0, "{status}");
+    running.finish().ok();
+    home.verified("nearline-data");
+}
