@@ -7,6 +7,7 @@
 mod cases;
 mod cli;
 mod crashes;
+mod erasure;
 mod evaluate;
 mod failures;
 mod models;
