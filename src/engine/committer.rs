@@ -427,13 +427,6 @@ impl<'s> Committing<'s> {
         let now_event = self.store.get(Table::Meta, meta::NOW_EVENT)?;
         let now_of = now_event.and_then(|event| serde_json::from_slice::<serde_json::Value>(&event).ok());
         let mut marks = Vec::new();
-        // Members that were forgotten before and are met again: nothing is there of them either.
-        for member in effects.forgot.keys().filter(|member| !asked.contains_key(member)) {
-            let name = &self.writer.names.members[member.index()];
-            if !brought.contains(member) && !erasing::has_events(self.store, name)? {
-                self.writer.nothing_left.insert(*member);
-            }
-        }
         for (member, at) in asked {
             let name = &self.writer.names.members[member.index()];
             let events = removed.remove(&member).unwrap_or_default();

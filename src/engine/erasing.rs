@@ -113,19 +113,6 @@ pub fn brought(records: &EpochRecords, refused: &HashSet<u32>) -> HashSet<Member
     stays.map(|(_, slot)| Member(slot.member)).collect()
 }
 
-/// Whether the store has events of a member.
-pub fn has_events(store: &dyn Store, member: &str) -> Result<bool, StoreError> {
-    let mut prefix = Vec::new();
-    formats::member_prefix(member, &mut prefix);
-    prefix.push(b'e');
-    let mut has = false;
-    store.scan(Table::Records, &prefix, &prefix, &mut |_, _| {
-        has = true;
-        ControlFlow::Break(())
-    })?;
-    Ok(has)
-}
-
 /// Counts what an epoch takes out of the store of a member. Where nothing is left of the member it also removes factor
 /// and lists, which in a bulk load come only with its end; says whether that is so.
 ///

@@ -176,6 +176,20 @@ fn no_file_of_a_loaded_folder_that_nobody_holds_does_so_either() {
 }
 
 #[test]
+fn a_forget_inside_of_a_bulk_load_is_for_good() {
+    let (home, id) = prepared();
+    let mut running = home.start(&["replay", "--model", "model", "-"]);
+    running.send(&(others() + &traces(&id)));
+    until("all is there", || events(&home) == 403);
+    home.ok(&["forget", &id]);
+    assert_eq!(found(&home, "nearline-data", &id), [""; 0]);
+    // The lists are made now, for all who changed.
+    running.finish().ok();
+    assert_eq!(found(&home, "nearline-data", &id), [""; 0]);
+    home.verified("nearline-data");
+}
+
+#[test]
 fn a_forget_that_was_piped_in_is_erased_at_the_end_and_after_a_crash_at_the_next_start() {
     let (home, id) = prepared();
     let forget = format!("{{\"type\":\"forget\",\"member\":\"{id}\",\"at\":\"2024-03-02T00:00:00Z\"}}\n");
