@@ -1,7 +1,7 @@
 //! The pipeline's benchmarks: one table, on a seeded log of 2 million events, 138,000 members and 26,000 items.
 //!
-//! `scripts/bench.sh` runs it. Arguments: how many events, how many runs of each (medians are printed), and a folder
-//! to work in. Whole processes are timed from outside, start included; nothing is asserted.
+//! `scripts/bench.sh` runs it. Arguments: how many events, how many runs of each (medians are printed), a folder to
+//! work in, and the one part to run (decode, graph, replay, latency). Whole processes are timed from outside, start included; nothing is asserted.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
@@ -38,10 +38,15 @@ fn main() {
     std::fs::create_dir_all(&bench.folder).unwrap();
     nearline(&["bench-log", &bench.path("log.jsonl"), "--events", &events.to_string()]);
     println!("{events} events, {MEMBERS} members, 26,000 items, rank 64; median of {runs} runs\n");
-    bench.decode();
-    bench.graph();
-    bench.replay();
-    bench.latency();
+    // All parts, or the one that is named; the last needs the folder of the one before.
+    let parts: [(&str, fn(&Bench)); 4] = [
+        ("decode", Bench::decode),
+        ("graph", Bench::graph),
+        ("replay", Bench::replay),
+        ("latency", Bench::latency),
+    ];
+    let named = |part: &str| given.get(3).is_none_or(|name| name == part);
+    parts.into_iter().filter(|(name, _)| named(name)).for_each(|(_, run)| run(&bench));
 }
 
 struct Bench {
@@ -193,9 +198,12 @@ impl Bench {
     }
 
     /// One event after the other through the socket: sent, committed in a synced write with its member's list,
-    /// acknowledged.
+    /// acknowledged. Then the same while another model takes over.
     fn latency(&self) {
         let data = self.path("lists");
+        let other = self.path("other-model");
+        let _ = std::fs::remove_dir_all(&other);
+        nearline(&["--data", &data, "train", "--out", &other, "--iterations", "1"]);
         let mut child = Command::new(BINARY)
             .args(["--data", &data, "run", "--follow", "-"])
             .stdin(Stdio::piped())
@@ -203,39 +211,41 @@ impl Bench {
             .spawn()
             .unwrap();
         let path = Path::new(&data).join("nearline.sock");
-        let line = |number: usize| {
-            format!(
+        let event = |number: usize| {
+            let line = format!(
                 "{{\"member\":\"m{}\",\"item\":\"i{}\",\"kind\":\"play\",\"value\":0.9,\"at\":\"2026-06-02T00:00:00Z\",\"id\":\"l{number}\"}}\n",
                 number * 7_919 % MEMBERS,
                 number * 31 % 26_000
-            )
+            );
+            let started = Instant::now();
+            let answer = socket::send(&path, &line);
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            std::thread::sleep(Duration::from_millis(2));
+            answer.ok().flatten().map(|_| took)
         };
-        while socket::send(&path, &line(0)).ok().flatten().is_none() {
+        while event(0).is_none() {
             std::thread::sleep(Duration::from_millis(50));
         }
-        let mut took: Vec<f64> = (1..2_000)
-            .map(|number| {
-                let line = line(number);
-                let started = Instant::now();
-                socket::send(&path, &line).unwrap();
-                let took = started.elapsed().as_secs_f64() * 1e3;
-                std::thread::sleep(Duration::from_millis(2));
-                took
-            })
-            .collect();
+        latencies("an event sent to its member's list on disk", (1..2_000).filter_map(event).collect());
+        let started = Instant::now();
+        let swap = std::thread::spawn({
+            let words = ["--data", &data, "model", "use", &other].map(str::to_owned);
+            move || nearline(&words.each_ref().map(String::as_str))
+        });
+        let meanwhile = (2_000..).take_while(|_| !swap.is_finished()).filter_map(event).collect();
+        latencies("  the same while another model takes over", meanwhile);
+        let seconds = started.elapsed().as_secs_f64();
+        println!("{:<58}{seconds:>14.1} s", "  which takes, for all members");
         child.stdin.take().unwrap().flush().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        took.sort_by(f64::total_cmp);
-        let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
-        println!(
-            "{:<58}p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms",
-            "an event sent to its member's list on disk",
-            at(0.5),
-            at(0.99),
-            at(0.999)
-        );
     }
+}
+
+fn latencies(what: &str, mut took: Vec<f64>) {
+    took.sort_by(f64::total_cmp);
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    println!("{what:<58}p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms", at(0.5), at(0.99), at(0.999));
 }
 
 struct Nowhere;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the benchmarks and prints their table. Arguments: how many events, how many runs of each, a folder to work in.
+# Runs the benchmarks and prints their table. Arguments: how many events, how many runs of each, a folder to work in,
+# and the one part to run (decode, graph, replay, latency).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup.sh

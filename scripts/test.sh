@@ -42,8 +42,10 @@ if [ "$(number "$(found_rust)")" -gt "$(number "$checked_rust")" ]; then
 fi
 
 step format cargo fmt --all --check
-step lints cargo clippy --release --workspace --all-targets --locked -- ${deny[@]+"${deny[@]}"}
+step lints cargo clippy --release --workspace --all-targets --all-features --locked -- ${deny[@]+"${deny[@]}"}
 step docs env RUSTDOCFLAGS="${deny[*]-}" cargo doc --release --workspace --no-deps --locked
+# Before the tests, which build the program without them again.
+step failpoints cargo test --release --locked --features failpoints --test failpoints
 step tests cargo test --release --workspace --locked
 if command -v cargo-deny >/dev/null 2>&1; then
     step dependencies cargo deny --locked check --hide-inclusion-graph bans licenses sources

@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::digests::DigestKey;
+use crate::failpoints::reach;
 
 /// A data folder.
 #[derive(Debug, Clone)]
@@ -102,7 +103,9 @@ pub fn write_key(path: &Path, key: &DigestKey) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     writeln!(file, "{}", crate::digests::to_hex(key.bytes()))?;
     file.sync_all()?;
+    reach("key-written");
     fs::rename(&temporary, path)?;
+    reach("key-kept");
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

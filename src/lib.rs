@@ -10,6 +10,7 @@ pub mod dictionary;
 pub mod digests;
 pub mod engine;
 pub mod erasure;
+mod failpoints;
 pub mod folder;
 pub mod offline;
 pub mod records;

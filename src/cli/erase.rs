@@ -30,7 +30,8 @@ pub fn forget(context: &Context, args: &ForgetArgs) -> Result<(), Failure> {
         return show::text("nothing that was forgotten is still on the disk");
     };
     if let Some(path) = &args.receipt {
-        let say = |error| Failure::Failed(format!("the receipt cannot be written to {}: {error}", path.display()));
+        let say =
+            |error| Failure::Failed(format!("the receipt cannot be written to {}: {error}", path.display()));
         receipt.write(path).map_err(say)?;
     }
     if context.json { show::json(&receipt) } else { show::text(&text(&receipt, &kept)) }

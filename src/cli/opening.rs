@@ -1,6 +1,6 @@
 //! A data folder opened for writing: its store, the models in use, and an engine over them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::engine::committed::Counts;
 use crate::engine::recover::Standing;
 use crate::engine::{Beside, Engine, EngineOptions, GivenModel, ModelSource, socket};
 use crate::erasure::Eraser;
+use crate::failpoints::reach;
 use crate::folder::Folder;
 use crate::offline::Model;
 use crate::sources::rejected::RejectedLog;
@@ -54,7 +55,7 @@ pub fn open_engine(
         InUse::beside(folder, &standing, given)?
     };
     let versions = in_use.versions();
-    let kept = folder.clone();
+    let own = folder.clone();
     let rejected = RejectedLog::open(&folder.rejected())?;
     let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone()));
     let options = EngineOptions {
@@ -62,9 +63,12 @@ pub fn open_engine(
         key: folder.key(standing.key.as_deref())?,
         key_file: Some(folder.key_file()),
         bulk,
-        beside: in_use.standby.map(|(model, ready)| Beside { model: given_model(model, config), ready }),
-        keep_models: Some(Arc::new(move |versions: &[&str]| drop_other_models(&kept, versions))),
-        ..engine_options(config, in_use.live, workers)
+        beside: in_use
+            .standby
+            .map(|(model, ready)| Beside { model: given_model(model, folder, config), ready }),
+        drop_model: Some(Arc::new(move |version: &str| remove_model(&own.model(version)))),
+        model: in_use.live.map(|model| given_model(model, folder, config)),
+        ..engine_options(config, None, workers)
     };
     let engine = Engine::start(store.clone(), store.clone(), options)?;
     drop_other_models(folder, &versions.iter().map(String::as_str).collect::<Vec<_>>());
@@ -153,10 +157,13 @@ fn drop_other_models(folder: &Folder, versions: &[&str]) {
     let models = std::fs::read_dir(folder.models()).into_iter().flatten().flatten();
     let other = |name: &std::ffi::OsStr| versions.iter().all(|version| name != *version);
     for model in models.filter(|model| other(&model.file_name())) {
-        if let Err(error) = std::fs::remove_dir_all(model.path()) {
-            let path = model.path();
-            tracing::warn!(%error, model = %path.display(), "an earlier model could not be removed");
-        }
+        remove_model(&model.path());
+    }
+}
+
+fn remove_model(model: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(model) {
+        tracing::warn!(%error, model = %model.display(), "an earlier model could not be removed");
     }
 }
 
@@ -174,10 +181,13 @@ pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usi
         },
         meaning_hash: config.meaning_hash(),
         kind_names: config.kinds.names.clone(),
-        model: model.map(|model| given_model(model, config)),
+        model: model.map(|model| {
+            Box::new(Numbered { side: model.side(), own: None, model, table: config.kinds.clone() })
+                as GivenModel
+        }),
         beside: None,
         keep_previous: config.run.keep_previous.duration(),
-        keep_models: None,
+        drop_model: None,
         epoch_interval: config.run.epoch,
         epoch_records: config.run.epoch_records,
         bulk: false,
@@ -191,13 +201,16 @@ pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usi
 /// A model on its way into the graph.
 struct Numbered {
     model: Model,
+    /// Where it is kept.
+    own: Option<PathBuf>,
     side: ItemSide,
     table: KindTable,
 }
 
 /// Makes a model ready for the graph, with all that takes long.
-fn given_model(model: Model, config: &Config) -> GivenModel {
-    Box::new(Numbered { side: model.side(), model, table: config.kinds.clone() })
+fn given_model(model: Model, folder: &Folder, config: &Config) -> GivenModel {
+    let own = folder.model(&model.manifest.version);
+    Box::new(Numbered { side: model.side(), own: Some(own), model, table: config.kinds.clone() })
 }
 
 impl ModelSource for Numbered {
@@ -205,8 +218,13 @@ impl ModelSource for Numbered {
         &self.model.manifest.version
     }
 
+    fn keep(&self) -> Result<(), String> {
+        let Some(own) = &self.own else { return Ok(()) };
+        keep(&self.model, own).map_err(|failure| failure.to_string())
+    }
+
     fn numbered(self: Box<Self>, number: &mut dyn FnMut(&str) -> Item) -> nearline_dataflows::model::Model {
-        let Numbered { model, side, table } = *self;
+        let Numbered { model, side, table, .. } = *self;
         model.with_side(side, &table, number)
     }
 }
@@ -216,7 +234,7 @@ pub fn adopting(context: &Context, config: &Config) -> socket::Adopt {
     let (folder, config) = (context.folder.clone(), config.clone());
     Arc::new(move |path| {
         let model = adopt(&folder, &config, path).map_err(|failure| failure.to_string())?;
-        Ok(given_model(model, &config))
+        Ok(given_model(model, &folder, &config))
     })
 }
 
@@ -229,12 +247,18 @@ fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure
     } else {
         load(path)?
     };
-    let own = folder.model(&model.manifest.version);
+    keep(&model, &folder.model(&model.manifest.version))?;
+    Ok(model)
+}
+
+/// Keeps a model, where it is not kept already.
+fn keep(model: &Model, own: &Path) -> Result<(), Failure> {
     if let Some(models) = own.parent() {
         std::fs::create_dir_all(models)?;
     }
-    model.save(&own).map_err(|error| Failure::Failed(error.to_string()))?;
-    Ok(model)
+    model.save(own).map_err(|error| Failure::Failed(error.to_string()))?;
+    reach("model-kept");
+    Ok(())
 }
 
 /// Loads one of our models.

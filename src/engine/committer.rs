@@ -25,6 +25,7 @@ use super::recover::Standing;
 use super::storing::{self, Job, Stopped, Storing};
 use super::writer::{Effects, Writer, write_offsets};
 use crate::digests::DigestKey;
+use crate::failpoints::reach;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
@@ -320,6 +321,7 @@ impl<'s> Committing<'s> {
             views.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
             change.delete(Table::Meta, meta::PENDING);
             self.writer.pending = false;
+            reach("end-of-load");
             self.writer.write_made(&self.key.fingerprint(), &mut *change);
         }
         self.close(last, change, mode != Mode::Rebuild)?;
@@ -362,6 +364,7 @@ impl<'s> Committing<'s> {
         let mut mark = self.store.begin();
         mark.put(Table::Meta, meta::PENDING, formats::NOTHING);
         mark.commit(true)?;
+        reach("marked");
         self.writer.pending = true;
         Ok(())
     }
@@ -378,6 +381,7 @@ impl<'s> Committing<'s> {
         if let Err(error) = log.flush() {
             tracing::warn!(%error, "rejected lines could not be kept aside");
         }
+        reach("rejected");
     }
 
     /// Writes an epoch's records, but for those that changed nothing, and what its forgets leave.

@@ -73,16 +73,17 @@ pub fn put(mark: &Mark, erasing: &Erasing, change: &mut dyn Transaction) {
 pub fn marks(store: &dyn Store) -> Result<Vec<(Mark, Erasing)>, StoreError> {
     let mut marks = Vec::new();
     let mut damage = None;
-    store.scan(Table::Meta, meta::ERASING, &[], &mut |key, value| {
-        match (Mark::read(key), serde_json::from_slice(value)) {
-            (Some(mark), Ok(erasing)) => {
-                marks.push((mark, erasing));
-                ControlFlow::Continue(())
-            }
-            _ => {
-                damage = Some(formats::damaged(Table::Meta, key, "cannot be read"));
-                ControlFlow::Break(())
-            }
+    store.scan(Table::Meta, meta::ERASING, &[], &mut |key, value| match (
+        Mark::read(key),
+        serde_json::from_slice(value),
+    ) {
+        (Some(mark), Ok(erasing)) => {
+            marks.push((mark, erasing));
+            ControlFlow::Continue(())
+        }
+        _ => {
+            damage = Some(formats::damaged(Table::Meta, key, "cannot be read"));
+            ControlFlow::Break(())
         }
     })?;
     damage.map_or(Ok(marks), Err)

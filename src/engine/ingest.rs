@@ -109,6 +109,8 @@ pub struct Ingest {
     items: Dictionary,
     kinds: Dictionary,
     countries: Dictionary,
+    /// The member that was met last, and its number.
+    last_member: (String, Member),
     /// The kind that was met last, and its number.
     last_kind: (String, Kind),
     /// Tombstones of members that have not been met by name, by keyed digest.
@@ -139,6 +141,7 @@ impl Ingest {
             items: Dictionary::default(),
             kinds: known,
             countries,
+            last_member: (String::new(), Member(0)),
             last_kind: (String::new(), Kind(0)),
             dormant: HashMap::new(),
             pristine,
@@ -192,7 +195,8 @@ impl Ingest {
         for index in from..end {
             let bytes = batch.bytes(index);
             let record = records::decode(bytes).expect("a batch holds records in normal form");
-            if let Err((reason, detail)) = self.take_record(&record, bytes, place, index as u32) {
+            let digest = batch.digest(index);
+            if let Err((reason, detail)) = self.take_record(&record, bytes, digest, place, index as u32) {
                 self.refused.push(detail.clone());
                 let rejected = Rejected { line: 0, offset: 0, reason, detail, raw: Vec::new() };
                 self.records.rejected.push((batch.source.clone(), rejected));
@@ -213,6 +217,7 @@ impl Ingest {
         &mut self,
         record: &Record<'_>,
         bytes: &[u8],
+        digest: Option<[u64; 2]>,
         batch: u32,
         index: u32,
     ) -> Result<(), (Reason, String)> {
@@ -225,7 +230,7 @@ impl Ingest {
                 let mut packed = Event::new(Item(self.items.number(event.item)), kind, event.at, event.value);
                 packed.country = Country(self.country(event.context));
                 packed.id = event.id.map_or(0, |id| self.key.id(event.member, id));
-                packed.digest = self.key.event(bytes);
+                packed.digest = digest.unwrap_or_else(|| self.key.event(bytes));
                 (slot.member, slot.digest) = (member.0, packed.digest);
                 let retracts = matches!(record, Record::Retract(_));
                 let action = if retracts { Action::Retract(packed) } else { Action::Add(packed) };
@@ -271,6 +276,10 @@ impl Ingest {
 
     /// The number of a member. One that is met for the first time may have been forgotten before.
     fn member(&mut self, id: &str) -> Member {
+        // Read back, and in many a log, a member's records lie together.
+        if self.last_member.0 == id {
+            return self.last_member.1;
+        }
         let known = self.members.len();
         let member = Member(self.members.number(id));
         if self.members.len() > known {
@@ -281,6 +290,9 @@ impl Ingest {
                 self.wake(member, tombstone);
             }
         }
+        self.last_member.0.clear();
+        self.last_member.0.push_str(id);
+        self.last_member.1 = member;
         member
     }
 

@@ -76,6 +76,10 @@ pub enum EngineError {
 pub trait ModelSource {
     /// The model's version.
     fn version(&self) -> &str;
+    /// Sees to it that the model's files are in the data folder, where there is one; says why they are not.
+    fn keep(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// The model with its items numbered; `number` is called in the order of the items' ids. Whatever takes long
     /// was done before: records wait meanwhile.
     fn numbered(self: Box<Self>, number: &mut dyn FnMut(&str) -> nearline_dataflows::types::Item) -> Model;
@@ -93,8 +97,8 @@ pub struct Beside {
     pub ready: Option<Duration>,
 }
 
-/// Told the versions of the models in use, whenever one is in use no longer.
-pub type KeepModels = Arc<dyn Fn(&[&str]) + Send + Sync>;
+/// Told the version of a model that is in use no longer.
+pub type DropModel = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How an engine runs.
 pub struct EngineOptions {
@@ -112,8 +116,8 @@ pub struct EngineOptions {
     pub beside: Option<Beside>,
     /// For how long the lists of the model before are kept and kept fresh, for a way back.
     pub keep_previous: Duration,
-    /// Lets the files of other models go.
-    pub keep_models: Option<KeepModels>,
+    /// Lets the files of a model go.
+    pub drop_model: Option<DropModel>,
     /// After how long an epoch closes.
     pub epoch_interval: Duration,
     /// After how many records an epoch closes.

@@ -17,6 +17,7 @@ use super::workers::{Feed, Workers};
 use super::{Beside, EngineError, EngineOptions, GivenModel, Message, Submitted};
 use crate::dictionary::ItemNames;
 use crate::digests::DigestKey;
+use crate::failpoints::reach;
 use crate::records::Record;
 use crate::sources::Batch;
 use crate::stores::{Store, Table, formats};
@@ -128,7 +129,9 @@ impl Pipeline<'_> {
             let mut mark = store.begin();
             mark.put(Table::Meta, formats::meta::PENDING, formats::NOTHING);
             mark.commit(true)?;
+            reach("rebuild-marked");
             Table::VIEWS.into_iter().try_for_each(|table| store.clear(table))?;
+            reach("rebuild-cleared");
             let mut clean = store.begin();
             [formats::meta::NOW, formats::meta::TRENDING]
                 .iter()
@@ -141,16 +144,7 @@ impl Pipeline<'_> {
         })?;
         let (mode, control) =
             if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
-        let mut live = 0;
-        recover::records::<EngineError>(records, standing, &mut |batch| {
-            if rebuild {
-                live +=
-                    batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count() as u64;
-            }
-            self.ingest.take(&Arc::new(batch), 0, usize::MAX);
-            self.ingest.records = EpochRecords::default();
-            self.close(mode, vec![control.clone()])
-        })?;
+        let live = self.read_back(records, standing, mode, &control)?;
         let model = model.map(|model| Arc::new(model.numbered(&mut |id| self.ingest.item(id))));
         self.models.live = version;
         let mut controls = vec![Control::Model(model), Control::Standby(standby)];
@@ -164,6 +158,39 @@ impl Pipeline<'_> {
         self.close(last, controls)?;
         self.settled()?;
         Ok(to_build)
+    }
+
+    /// Reads all records back, as epochs of their own; says how many live events there were, where it counts them. One
+    /// thread reads while this one goes on with what was read.
+    fn read_back(
+        &mut self,
+        records: &dyn Store,
+        standing: &Standing,
+        mode: Mode,
+        control: &Control,
+    ) -> Result<u64, EngineError> {
+        let mut live = 0;
+        let (batches, read) = bounded(1);
+        std::thread::scope(|scope| {
+            let reading = std::thread::Builder::new().name("recover".into()).spawn_scoped(scope, move || {
+                // Whoever takes them has stopped, and says why.
+                recover::records(records, standing, &mut |batch| {
+                    batches.send(batch).map_err(|_| EngineError::Stopped)
+                })
+            });
+            let reading = reading.map_err(|error| EngineError::Workers(error.to_string()))?;
+            for mut batch in read {
+                if mode == Mode::Rebuild {
+                    live += batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count();
+                    batch.forget_digests();
+                }
+                self.ingest.take(&Arc::new(batch), 0, usize::MAX);
+                self.ingest.records = EpochRecords::default();
+                self.close(mode, vec![control.clone()])?;
+            }
+            reading.join().map_err(|_| EngineError::Stopped)?
+        })?;
+        Ok(live as u64)
     }
 
     /// Takes batches and closes epochs until told to finish. What is built beside is built in slices between epochs.
@@ -196,6 +223,7 @@ impl Pipeline<'_> {
         }
         self.close_live()?;
         if self.options.bulk {
+            reach("before-last-epoch");
             self.close(Mode::EndBulk, vec![Control::Now])?;
         }
         self.settled()

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::committer::{Committing, Halt, WholeEpoch};
 use super::storing::Job;
+use crate::failpoints::reach;
 use crate::stores::formats::{Standby, meta};
 use crate::stores::{Table, Transaction};
 
@@ -17,6 +18,7 @@ impl Committing<'_> {
             change.commit(true)?;
             self.standby = standby;
         }
+        reach("standing-by");
         for table in Table::STANDBY {
             let mut empty = true;
             self.store.scan(table, &[], &[], &mut |_, _| {
@@ -32,6 +34,7 @@ impl Committing<'_> {
 
     /// Lists that nobody reads yet, and how far their building is.
     pub(super) fn commit_slice(&mut self, slice: &WholeEpoch, built: u32, members: u32) -> Result<(), Halt> {
+        reach("slice");
         let mut change = self.store.begin();
         slice.deltas.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
         if let Some(standby) = &mut self.standby {
@@ -53,7 +56,9 @@ impl Committing<'_> {
         put_standby(standby.as_ref(), &mut *change);
         self.standby = standby;
         self.put_epoch(epoch.epoch, &mut *change);
+        reach("turn");
         self.store.commit_turned(change)?;
+        reach("turned");
         self.committed.publish(epoch.epoch, self.writer.counts);
         Ok(())
     }

@@ -96,7 +96,7 @@ pub fn records<E: From<StoreError>>(
 ) -> Result<(), E> {
     let mut batch = Batch::new("store".into());
     if standing.trimmed >= 0 {
-        batch.push(&Record::Trim { at: standing.trimmed });
+        push(&Record::Trim { at: standing.trimmed }, &mut batch);
     }
     let mut failed: Option<E> = None;
     let mut give = |batch: &mut Batch, least: usize| {
@@ -114,7 +114,7 @@ pub fn records<E: From<StoreError>>(
     let mut damage = None;
     store.scan(Table::Items, &[], &[], &mut |key, value| match item_of(key, value) {
         Ok(item) => {
-            batch.push(&Record::Item(item));
+            push(&Record::Item(item), &mut batch);
             give(&mut batch, CHUNK)
         }
         Err(error) => {
@@ -130,7 +130,8 @@ pub fn records<E: From<StoreError>>(
         });
         match read {
             Ok(record) => {
-                batch.push(&record);
+                let is_event = matches!(record, Record::Event(_) | Record::Retract(_));
+                batch.push_known(&normal, is_event.then(|| formats::digest_of(key)).flatten());
                 give(&mut batch, CHUNK)
             }
             Err(error) => {
@@ -144,6 +145,12 @@ pub fn records<E: From<StoreError>>(
     }
     let _ = give(&mut batch, 1);
     failed.map_or(Ok(()), Err)
+}
+
+fn push(record: &Record<'_>, batch: &mut Batch) {
+    let mut normal = Vec::new();
+    records::encode(record, &mut normal);
+    batch.push_known(&normal, None);
 }
 
 fn item_of<'a>(key: &'a [u8], value: &'a [u8]) -> Result<records::ItemVersion<'a>, StoreError> {

@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::{GivenModel, Handle, Submitted, TakenOver};
+use crate::failpoints::reach;
 use crate::sources::json::Decoder;
 use crate::sources::{self, Batch};
 
@@ -149,6 +150,7 @@ async fn answer(stream: tokio::net::UnixStream, served: Served) -> io::Result<()
     let response = response.await.map_err(io::Error::other)?;
     let mut answer = serde_json::to_vec(&response).map_err(io::Error::other)?;
     answer.push(b'\n');
+    reach("answer");
     write.write_all(&answer).await
 }
 

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use nearline_dataflows::types::Epoch;
 
 use super::committed::{Committed, Counts};
+use crate::failpoints::reach;
 use crate::stores::{StoreError, Transaction};
 
 /// What is to be stored.
@@ -60,9 +61,13 @@ impl<'s> Storing<'s> {
 pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed) {
     for job in todo {
         let done = match job {
-            Job::Load(load) => load.commit(true),
+            Job::Load(load) => load.commit(true).map(|()| reach("loaded")),
             Job::Close { epoch, change, synced, counts } => {
-                change.commit(synced).map(|()| committed.publish(epoch, counts))
+                reach("commit");
+                change.commit(synced).map(|()| {
+                    reach("committed");
+                    committed.publish(epoch, counts);
+                })
             }
             Job::Wait(reply) => {
                 // Whoever waited has gone away.

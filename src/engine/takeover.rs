@@ -17,10 +17,11 @@ use super::messages::{Mode, ToCommit};
 use super::pipeline::Pipeline;
 use super::recover::Standing;
 use super::{Beside, EngineError, GivenModel};
+use crate::failpoints::reach;
 use crate::stores::formats::Standby;
 
 /// How long a slice is to take: about as long as a small epoch, since an event may have to wait for one.
-const PACE: Duration = Duration::from_micros(800);
+const PACE: Duration = Duration::from_micros(1_500);
 /// How many members the first slice has.
 const FIRST: u32 = 16;
 /// The most members of a slice where nothing else is to be done: some tens of megabytes of lists.
@@ -55,6 +56,9 @@ pub enum TakeoverError {
     /// A bulk load has no lists to build beside.
     #[error("a bulk load is under way; its lists are made at its end: ask again then")]
     Loading,
+    /// Its files cannot be kept.
+    #[error("the model cannot be kept in the data folder: {0}")]
+    NotKept(String),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -188,6 +192,11 @@ impl Pipeline<'_> {
             },
             _ => {
                 self.drop_standby(&version)?;
+                // Only now: it may have been on its way when the one that was dropped went, and be the same.
+                if let Err(why) = model.keep() {
+                    tell(&answer, Err(TakeoverError::NotKept(why)));
+                    return Ok(());
+                }
                 self.begin(model)?;
                 if let Some(StandingBy { phase: Phase::Building { asked, .. }, .. }) =
                     &mut self.models.standby
@@ -279,6 +288,7 @@ impl Pipeline<'_> {
     /// Moves the pointer: the standby lists are the live ones, and the other way round, from one epoch on.
     fn turn(&mut self, also_asked: Vec<Answer>) -> Result<(), EngineError> {
         self.close_live()?;
+        reach("built");
         let Some(taking) = self.models.standby.take() else { return Ok(()) };
         let previous = self.models.live.replace(taking.version.clone());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
@@ -286,6 +296,7 @@ impl Pipeline<'_> {
         self.send(ToCommit::Turn { live: taking.version.clone(), standby: mark })?;
         self.close(Mode::Turn, vec![Control::Turn])?;
         self.settled()?;
+        reach("taken-over");
         let taken = TakenOver { model: taking.version, previous: previous.clone(), epoch: self.epoch };
         tracing::info!(model = taken.model, epoch = taken.epoch, "a model has taken over");
         let asked = match taking.phase {
@@ -319,8 +330,8 @@ impl Pipeline<'_> {
         self.close(Mode::Whole, vec![Control::Standby(None)])?;
         self.settled()?;
         self.send(ToCommit::Standby(None))?;
-        if let (Some(keep), Some(live)) = (&self.options.keep_models, &self.models.live) {
-            keep(&[live]);
+        if let Some(drop_model) = &self.options.drop_model {
+            drop_model(&dropped.version);
         }
         Ok(())
     }

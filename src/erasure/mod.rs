@@ -21,6 +21,7 @@ use crate::engine::Handle;
 use crate::engine::erasing::{self, Erasing, Mark, Removed};
 use crate::engine::recover::Standing;
 use crate::engine::socket;
+use crate::failpoints::reach;
 use crate::folder::Folder;
 use crate::records::{self, Record, write_json};
 use crate::sources::rejected::RejectedLog;
@@ -107,19 +108,23 @@ impl Eraser {
     ) -> Result<Option<(Receipt, PathBuf)>, ErasureError> {
         let _at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         let standing = Standing::of(&*self.store)?;
-        let key = self.folder.key(standing.key.as_deref()).map_err(file("the folder's key cannot be read"))?;
+        let key =
+            self.folder.key(standing.key.as_deref()).map_err(file("the folder's key cannot be read"))?;
         let marks = erasing::marks(&*self.store)?;
         if marks.is_empty() && asked.is_empty() {
             return Ok(None);
         }
         let named = marks.iter().filter_map(|(_, erasing)| erasing.member.as_deref());
         let ids: Vec<&str> = named.chain(asked.iter().map(|(member, _)| *member)).collect();
+        reach("erase-begins");
         let rejected_redacted = self.redact(&ids)?;
+        reach("erase-redacted");
         let mut change = self.store.begin();
         for (mark, erasing) in &marks {
             erasing::put(mark, &Erasing { member: None, ..erasing.clone() }, &mut *change);
         }
         change.commit(true)?;
+        reach("erase-unnamed");
         let Erased { files, bytes, bytes_after } = self.store.erase()?;
         let receipt = Receipt {
             format: FORMAT,
@@ -130,7 +135,9 @@ impl Eraser {
             files: Files { rewritten: files, bytes, bytes_after },
             rejected_redacted,
         };
+        reach("erase-rewritten");
         let path = receipt.keep(&self.folder).map_err(file("the receipt could not be written"))?;
+        reach("erase-kept");
         let mut change = self.store.begin();
         marks.iter().for_each(|(mark, _)| change.delete(Table::Meta, &mark.key()));
         change.commit(true)?;

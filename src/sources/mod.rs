@@ -43,6 +43,8 @@ pub struct Batch {
     pub source: Arc<str>,
     bytes: Vec<u8>,
     ends: Vec<u32>,
+    /// The digest of each record, of a batch that was read back; zeros where it has none.
+    digests: Vec<[u64; 2]>,
     /// Lines that could not be taken.
     pub rejected: Vec<Rejected>,
     /// How far the source is read once this batch is committed; none for what cannot be read again.
@@ -67,6 +69,24 @@ impl Batch {
     pub fn push(&mut self, record: &Record<'_>) {
         records::encode(record, &mut self.bytes);
         self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// Adds a record that was read back, by its normal form, with its digest where it is known. A batch has all of its
+    /// records from [`push`](Self::push), or all from here.
+    pub(crate) fn push_known(&mut self, normal: &[u8], digest: Option<[u64; 2]>) {
+        self.bytes.extend_from_slice(normal);
+        self.ends.push(self.bytes.len() as u32);
+        self.digests.push(digest.unwrap_or_default());
+    }
+
+    /// Lets digests be worked out anew.
+    pub(crate) fn forget_digests(&mut self) {
+        self.digests.clear();
+    }
+
+    /// The digest of record `index`, where it is known.
+    pub fn digest(&self, index: usize) -> Option<[u64; 2]> {
+        self.digests.get(index).copied().filter(|digest| *digest != [0, 0])
     }
 
     /// How many records there are.

@@ -154,6 +154,12 @@ pub fn record_of(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Stor
     Ok(())
 }
 
+/// The digest that ends the key of an event or of a retraction by fields.
+pub fn digest_of(key: &[u8]) -> Option<[u64; 2]> {
+    let digest = u128::from_be_bytes(*key.last_chunk::<16>()?);
+    Some([(digest >> 64) as u64, digest as u64])
+}
+
 /// The error for bytes that are not what they should be.
 pub fn damaged(table: Table, key: &[u8], what: &str) -> StoreError {
     let key = crate::digests::to_hex(key);

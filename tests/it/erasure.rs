@@ -35,7 +35,8 @@ fn play(member: &str, item: &str, hour: u8) -> String {
 /// and lines that cannot be taken.
 fn traces(id: &str) -> String {
     let escaped: String = id.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
-    let mut lines: String = ["a", "b", "c"].iter().zip(10..).map(|(item, hour)| play(id, item, hour)).collect();
+    let mut lines: String =
+        ["a", "b", "c"].iter().zip(10..).map(|(item, hour)| play(id, item, hour)).collect();
     lines += &play(id, "a", 23);
     lines += &play(id, "c", 12).replacen('{', r#"{"type":"retract","#, 1);
     lines += &format!("{{\"type\":\"retract\",\"member\":\"{id}\",\"id\":\"never\"}}\n");
@@ -46,7 +47,9 @@ fn traces(id: &str) -> String {
 }
 
 fn others() -> String {
-    (0..400).map(|number| play(&format!("m{number}"), ["a", "b", "c"][number % 3], (number % 20) as u8)).collect()
+    (0..400)
+        .map(|number| play(&format!("m{number}"), ["a", "b", "c"][number % 3], (number % 20) as u8))
+        .collect()
 }
 
 /// The files below a folder that hold an id, and the tables that hold it in a key or a value.

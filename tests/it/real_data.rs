@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::retraction::a_tenth_taken_out;
 use crate::support::{Home, arg, shuffled};
 
 macro_rules! on_real_data {
@@ -38,6 +39,9 @@ on_real_data! {
     movielens_loads_whole
     movietweetings_loads_whole
     online_retail_loads_whole_and_what_was_cancelled_leaves_no_signal
+    a_tenth_of_movielens_taken_out_leaves_the_world_without_it
+    a_tenth_of_movietweetings_taken_out_leaves_the_world_without_it
+    a_tenth_of_online_retail_taken_out_leaves_the_world_without_it
 }
 
 fn data() -> Option<PathBuf> {
@@ -172,6 +176,21 @@ mod on {
         }
         assert!(kept_out(&bought), "{bought:?}");
         home.verified("nearline-data");
+    }
+
+    pub fn a_tenth_of_movielens_taken_out_leaves_the_world_without_it(data: &Path) {
+        a_tenth_taken_out(&data.join("ml-latest-small/ratings.csv"), &maps("movielens.md")[0], "", 2);
+    }
+
+    pub fn a_tenth_of_movietweetings_taken_out_leaves_the_world_without_it(data: &Path) {
+        let config = "rating_scale = 10.0\n";
+        a_tenth_taken_out(&data.join("movietweetings/ratings.dat"), &maps("movietweetings.md")[0], config, 2);
+    }
+
+    pub fn a_tenth_of_online_retail_taken_out_leaves_the_world_without_it(data: &Path) {
+        let log = data.join("online-retail/online_retail.csv.gz");
+        // An id is that of an invoice of some twenty events.
+        a_tenth_taken_out(&log, &maps("online-retail.md")[0], "", 16);
     }
 
     type Pair = (String, String);

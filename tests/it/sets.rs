@@ -127,7 +127,7 @@ pub fn options(key: u8) -> EngineOptions {
         model: Some(model),
         beside: None,
         keep_previous: Duration::from_secs(3_600),
-        keep_models: None,
+        drop_model: None,
         epoch_interval: Duration::from_millis(1),
         epoch_records: 1000,
         bulk: false,

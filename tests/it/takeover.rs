@@ -30,10 +30,10 @@ fn past() -> String {
     (0..6 * MEMBERS).map(event).collect()
 }
 
-/// Two models in folders `a` and `b`, and the past of all members under the first of them in `nearline-data`.
-fn with_two_models() -> Home {
+/// Models in folders `a`, `b` and `c`, and the past of all members under the first of them in `nearline-data`.
+fn with_models() -> Home {
     let home = Home::new();
-    for (name, seed) in [("a", 1), ("b", 2)] {
+    for (name, seed) in [("a", 1), ("b", 2), ("c", 3)] {
         let mut chance = Chance(seed);
         let mut number = || chance.below(2_001) as f32 / 1_000.0 - 1.0;
         let rows: Vec<(String, Vec<f32>)> =
@@ -72,7 +72,7 @@ fn lists_of(home: &Home, data: &str) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_while() {
-    let home = with_two_models();
+    let home = with_models();
     let lists = ["a", "b"].map(|model| {
         digest_with(&home, model, &["past.jsonl"]);
         (version(&home, model), lists_of(&home, &format!("only-{model}-1")))
@@ -141,7 +141,7 @@ fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_whi
 
 #[test]
 fn a_crash_at_any_moment_of_a_swap_is_made_good() {
-    let home = with_two_models();
+    let home = with_models();
     let digests = ["a", "b"].map(|model| (version(&home, model), digest_with(&home, model, &["past.jsonl"])));
     let digests: BTreeMap<_, _> = digests.into_iter().collect();
     let mut chance = Chance(3);
@@ -172,7 +172,7 @@ fn a_crash_at_any_moment_of_a_swap_is_made_good() {
 
 #[test]
 fn the_model_before_goes_in_its_time_and_with_it_all_of_its_lists() {
-    let home = with_two_models();
+    let home = with_models();
     home.write("nearline.toml", "[run]\nkeep_previous = \"1s\"\n");
     let running = home.start(&["run", "-"]);
     home.ok(&["model", "use", "b"]);
@@ -190,6 +190,22 @@ fn the_model_before_goes_in_its_time_and_with_it_all_of_its_lists() {
     }
 }
 
+#[test]
+fn a_third_model_takes_the_place_of_the_one_that_stood_by() {
+    let home = with_models();
+    let running = home.start(&["run", "-"]);
+    for (model, before) in [("b", "a"), ("c", "b"), ("a", "c")] {
+        let taken = home.json(&["model", "use", model]);
+        assert_eq!(taken["previous"], version(&home, before).as_str());
+        assert_eq!(home.verified("nearline-data"), digest_with(&home, model, &["past.jsonl"]), "{model}");
+    }
+    running.kill();
+    home.ok_pipe(&["run", "-"], "");
+    assert_eq!(home.json(&["status"])["standby"]["model"], version(&home, "c").as_str());
+    home.ok(&["model", "rollback"]);
+    assert_eq!(home.verified("nearline-data"), digest_with(&home, "c", &["past.jsonl"]));
+}
+
 fn entries(store: &dyn Store, table: Table) -> usize {
     let mut entries = 0;
     let count = &mut |_: &[u8], _: &[u8]| {
@@ -202,7 +218,7 @@ fn entries(store: &dyn Store, table: Table) -> usize {
 
 #[test]
 fn what_is_forgotten_is_gone_from_the_lists_that_stand_by() {
-    let home = with_two_models();
+    let home = with_models();
     let running = home.start(&["run", "-"]);
     home.ok(&["model", "use", "b"]);
     home.ok(&["forget", "m7"]);
@@ -218,7 +234,7 @@ fn what_is_forgotten_is_gone_from_the_lists_that_stand_by() {
 
 #[test]
 fn the_live_model_again_gives_up_what_is_being_built_and_nothing_can_be_used_that_is_no_model() {
-    let home = with_two_models();
+    let home = with_models();
     let running = home.start(&["run", "-"]);
     let said = home.say(&["model", "use", "past.jsonl"]).ended(1);
     assert!(said.contains("past.jsonl"), "{said}");

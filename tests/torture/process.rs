@@ -51,7 +51,7 @@ impl Home {
         self.folder.join(name)
     }
 
-    fn command(&self, args: &[String], file_blocks: Option<usize>) -> Command {
+    pub fn command(&self, args: &[String], file_blocks: Option<usize>) -> Command {
         let program = self.program.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_nearline").into());
         let mut command = match file_blocks {
             None => Command::new(program),

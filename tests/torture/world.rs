@@ -186,7 +186,7 @@ fn event(chance: &mut Chance, count: usize, members: &[String], items: usize, ho
         1 => Some(format!("shared-{}", chance.below(40))),
         _ => Some(format!("e{}", chance.below(1_000_000))),
     };
-    let at = BEGIN + chance.below((hours * HOUR) as usize) as i64;
+    let at = BEGIN + chance.below(hours as usize) as i64 * HOUR + chance.below(HOUR as usize) as i64;
     let mut line = format!(
         r#"{{"member":"{}","item":"i{}","kind":"{}","value":{},"at":{at}"#,
         members[member],

@@ -10,13 +10,13 @@ use std::fs;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use rocksdb::{
-    BottommostLevelCompaction, CompactOptions, DB, FlushOptions, LiveFile, WaitForCompactOptions,
-};
+use rocksdb::{BottommostLevelCompaction, CompactOptions, DB, FlushOptions, LiveFile, WaitForCompactOptions};
+
+use crate::failpoints::reach;
 
 use super::{
-    Erased, LOADING, Ordering, RocksStore, StoreError, db_path, failed, families, flush,
-    let_files_gather, open_for_writing,
+    Erased, LOADING, Ordering, RocksStore, StoreError, db_path, failed, families, flush, let_files_gather,
+    open_for_writing,
 };
 
 /// How often files are gone over before it is said that some cannot be.
@@ -27,6 +27,7 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// Writes everything anew, and opens RocksDB anew.
 pub(super) fn erase(store: &RocksStore) -> Result<Erased, StoreError> {
     let erased = rewrite(store)?;
+    reach("store-rewritten");
     reopen(store)?;
     clean(store)?;
     Ok(erased)
@@ -93,9 +94,11 @@ fn reopen(store: &RocksStore) -> Result<(), StoreError> {
         match slot.take().map(Arc::try_unwrap) {
             Some(Ok(db)) => {
                 drop(db);
+                reach("store-closed");
                 let db = open_for_writing(&store.path, store.options)?;
                 if store.loading.load(Ordering::Relaxed) {
-                    let_files_gather(&db, LOADING).map_err(|error| store.failed("go on with a load", error))?;
+                    let_files_gather(&db, LOADING)
+                        .map_err(|error| store.failed("go on with a load", error))?;
                 }
                 *slot = Some(Arc::new(db));
                 return Ok(());

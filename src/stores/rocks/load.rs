@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rocksdb::{BlockBasedOptions, DBCompressionType, IngestExternalFileOptions, Options, SstFileWriter};
 
 use super::{RocksStore, StoreError, Table, Transaction, failed};
+use crate::failpoints::reach;
 
 /// A load that is being put together.
 pub(super) struct RocksLoad<'a> {
@@ -199,8 +200,10 @@ impl Transaction for RocksLoad<'_> {
             forget(&path).map_err(|error| failed("make room for a load", &store.path, error))?;
             let db = store.db()?;
             let written = sorted.write(table, &path, store.options.plain).and_then(|()| {
+                reach("load-written");
                 db.ingest_external_file_cf_opts(store.family(&db, table), &ingest, vec![path.clone()])
             });
+            reach("load-taken");
             // Taken into the store by name, or of no use.
             let _ = fs::remove_file(&path);
             written.map_err(|error| store.failed("take in a load", error))?;

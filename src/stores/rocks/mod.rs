@@ -289,7 +289,11 @@ fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyD
             blocks.set_block_restart_interval(1);
         }
         family.set_block_based_table_factory(&blocks);
-        family.set_compression_type(if options.plain { DBCompressionType::None } else { DBCompressionType::Lz4 });
+        family.set_compression_type(if options.plain {
+            DBCompressionType::None
+        } else {
+            DBCompressionType::Lz4
+        });
         let last = if options.plain { DBCompressionType::None } else { DBCompressionType::Zstd };
         family.set_bottommost_compression_type(last);
         family.set_write_buffer_size(options.write_buffer / 2);

@@ -1,0 +1,125 @@
+//! Folders and models of every format there has been, frozen in `tests/fixtures`, opened by the program of today.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, arg};
+
+macro_rules! formats {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { check(&stringify!($name).replace('_', "-")); })*
+
+        #[test]
+        fn every_format_that_is_kept_is_opened_and_so_is_todays() {
+            let mut kept: Vec<String> = std::fs::read_dir(fixtures())
+                .unwrap()
+                .flatten()
+                .filter(|entry| entry.path().is_dir())
+                .map(|entry| entry.file_name().into_string().unwrap().replace('-', "_"))
+                .collect();
+            kept.sort();
+            assert_eq!(kept, [$(stringify!($name)),*]);
+            let todays = format!("format_{}", nearline::stores::formats::FORMAT);
+            assert_eq!(kept.last(), Some(&todays), "tests/fixtures/make.sh makes the one that is missing");
+        }
+    };
+}
+
+formats! { format_1 format_2 }
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The logs that the folder was made from, one after the other.
+fn logs() -> String {
+    ["1-loaded", "2-live", "3-killed"]
+        .map(|name| std::fs::read_to_string(fixtures().join(name).with_extension("jsonl")).unwrap())
+        .concat()
+}
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copied(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// A home with the frozen folder in it, and what was said of that by the program that made it.
+fn home(format: &str) -> (Home, Value) {
+    let home = Home::new();
+    copied(&fixtures().join(format).join("data"), &home.path("nearline-data"));
+    let expected = std::fs::read_to_string(fixtures().join(format).join("expected.json")).unwrap();
+    (home, serde_json::from_str(&expected).unwrap())
+}
+
+/// It answers what it answered.
+fn is_as_it_was(home: &Home, expected: &Value) {
+    let status = home.json(&["status"]);
+    for (name, value) in [
+        ("model", &status["model"]),
+        ("now", &status["now"]),
+        ("live_events", &status["counts"]["live_events"]),
+        ("rejected", &status["rejected"]),
+    ] {
+        assert_eq!(value, &expected[name], "{name}");
+    }
+    for (name, list) in expected["lists"].as_object().unwrap() {
+        let (member, list_name) = name.split_once(' ').unwrap();
+        let answer = home.json(&["get", member, "--list", list_name, "--limit", "100"]);
+        let entries = answer["items"].as_array().unwrap();
+        let entries: Vec<Value> =
+            entries.iter().map(|entry| json!([entry["item"], entry["score"]])).collect();
+        assert_eq!(&Value::Array(entries), list, "{name}");
+    }
+    assert_eq!(home.verified("nearline-data"), expected["digest"].as_str().unwrap());
+}
+
+fn check(format: &str) {
+    let (home, expected) = home(format);
+    let model = fixtures().join(format).join("model");
+    assert_eq!(home.json(&["model", "show", arg(&model)])["version"], expected["model"]);
+    // To read it changes nothing of it; to open it for writing may.
+    is_as_it_was(&home, &expected);
+    home.ok_pipe(&["run", "--model", arg(&model), "-"], "");
+    is_as_it_was(&home, &expected);
+
+    // Everything again: what is live is known, and what was taken out stays out.
+    home.ok_pipe(&["run", "-"], &logs());
+    assert_eq!(home.verified("nearline-data"), expected["digest"].as_str().unwrap());
+    let late = r#"{"member":"m2","item":"i4","kind":"like","value":1,"at":1709251300000,"id":"not-yet"}"#;
+    home.ok_pipe(&["run", "-"], &format!("{late}\n"));
+    assert_eq!(home.verified("nearline-data"), expected["digest"].as_str().unwrap());
+
+    // What is new is taken, and the end is that of a folder of today.
+    let new = [
+        r#"{"member":"m2","item":"i4","kind":"like","at":"2024-04-20T00:00:00Z","id":"new"}"#,
+        r#"{"member":"new","item":"i7","kind":"play","value":0.5,"at":"2024-04-20T01:00:00Z"}"#,
+        r#"{"type":"item","item":"i9","at":"2024-04-20T00:00:00Z","title":"Ninth","withdrawn":true}"#,
+        r#"{"type":"retract","member":"m1","id":"e1000"}"#,
+    ];
+    let new: String = new.iter().flat_map(|line| [line, "\n"]).collect();
+    home.ok_pipe(&["run", "-"], &new);
+    let digest = home.verified("nearline-data");
+    assert_ne!(digest, expected["digest"].as_str().unwrap());
+    let forget = r#"{"type":"forget","member":"m9","at":1795000000000}"#;
+    let all = format!("{}{forget}\n{new}", logs());
+    home.ok_pipe(&["--data", "today", "run", "--model", arg(&model), "-"], &all);
+    assert_eq!(home.verified("today"), digest);
+
+    // An export of it is a folder of today.
+    let export = home.ok(&["export"]);
+    home.ok_pipe(&["--data", "copy", "replay", "--model", arg(&model), "-"], &export);
+    assert_eq!(home.verified("copy"), digest);
+    home.ok_pipe(&["--data", "copy", "run", "-"], &logs());
+    assert_eq!(home.verified("copy"), digest);
+    // And it may be loaded in bulk, and its lists made anew.
+    home.ok_pipe(&["replay", "-"], &logs());
+    assert_eq!(home.verified("nearline-data"), digest);
+}
