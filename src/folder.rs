@@ -5,6 +5,7 @@
 //! digest.key       the key of the digests, 32 bytes as hexadecimal, mode 0600
 //! models/VERSION/  the models that lists were made with
 //! rejected.jsonl   lines that could not be taken
+//! receipts/        what was erased
 //! nearline.sock    how commands reach the process that writes, mode 0600
 //! ```
 
@@ -39,6 +40,11 @@ impl Folder {
     /// The lines that could not be taken.
     pub fn rejected(&self) -> PathBuf {
         self.0.join("rejected.jsonl")
+    }
+
+    /// Receipts of what was erased.
+    pub fn receipts(&self) -> PathBuf {
+        self.0.join("receipts")
     }
 
     /// The folder of a model.

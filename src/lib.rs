@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dictionary;
 pub mod digests;
 pub mod engine;
+pub mod erasure;
 mod failpoints;
 pub mod folder;
 #[doc(hidden)]

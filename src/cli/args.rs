@@ -158,14 +158,14 @@ pub enum Command {
         #[arg(long)]
         without_key: bool,
     },
-    /// Erase a member, with a receipt.
+    /// Erase members to the last byte, with a receipt.
     #[command(
-        after_help = "Example:\n  nearline forget m1\n\nForgets up to the later of the clock and the member's newest event."
+        after_help = "Example:\n  nearline forget m1\n  nearline forget --members leaving.txt --receipt receipt.json\n\n\
+            Forgets up to the later of the clock and the member's newest event. The store is written anew once for all\n\
+            members. A forget that was piped in takes its member out of every view at once; the bytes go with the next\n\
+            `forget`, with `forget --pending`, or at the end of the sources."
     )]
-    Forget {
-        /// The member's id.
-        member: String,
-    },
+    Forget(ForgetArgs),
     /// Epoch, lag, now and the event that set it, counts, model, sizes, sources.
     #[command(after_help = "Example:\n  nearline status --json")]
     Status,
@@ -211,6 +211,23 @@ pub enum Command {
         #[arg(long, default_value_t = 100_000)]
         behind: usize,
     },
+}
+
+/// Flags of `forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// The members' ids.
+    #[arg(value_name = "MEMBER", required_unless_present_any = ["file", "pending"])]
+    pub members: Vec<String>,
+    /// Also the members that this file names, an id a line; `-` for standard input.
+    #[arg(long = "members", value_name = "FILE", id = "file")]
+    pub file: Option<PathBuf>,
+    /// Write the receipt to this file too; it is always kept in `receipts/` of the data folder.
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+    /// Only erase what was forgotten before and is still on the disk.
+    #[arg(long, conflicts_with_all = ["members", "file"])]
+    pub pending: bool,
 }
 
 /// What there will be.

@@ -1,74 +1,122 @@
-//! `nearline forget`: erase a member, with a receipt.
+//! `nearline forget`: erase members, with a receipt.
 
-use serde::Serialize;
+#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
-use super::{Context, Failure, member_id, now_ms, opening, show};
-use crate::digests::to_hex;
-use crate::engine::socket;
-use crate::records::{Record, write_json};
-use crate::stores::{Store, Table};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
 
-/// What was erased.
-#[derive(Serialize)]
-struct Receipt {
-    /// The keyed digest of the member's id: what is left of the member.
-    member_digest: String,
-    /// Everything up to this moment is forgotten, in milliseconds since 1970.
-    at: i64,
-    /// The epoch from which on the member is gone.
-    epoch: u64,
-    /// Live events that were erased.
-    events: u64,
-    /// Lists that were erased.
-    lists: u64,
-}
+use super::args::ForgetArgs;
+use super::commands::{self, Ask, Erasure};
+use super::{Context, Failure, member_id, opening, show};
+use crate::engine::recover::Standing;
+use crate::erasure::{By, Eraser, Receipt};
+use crate::stores::StoreError;
+use crate::stores::rocks::RocksStore;
 
 /// `nearline forget`.
-pub fn forget(context: &Context, member: &str) -> Result<(), Failure> {
-    member_id(member)?;
-    let serving = context.serving()?;
-    let past = serving.past(member)?;
-    let newest = past.events.iter().map(|event| event.at).max();
-    let at = newest.map_or(now_ms(), |newest| newest.max(now_ms()));
-    let mut lists = 0;
-    for table in [Table::TopPicks, Table::ContinueWatching] {
-        lists += u64::from(serving.store.get(table, member.as_bytes())?.is_some());
+pub fn forget(context: &Context, args: &ForgetArgs) -> Result<(), Failure> {
+    let mut members = args.members.clone();
+    if let Some(file) = &args.file {
+        members.extend(named_in(file)?);
     }
-    let made_with = serving.standing.made_with(context.config.meaning_hash());
-    let key = context.folder.key(serving.standing.key.as_deref())?;
-    drop(serving);
-
-    let mut line = Vec::new();
-    write_json(&Record::Forget { member, at }, &mut line);
-    let line = String::from_utf8_lossy(&line).into_owned();
-    let answer = match socket::send(&context.folder.socket(), &line)? {
-        Some(answer) => answer,
-        None => {
-            // Opened with another config, the folder would have every list made anew on the way.
-            made_with?;
-            let opened = opening::open_engine(&context.folder, &context.config, None, None, false)?;
-            let answer = socket::submit(&line, &opened.engine.handle(), i64::MAX);
-            opened.engine.finish()?;
-            answer
-        }
+    members.iter().try_for_each(|member| member_id(member))?;
+    let asked = if args.pending { Ask::Erase } else { Ask::Forget(members) };
+    let Erasure { receipt, kept } = match commands::ask(context, &asked)? {
+        Some(done) => done,
+        None => alone(context, asked)?,
     };
-    if let Some(error) = answer.error {
-        return Err(Failure::Failed(error));
+    let Some(receipt) = receipt else {
+        return show::text("nothing that was forgotten is still on the disk");
+    };
+    if let Some(path) = &args.receipt {
+        let say =
+            |error| Failure::Failed(format!("the receipt cannot be written to {}: {error}", path.display()));
+        receipt.write(path).map_err(say)?;
     }
-    if let Some(rejected) = answer.rejected.first() {
-        return Err(Failure::Failed(format!("the forget was not taken: {rejected}")));
+    if context.json { show::json(&receipt) } else { show::text(&text(&receipt, &kept)) }
+}
+
+/// Where nobody holds the folder.
+fn alone(context: &Context, asked: Ask) -> Result<Erasure, Failure> {
+    let standing = Standing::of(&RocksStore::open_reader(context.folder.path())?)?;
+    if standing.epoch == 0 {
+        return Err(StoreError::Empty(context.folder.path().to_owned()).into());
     }
-    let member_digest = to_hex(&key.member(member));
-    let receipt = Receipt { member_digest, at, epoch: answer.epoch, events: past.events.len() as u64, lists };
-    if context.json {
-        return show::json(&receipt);
+    // Opened with another config, the folder would have every list made anew on the way.
+    standing.made_with(context.config.meaning_hash())?;
+    let opened = opening::open_engine(&context.folder, &context.config, None, None, false)?;
+    let done = commands::perform(asked, &opened.eraser, &opened.engine.handle());
+    opened.engine.finish()?;
+    done
+}
+
+/// The ids that a file names, one a line.
+fn named_in(file: &Path) -> Result<Vec<String>, Failure> {
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    read.map_err(|error| Failure::Use(format!("{}: {error}", file.display())))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Makes good, beside everything else, an erasure that an earlier process was to make.
+pub(super) fn make_good(eraser: &Arc<Eraser>) {
+    if eraser.pending().is_ok_and(|pending| pending == 0) {
+        return;
     }
-    show::text(&format!(
-        "forgotten up to {}: {} events and {} lists, from epoch {} on\nwhat is left is a keyed digest: {}",
-        show::time(receipt.at),
-        show::count(receipt.events),
-        receipt.lists,
-        receipt.epoch,
-        receipt.member_digest
-    ))
+    let eraser = eraser.clone();
+    let erase = move || match eraser.erase(By::Start) {
+        Ok(Some((receipt, kept))) => eprintln!("{}", said(&receipt, &kept.display().to_string())),
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "an earlier forget could not be made good"),
+    };
+    if let Err(error) = std::thread::Builder::new().name("eraser".into()).spawn(erase) {
+        tracing::error!(%error, "an earlier forget is made good at the next start");
+    }
+}
+
+/// Erases what forgets among the records have left.
+pub(super) fn at_end(eraser: &Eraser) -> Result<(), Failure> {
+    if let Some((receipt, kept)) = eraser.erase(By::End)? {
+        eprintln!("{}", said(&receipt, &kept.display().to_string()));
+    }
+    Ok(())
+}
+
+fn said(receipt: &Receipt, kept: &str) -> String {
+    let count = receipt.members.len();
+    format!("{} erased; the receipt is in {kept}", show::counted(count as u64, "forgotten member"))
+}
+
+fn text(receipt: &Receipt, kept: &str) -> String {
+    let mut text = String::new();
+    for member in &receipt.members {
+        let removed = &member.removed;
+        text += &format!(
+            "forgotten up to {}, from epoch {} on: {}, {}, {}, {}, {}\n  what is left is a keyed digest: {}\n",
+            show::time(member.at),
+            member.epoch,
+            show::counted(removed.events, "event"),
+            show::counted(removed.retractions, "retraction"),
+            show::counted(removed.popularity, "count"),
+            show::counted(removed.factors, "factor"),
+            show::counted(removed.lists, "list"),
+            member.member_digest
+        );
+    }
+    text += &format!(
+        "{} of the store written anew: {} before, {} now\n",
+        show::counted(receipt.files.rewritten, "file"),
+        show::bytes(receipt.files.bytes),
+        show::bytes(receipt.files.bytes_after)
+    );
+    if receipt.rejected_redacted > 0 {
+        text += &format!("{} redacted\n", show::counted(receipt.rejected_redacted, "rejected line"));
+    }
+    text + &format!("the receipt is in {kept}\n")
 }

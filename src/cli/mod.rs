@@ -4,6 +4,7 @@
 
 pub mod args;
 mod ask;
+mod commands;
 mod demo;
 mod erase;
 mod evaluate;
@@ -30,6 +31,7 @@ pub use show::count;
 use crate::config::Config;
 use crate::engine::EngineError;
 use crate::engine::recover::OtherConfig;
+use crate::erasure::ErasureError;
 use crate::folder::Folder;
 use crate::offline::ModelError;
 use crate::records::MAX_ID;
@@ -112,6 +114,12 @@ impl From<SourceError> for Failure {
     }
 }
 
+impl From<ErasureError> for Failure {
+    fn from(error: ErasureError) -> Self {
+        Failure::Failed(error.to_string())
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Failure::Failed(error.to_string())
@@ -167,7 +175,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { workers } => records::verify(&context, workers),
         Command::Export { without_key } => records::export(&context, without_key),
-        Command::Forget { member } => erase::forget(&context, &member),
+        Command::Forget(args) => erase::forget(&context, &args),
         Command::Plan(args) => plan::plan(&context, &args),
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),

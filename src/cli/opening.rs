@@ -13,6 +13,7 @@ use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
 use crate::engine::recover::Standing;
 use crate::engine::{Beside, Engine, EngineOptions, GivenModel, ModelSource, socket};
+use crate::erasure::Eraser;
 use crate::failpoints::reach;
 use crate::folder::Folder;
 use crate::offline::Model;
@@ -25,6 +26,7 @@ use crate::stores::rocks::{RocksOptions, RocksStore};
 pub struct Opened {
     pub engine: Engine,
     pub store: Arc<dyn Store>,
+    pub eraser: Arc<Eraser>,
     /// Counts before anything was piped in.
     pub before: Counts,
 }
@@ -38,8 +40,11 @@ pub fn open_engine(
     workers: Option<usize>,
     bulk: bool,
 ) -> Result<Opened, Failure> {
-    let rocks =
-        RocksOptions { block_cache: config.store.block_cache, write_buffer: config.store.write_buffer };
+    let rocks = RocksOptions {
+        block_cache: config.store.block_cache,
+        write_buffer: config.store.write_buffer,
+        plain: config.store.plain,
+    };
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
     let standing = Standing::of(&*store)?;
     let given = model.map(|path| adopt(folder, config, path)).transpose()?;
@@ -51,10 +56,11 @@ pub fn open_engine(
     };
     let versions = in_use.versions();
     let own = folder.clone();
+    let rejected =
+        RejectedLog::open(&folder.rejected()).map_err(|error| about(&folder.rejected(), &error))?;
+    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone()));
     let options = EngineOptions {
-        rejected: Some(
-            RejectedLog::open(&folder.rejected()).map_err(|error| about(&folder.rejected(), &error))?,
-        ),
+        rejected: Some(rejected),
         key: folder.key(standing.key.as_deref())?,
         key_file: Some(folder.key_file()),
         bulk,
@@ -70,7 +76,7 @@ pub fn open_engine(
     if in_use.turn {
         engine.handle().roll_back().map_err(|error| Failure::Failed(error.to_string()))?;
     }
-    Ok(Opened { engine, store, before: standing.counts })
+    Ok(Opened { engine, store, eraser, before: standing.counts })
 }
 
 /// What happened to a file, and what to do about it.

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{PipeArgs, RunArgs, SourceArgs};
 use super::opening::{adopting, open_engine};
-use super::{Context, Failure, now_ms, show};
+use super::{Context, Failure, commands, erase, now_ms, show};
 use crate::config::Config;
 use crate::config::columns::ColumnMap;
 use crate::engine::committed::Counts;
@@ -71,12 +71,14 @@ fn pipe(
     let sources = sources::open(&names, &options, &known)?;
     let max_ahead = config.run.max_ahead.ms();
     let latest_at = Arc::new(move || now_ms() + max_ahead);
-    let served =
-        socket::Served { handle: opened.engine.handle(), latest_at, adopt: adopting(context, config) };
+    let handle = opened.engine.handle();
+    let commands = commands::of(opened.eraser.clone(), handle.clone());
+    let served = socket::Served { handle, latest_at, adopt: adopting(context, config), commands };
     let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
     stop_on_signal(stop.clone())?;
+    erase::make_good(&opened.eraser);
     let bar = progress(&names, bulk);
     let started = Instant::now();
     let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
@@ -90,6 +92,9 @@ fn pipe(
     bar.finish_and_clear();
     let (epoch, counts) = ended?;
     pumped?;
+    if !stop.load(Ordering::Relaxed) {
+        erase::at_end(&opened.eraser)?;
+    }
     summary(context, epoch, &counts, &opened.before, started.elapsed())
 }
 

@@ -69,6 +69,11 @@ pub fn age(ms: i64) -> String {
     }
 }
 
+/// A number of things, in one or in many.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A number with its thousands set apart.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();

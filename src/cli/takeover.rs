@@ -71,7 +71,7 @@ fn standing(folder: &Folder) -> Result<Standing, Failure> {
 /// Asks the process that holds the folder, and shows how far it is; none where there is no such process.
 fn asked(context: &Context, wanted: Wanted) -> Result<Option<TakenOver>, Failure> {
     let socket = context.folder.socket();
-    let request = Request { records: String::new(), model: Some(wanted) };
+    let request = Request { model: Some(wanted), ..Request::default() };
     let asking = std::thread::spawn(move || socket::ask(&socket, &request));
     let (bar, mut said, mut looked) = (bar(), Instant::now(), Instant::now());
     while !asking.is_finished() {

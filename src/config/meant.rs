@@ -102,6 +102,8 @@ pub struct Store {
     pub block_cache: usize,
     /// For entries not yet written to a file of their own.
     pub write_buffer: usize,
+    /// Whether tables are written so that anyone can search them.
+    pub plain: bool,
 }
 
 /// How a model is trained (DESIGN.md section 5).
@@ -243,6 +245,7 @@ fn store(written: &written::Store) -> Result<Store, KeyError> {
     Ok(Store {
         block_cache: bytes("block_cache_mb", written.block_cache_mb)?,
         write_buffer: bytes("write_buffer_mb", written.write_buffer_mb)?,
+        plain: written.plain,
     })
 }
 

@@ -160,11 +160,14 @@ pub struct Store {
     pub block_cache_mb: u32,
     /// Memory for entries not yet written to a file of their own, in MB.
     pub write_buffer_mb: u32,
+    /// Write tables uncompressed and every key in full, so that what is in them can be searched for. Several times as
+    /// large.
+    pub plain: bool,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Store { block_cache_mb: 32, write_buffer_mb: 64 }
+        Store { block_cache_mb: 32, write_buffer_mb: 64, plain: false }
     }
 }
 

@@ -5,7 +5,7 @@
 //! entries be written ahead of it: records that are read again change nothing, and whoever finds that mark makes the
 //! views anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use nearline_dataflows::history::Gone;
 use nearline_dataflows::types::{Epoch, Member};
 
 use super::committed::Committed;
+use super::erasing::{self, Erasing, Mark};
 use super::held;
 use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
@@ -390,9 +391,10 @@ impl<'s> Committing<'s> {
             // What is taken out is looked up in the store.
             self.storing.wait()?;
         }
-        let writer = &mut self.writer;
-        writer.counts.members = writer.counts.members.max(*members as u64);
+        self.writer.counts.members = self.writer.counts.members.max(*members as u64);
         let effects = Effects::of(deltas);
+        let forgets = self.take_out(epoch, &effects, change)?;
+        let writer = &mut self.writer;
         writer.counts.accepted += records.slots.len() as u64;
         writer.write_slots(records, &effects.refused, &effects.forgot, change);
         for (member, digest) in effects.removed {
@@ -403,7 +405,49 @@ impl<'s> Committing<'s> {
         for (member, gone) in &effects.forgot {
             self.write_forgotten(*member, gone, change)?;
         }
+        for (mark, erasing) in forgets {
+            erasing::put(&mark, &erasing, change);
+        }
         Ok(())
+    }
+
+    /// Counts what the epoch's forgets take out, and takes out what no view does by itself. What comes back marks the
+    /// members whose bytes are to be erased.
+    fn take_out(
+        &mut self,
+        epoch: &WholeEpoch,
+        effects: &Effects,
+        change: &mut dyn Transaction,
+    ) -> Result<Vec<(Mark, Erasing)>, StoreError> {
+        if effects.forgot.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = erasing::asked(&epoch.records, &effects.refused);
+        let mut removed: HashMap<Member, HashSet<[u8; 16]>> = HashMap::new();
+        for (member, digest) in effects.removed.iter().filter(|(member, _)| asked.contains_key(member)) {
+            removed.entry(*member).or_default().insert(formats::digest_bytes(*digest));
+        }
+        let brought = erasing::brought(&epoch.records, &effects.refused);
+        let now_event = self.store.get(Table::Meta, meta::NOW_EVENT)?;
+        let now_of = now_event.and_then(|event| serde_json::from_slice::<serde_json::Value>(&event).ok());
+        let mut marks = Vec::new();
+        for (member, at) in asked {
+            let name = &self.writer.names.members[member.index()];
+            let events = removed.remove(&member).unwrap_or_default();
+            let live = brought.contains(&member);
+            let (counted, nothing_left) = erasing::take_out(self.store, name, &events, live, change)?;
+            if nothing_left {
+                self.writer.nothing_left.insert(member);
+            }
+            // Of several events at one millisecond the graph may have another one in mind than the store.
+            if now_of.as_ref().is_some_and(|event| event["member"] == **name) {
+                change.delete(Table::Meta, meta::NOW_EVENT);
+            }
+            let mark = Mark { epoch: epoch.epoch, digest: self.key.member(name) };
+            let member = Some(name.to_string());
+            marks.push((mark, Erasing { member, at, removed: counted }));
+        }
+        Ok(marks)
     }
 
     /// Adds imported tombstones to what is known of their members: an older export must not weaken a later forget.

@@ -418,7 +418,7 @@ fn route(id: &str) -> u32 {
 /// The country that an event's context names.
 ///
 /// In canonical JSON the key's text can stand nowhere else: a quotation mark inside a string is escaped.
-fn country_of(context: &str) -> Option<Cow<'_, str>> {
+pub(super) fn country_of(context: &str) -> Option<Cow<'_, str>> {
     const KEY: &str = "\"country\":";
     let place = memchr::memmem::find(context.as_bytes(), KEY.as_bytes())?;
     let rest = &context[place + KEY.len()..];

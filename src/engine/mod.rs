@@ -9,6 +9,7 @@
 
 pub mod committed;
 pub mod committer;
+pub mod erasing;
 mod held;
 pub mod ingest;
 mod memory;

@@ -1,7 +1,8 @@
 //! How commands that change a store reach the process that holds it: a Unix socket in the data folder.
 //!
-//! One request a connection: a line of JSON with records as JSON Lines; one line of JSON as the answer, once the
-//! records are on disk. The socket's mode is 0600, so whoever can write to it could write to the folder.
+//! One request a connection: a line of JSON with records as JSON Lines, or with a command; one line of JSON as the
+//! answer, once the records are on disk or the command is done. The socket's mode is 0600, so whoever can write to it
+//! could write to the folder.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -24,6 +26,9 @@ pub type LatestAt = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// Takes in the model in a folder, or says why not.
 pub type Adopt = Arc<dyn Fn(&Path) -> Result<GivenModel, String> + Send + Sync>;
 
+/// Does a command that is not the engine's own, which is JSON as the answer is, or says why not.
+pub type Commands = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
+
 /// What answers are made with.
 #[derive(Clone)]
 pub struct Served {
@@ -33,13 +38,15 @@ pub struct Served {
     pub latest_at: LatestAt,
     /// How models are taken in.
     pub adopt: Adopt,
+    /// How other commands are done.
+    pub commands: Commands,
 }
 
 /// The largest request, in bytes.
 const MAX_REQUEST: u64 = 64 << 20;
 
 /// What a command asks of the process that holds the store.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Request {
     /// Records, as JSON Lines.
     #[serde(default)]
@@ -47,6 +54,9 @@ pub struct Request {
     /// Which model is to be live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Wanted>,
+    /// What else to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Value>,
 }
 
 /// Which model is to be live.
@@ -71,6 +81,9 @@ pub struct Response {
     /// Which model is live now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<TakenOver>,
+    /// What came of another command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
     /// Why nothing was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -127,6 +140,10 @@ async fn answer(stream: tokio::net::UnixStream, served: Served) -> io::Result<()
     tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
     let response = tokio::task::spawn_blocking(move || match serde_json::from_slice::<Request>(&line) {
         Ok(Request { model: Some(wanted), .. }) => take_over(&wanted, &served),
+        Ok(Request { command: Some(command), .. }) => match (served.commands)(command) {
+            Ok(answer) => Response { answer: Some(answer), ..Response::default() },
+            Err(error) => Response { error: Some(error), ..Response::default() },
+        },
         Ok(request) => submit(&request.records, &served.handle, (served.latest_at)()),
         Err(error) => Response { error: Some(format!("not a request: {error}")), ..Response::default() },
     });
@@ -172,7 +189,7 @@ pub fn submit(records: &str, handle: &Handle, latest_at: i64) -> Response {
 
 /// Sends records to the process that holds the folder; none where there is no such process.
 pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
-    ask(path, &Request { records: records.to_owned(), model: None })
+    ask(path, &Request { records: records.to_owned(), ..Request::default() })
 }
 
 /// Asks the process that holds the folder; none where there is no such process.
@@ -189,5 +206,8 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Response>> {
     stream.write_all(&request)?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
+    if line.is_empty() {
+        return Err(io::Error::other("the process that holds the folder ended before its answer; ask again"));
+    }
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)
 }

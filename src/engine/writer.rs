@@ -74,6 +74,9 @@ pub struct Writer {
     pub made: Option<([u8; 32], Option<String>)>,
     /// What is held back while it is.
     pub held: Held,
+    /// Members of whom a forget left no list and no factor: there is nothing to remove, and a removal would bring
+    /// their ids back to the disk.
+    pub nothing_left: HashSet<Member>,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -88,6 +91,7 @@ impl Writer {
             pending: false,
             made: None,
             held: Held::default(),
+            nothing_left: HashSet::new(),
             key: Vec::new(),
             value: Vec::new(),
         }
@@ -224,6 +228,9 @@ impl Writer {
             Delta::Progress(role, lists) => {
                 let [_, _, watching] = tables(*role);
                 for (member, list) in lists {
+                    if self.stays_nothing(*member, list.is_empty()) {
+                        continue;
+                    }
                     formats::begin_list(&mut self.value);
                     for entry in list {
                         let item = &self.names.items[entry.item.index()];
@@ -236,6 +243,9 @@ impl Writer {
             Delta::Lists(role, lists) => {
                 let [factors, picks, _] = tables(*role);
                 for made in lists {
+                    if self.stays_nothing(made.member, made.factor.is_none()) {
+                        continue;
+                    }
                     let member = self.names.members[made.member.index()].clone();
                     let Some(factor) = &made.factor else {
                         change.delete(factors, member.as_bytes());
@@ -252,6 +262,15 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Whether nothing is there of a member and nothing comes.
+    fn stays_nothing(&mut self, member: Member, nothing: bool) -> bool {
+        if nothing {
+            return self.nothing_left.contains(&member);
+        }
+        self.nothing_left.remove(&member);
+        false
     }
 
     /// Puts the list that `value` holds; an empty one is absent.

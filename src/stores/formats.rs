@@ -39,6 +39,8 @@ pub mod meta {
     pub const TRIMMED: &[u8] = b"trimmed";
     /// Counts of records, as JSON.
     pub const COUNTS: &[u8] = b"counts";
+    /// With an epoch and a member's digest: the member was forgotten, and the bytes are still on the disk.
+    pub const ERASING: &[u8] = b"erasing";
 }
 
 /// The model beside the live one.

@@ -247,6 +247,23 @@ pub trait Store: Send + Sync {
     /// Commits a transaction, synced, with which the standby lists become the live ones and the other way round. No
     /// other transaction may be open.
     fn commit_turned<'s>(&'s self, change: Box<dyn Transaction + 's>) -> Result<(), StoreError>;
+
+    /// Makes what was removed leave the disk: whatever still holds bytes of removed or replaced entries is written
+    /// anew without them. Takes as long as reading and writing all that is stored.
+    fn erase(&self) -> Result<Erased, StoreError> {
+        Ok(Erased::default())
+    }
+}
+
+/// What was written anew so that nothing removed is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// How many files of tables there were.
+    pub files: u64,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// How many bytes the files have that took their place.
+    pub bytes_after: u64,
 }
 
 /// Changes that are made together or not at all.

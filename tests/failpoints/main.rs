@@ -302,6 +302,51 @@ fn a_forget_that_ends_at_any_narrow_place_is_whole_or_absent_and_can_be_asked_fo
 }
 
 #[test]
+fn an_erasure_that_ends_at_any_narrow_place_is_made_good_at_the_next_start() {
+    fn search(folder: &Path, id: &str, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                search(&entry.path(), id, found);
+            } else if let Ok(bytes) = std::fs::read(entry.path())
+                && bytes.windows(id.len()).any(|some| some == id.as_bytes())
+            {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+    let fire = Fire::new();
+    let id = "QzX7Kp2mVb9Rt4Wc6Yn8Ls3Hd5Jf1Ga0";
+    // Tables that can be searched.
+    std::fs::write(fire.home.path("nearline.toml"), "[store]\nplain = true\n").unwrap();
+    let event = format!(r#"{{"member":"{id}","item":"i1","kind":"play","value":1,"at":1709251200000}}"#);
+    std::fs::write(fire.home.path("one.jsonl"), format!("{event}\n{{\"member\":\"{id}\n")).unwrap();
+    fire.ok(&["--data", "before", "replay", "--model", "model-1", LOG]);
+    let without = fire.digest("before");
+    fire.ok(&["--data", "before", "run", "one.jsonl"]);
+    let places = [
+        "committed",
+        "erase-begins",
+        "erase-redacted",
+        "erase-unnamed",
+        "store-rewritten",
+        "store-closed",
+        "erase-rewritten",
+        "erase-kept",
+    ];
+    for place in places {
+        fire.copy("before");
+        fire.dies(place, &["forget", id]);
+        fire.ok(&["run", LOG]);
+        let mut found = Vec::new();
+        search(&fire.home.path("nearline-data"), id, &mut found);
+        assert!(found.is_empty(), "{place}: {found:?}");
+        assert_eq!(fire.digest("nearline-data"), without, "{place}");
+        let receipts = std::fs::read_dir(fire.home.path("nearline-data/receipts")).unwrap();
+        assert!(receipts.count() > 0, "{place}");
+    }
+}
+
+#[test]
 fn what_was_written_and_not_answered_is_there_and_may_be_sent_again() {
     let fire = Fire::new();
     let event = r#"{"member":"zoe","item":"i1","kind":"play","value":1,"at":1709251200000}"#;

@@ -9,6 +9,7 @@ mod cases;
 mod cli;
 mod crashes;
 mod damage;
+mod erasure;
 mod evaluate;
 mod failures;
 mod faults;

@@ -66,7 +66,8 @@ fn a_forget_reaches_the_running_process_and_a_late_event_does_not_return() {
     running.send(&(play("ann", "a", 10) + &play("bob", "a", 10)));
     until("both are there", || events_of(&home, "ann") + events_of(&home, "bob") == 2);
     let receipt = home.json(&["forget", "ann"]);
-    assert_eq!((&receipt["events"], &receipt["lists"]), (&1.into(), &1.into()));
+    let removed = &receipt["members"][0]["removed"];
+    assert_eq!((&removed["events"], &removed["lists"]), (&1.into(), &1.into()));
     assert_eq!(events_of(&home, "ann"), 0);
     running.send(&(play("ann", "a", 10) + &play("ann", "late", 11) + &play("bob", "b", 12)));
     until("what comes after is there", || events_of(&home, "bob") == 2);

@@ -109,12 +109,15 @@ impl Sorted {
     }
 
     /// Writes the sorted entries to a file.
-    fn write(&self, table: Table, path: &Path) -> Result<(), rocksdb::Error> {
+    fn write(&self, table: Table, path: &Path, plain: bool) -> Result<(), rocksdb::Error> {
         let mut options = Options::default();
         let mut blocks = BlockBasedOptions::default();
         // Records are half digests, which nothing compresses; counts are numbers under keys that share their
         // beginnings anyway. Both are read in order, which no filter helps.
-        if matches!(table, Table::Records | Table::Popularity) {
+        if plain {
+            options.set_compression_type(DBCompressionType::None);
+            blocks.set_block_restart_interval(1);
+        } else if matches!(table, Table::Records | Table::Popularity) {
             options.set_compression_type(DBCompressionType::None);
         } else {
             options.set_compression_type(DBCompressionType::Lz4);
@@ -195,9 +198,10 @@ impl Transaction for RocksLoad<'_> {
             let path = place(&store.path, table);
             // What a crash left there may be a file of the store under a second name: never write into it.
             forget(&path).map_err(|error| failed("make room for a load", &store.path, error))?;
-            let written = sorted.write(table, &path).and_then(|()| {
+            let db = store.db()?;
+            let written = sorted.write(table, &path, store.options.plain).and_then(|()| {
                 reach("load-written");
-                store.db.ingest_external_file_cf_opts(store.family(table), &ingest, vec![path.clone()])
+                db.ingest_external_file_cf_opts(store.family(&db, table), &ingest, vec![path.clone()])
             });
             reach("load-taken");
             // Taken into the store by name, or of no use.

@@ -2,13 +2,16 @@
 //!
 //! One process writes; any number read while it does. Nothing outside this folder names `rocksdb`.
 
+mod erase;
 mod load;
 mod reader;
 mod witness;
 
+use std::fs::{File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rocksdb::{
@@ -18,7 +21,7 @@ use rocksdb::{
 
 use self::load::{Buffers, RocksLoad};
 use self::witness::Witness;
-use super::{Store, StoreError, Table, Transaction, formats};
+use super::{Erased, Store, StoreError, Table, Transaction, formats};
 
 /// How much memory RocksDB may use.
 #[derive(Debug, Clone, Copy)]
@@ -27,18 +30,24 @@ pub struct RocksOptions {
     pub block_cache: usize,
     /// For changes not yet in files, over all tables, in bytes.
     pub write_buffer: usize,
+    /// Whether tables are written so that anyone can search them: nothing compressed, every key in full.
+    pub plain: bool,
 }
 
 impl Default for RocksOptions {
     fn default() -> Self {
-        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20 }
+        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20, plain: false }
     }
 }
 
 /// An open data folder.
 pub struct RocksStore {
-    db: DB,
+    /// None where it was closed to be opened anew, and could not be. Whoever works with it holds it for that long.
+    db: RwLock<Option<Arc<DB>>>,
     path: PathBuf,
+    options: RocksOptions,
+    /// Keeps other writers away, also while RocksDB's own lock is given up for a moment.
+    _lock: Option<File>,
     /// Whether files may gather for a load.
     loading: AtomicBool,
     /// Bytes that were written to the write-ahead log since the last flush.
@@ -76,10 +85,12 @@ fn db_path(data: &Path) -> PathBuf {
 }
 
 impl RocksStore {
-    fn new(db: DB, data: &Path, witness: Option<Witness>) -> Self {
+    fn new(db: DB, data: &Path, options: RocksOptions, lock: Option<File>, witness: Option<Witness>) -> Self {
         RocksStore {
-            db,
+            db: RwLock::new(Some(Arc::new(db))),
             path: data.to_owned(),
+            options,
+            _lock: lock,
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
             turned: AtomicBool::new(false),
@@ -93,22 +104,15 @@ impl RocksStore {
         let path = db_path(data);
         let acknowledged = witness::acknowledged(data)?;
         std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
+        let lock = lock(data)?;
         // RocksDB would begin a new store there, and remove the files of the old one.
         if acknowledged > 0 && !path.join("CURRENT").exists() {
             return Err(headless(data));
         }
-        let (db_options, families) = tuned(options, &Table::ALL);
-        let db = DB::open_cf_descriptors(&db_options, &path, families).map_err(|error| {
-            let message = error.to_string();
-            if message.contains("While lock file") || message.contains("lock hold by current process") {
-                StoreError::Held(data.to_owned())
-            } else {
-                failed("be opened", data, message)
-            }
-        })?;
+        let db = open_for_writing(data, options)?;
         // Behind the lock: nobody else is at it.
         load::clean(data).map_err(|error| failed("clean up after a load", data, error))?;
-        RocksStore::new(db, data, Some(Witness::open(data)?)).known(acknowledged)
+        RocksStore::new(db, data, options, lock, Some(Witness::open(data)?)).known(acknowledged)
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
@@ -121,7 +125,7 @@ impl RocksStore {
             let error = if acknowledged > 0 { headless(data) } else { StoreError::Empty(data.to_owned()) };
             return Err(error);
         }
-        RocksStore::new(reader::open(&path, data)?, data, None).known(acknowledged)
+        RocksStore::new(reader::open(&path, data)?, data, reader::OPTIONS, None, None).known(acknowledged)
     }
 
     /// Refuses a folder of a later format, and one that has lost what was acknowledged; finds out which lists are live.
@@ -141,23 +145,13 @@ impl RocksStore {
 
     /// The size of the files of each table, in bytes.
     pub fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let Ok(db) = self.db() else { return Vec::new() };
         let size = |table: Table| {
-            let of = |family| self.db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
-            let bytes = self.known_family(table).and_then(|family| of(family).ok().flatten());
+            let of = |family| db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
+            let bytes = self.known_family(&db, table).and_then(|family| of(family).ok().flatten());
             (table.name(), bytes.unwrap_or(0))
         };
         Table::ALL.into_iter().map(size).collect()
-    }
-
-    fn flush(&self, options: &FlushOptions) -> Result<(), rocksdb::Error> {
-        let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| self.family(table)).collect();
-        self.db.flush_cfs_opt(&families, options)
-    }
-
-    fn let_files_gather(&self, files: i32) -> Result<(), rocksdb::Error> {
-        let files = files.to_string();
-        let options = [("level0_file_num_compaction_trigger", files.as_str())];
-        Table::ALL.into_iter().try_for_each(|table| self.db.set_options_cf(self.family(table), &options))
     }
 
     /// Bytes on disk: tables, write-ahead log and all else.
@@ -166,34 +160,25 @@ impl RocksStore {
         entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
     }
 
-    /// Writes a batch. Where writes have to wait, it waits here and not in RocksDB, which on a full disk would wait
-    /// for room without a word, for ever: asked again, it says why.
-    fn write(&self, batch: WriteBatch, synced: bool) -> Result<(), rocksdb::Error> {
-        let mut options = WriteOptions::default();
-        options.set_sync(synced);
-        options.set_no_slowdown(true);
-        let bytes = batch.data().to_vec();
-        let mut written = self.db.write_opt(batch, &options);
-        while let Err(error) = &written
-            && error.kind() == rocksdb::ErrorKind::Incomplete
-        {
-            std::thread::sleep(PAUSE);
-            let stopped = self.db.property_int_value(rocksdb::properties::IS_WRITE_STOPPED);
-            // Slowed down but not stopped: such a wait ends.
-            options.set_no_slowdown(stopped.ok().flatten() != Some(0));
-            written = self.db.write_opt(WriteBatch::from_data(&bytes), &options);
-        }
-        written
+    /// RocksDB, to work with and let go of.
+    fn db(&self) -> Result<Arc<DB>, StoreError> {
+        let open = self.db.read().unwrap_or_else(PoisonError::into_inner).clone();
+        open.ok_or_else(|| self.closed())
     }
 
-    fn family(&self, table: Table) -> &ColumnFamily {
-        self.known_family(table).expect("a writer opens every table")
+    fn closed(&self) -> StoreError {
+        let why = "it was closed after an erasure and could not be opened again; start nearline again";
+        failed("be used", &self.path, why)
+    }
+
+    fn family<'db>(&self, db: &'db DB, table: Table) -> &'db ColumnFamily {
+        self.known_family(db, table).expect("a writer opens every table")
     }
 
     /// Where a table lies; nowhere in a folder of format 1 that is being read and has no such table yet.
-    fn known_family(&self, table: Table) -> Option<&ColumnFamily> {
+    fn known_family<'db>(&self, db: &'db DB, table: Table) -> Option<&'db ColumnFamily> {
         let table = if self.turned.load(Ordering::Relaxed) { table.turned() } else { table };
-        self.db.cf_handle(family_name(table))
+        db.cf_handle(family_name(table))
     }
 
     fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
@@ -206,11 +191,71 @@ impl Drop for RocksStore {
     /// has it all.
     fn drop(&mut self) {
         if self.witness.is_some()
-            && let Err(error) = self.flush(&FlushOptions::default())
+            && let Ok(db) = self.db()
+            && let Err(error) = flush(&db, &FlushOptions::default())
         {
             tracing::debug!(%error, "the store was closed without a flush");
         }
     }
+}
+
+/// Keeps other writers away for as long as the file is open. RocksDB has a lock of its own, which is given up where it
+/// is opened anew; a file system that has no locks leaves it at that.
+fn lock(data: &Path) -> Result<Option<File>, StoreError> {
+    let folder = File::open(data).map_err(|error| failed("be opened", data, error))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Held(data.to_owned())),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+fn open_for_writing(data: &Path, options: RocksOptions) -> Result<DB, StoreError> {
+    let (db_options, families) = tuned(options, &Table::ALL);
+    DB::open_cf_descriptors(&db_options, db_path(data), families).map_err(|error| {
+        let message = error.to_string();
+        if message.contains("While lock file") || message.contains("lock hold by current process") {
+            StoreError::Held(data.to_owned())
+        } else {
+            failed("be opened", data, message)
+        }
+    })
+}
+
+/// The column families of all tables, wherever these lie.
+fn families(db: &DB) -> Vec<&ColumnFamily> {
+    let of = |table| db.cf_handle(family_name(table)).expect("a writer opens every table");
+    Table::ALL.into_iter().map(of).collect()
+}
+
+fn flush(db: &DB, options: &FlushOptions) -> Result<(), rocksdb::Error> {
+    db.flush_cfs_opt(&families(db), options)
+}
+
+/// Writes a batch. Where writes have to wait, it waits here and not in RocksDB, which on a full disk would wait for
+/// room without a word, for ever: asked again, it says why.
+fn write(db: &DB, batch: WriteBatch, synced: bool) -> Result<(), rocksdb::Error> {
+    let mut options = WriteOptions::default();
+    options.set_sync(synced);
+    options.set_no_slowdown(true);
+    let bytes = batch.data().to_vec();
+    let mut written = db.write_opt(batch, &options);
+    while let Err(error) = &written
+        && error.kind() == rocksdb::ErrorKind::Incomplete
+    {
+        std::thread::sleep(PAUSE);
+        let stopped = db.property_int_value(rocksdb::properties::IS_WRITE_STOPPED);
+        // Slowed down but not stopped: such a wait ends.
+        options.set_no_slowdown(stopped.ok().flatten() != Some(0));
+        written = db.write_opt(WriteBatch::from_data(&bytes), &options);
+    }
+    written
+}
+
+fn let_files_gather(db: &DB, files: i32) -> Result<(), rocksdb::Error> {
+    let files = files.to_string();
+    let options = [("level0_file_num_compaction_trigger", files.as_str())];
+    families(db).into_iter().try_for_each(|family| db.set_options_cf(family, &options))
 }
 
 /// A store whose first file is gone, though something was acknowledged.
@@ -247,9 +292,17 @@ fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyD
         blocks.set_cache_index_and_filter_blocks(true);
         blocks.set_bloom_filter(10.0, false);
         blocks.set_block_size(16 << 10);
+        if options.plain {
+            blocks.set_block_restart_interval(1);
+        }
         family.set_block_based_table_factory(&blocks);
-        family.set_compression_type(DBCompressionType::Lz4);
-        family.set_bottommost_compression_type(DBCompressionType::Zstd);
+        family.set_compression_type(if options.plain {
+            DBCompressionType::None
+        } else {
+            DBCompressionType::Lz4
+        });
+        let last = if options.plain { DBCompressionType::None } else { DBCompressionType::Zstd };
+        family.set_bottommost_compression_type(last);
         family.set_write_buffer_size(options.write_buffer / 2);
         family.set_level_zero_file_num_compaction_trigger(LIVE);
         family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
@@ -272,13 +325,14 @@ fn family_name(table: Table) -> &'static str {
 
 impl Store for RocksStore {
     fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(RocksTransaction { store: self, batch: WriteBatch::default(), epoch: None })
+        Box::new(RocksTransaction { store: self, bytes: Vec::new(), changes: Vec::new(), epoch: None })
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
         // Where it fails, the load is a little slower.
         if !self.loading.swap(true, Ordering::Relaxed)
-            && let Err(error) = self.let_files_gather(LOADING)
+            && let Ok(db) = self.db()
+            && let Err(error) = let_files_gather(&db, LOADING)
         {
             tracing::debug!(%error, "files are compacted during the load");
         }
@@ -287,18 +341,20 @@ impl Store for RocksStore {
 
     fn loads_over(&self) -> Result<(), StoreError> {
         if self.loading.swap(false, Ordering::Relaxed) {
-            self.let_files_gather(LIVE).map_err(|error| self.failed("end a load", error))?;
+            let_files_gather(&*self.db()?, LIVE).map_err(|error| self.failed("end a load", error))?;
         }
         Ok(())
     }
 
     fn ease(&self) -> Result<(), StoreError> {
-        self.flush(&FlushOptions::default()).map_err(|error| self.failed("be flushed", error))
+        let db = self.db()?;
+        flush(&db, &FlushOptions::default()).map_err(|error| self.failed("be flushed", error))
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(family) = self.known_family(table) else { return Ok(None) };
-        self.db.get_cf(family, key).map_err(|error| self.failed("be read", error))
+        let db = self.db()?;
+        let Some(family) = self.known_family(&db, table) else { return Ok(None) };
+        db.get_cf(family, key).map_err(|error| self.failed("be read", error))
     }
 
     fn scan(
@@ -308,13 +364,14 @@ impl Store for RocksStore {
         from: &[u8],
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let Some(family) = self.known_family(table) else { return Ok(()) };
+        let db = self.db()?;
+        let Some(family) = self.known_family(&db, table) else { return Ok(()) };
         let first = if from > prefix { from } else { prefix };
         let mut options = ReadOptions::default();
         options.set_readahead_size(1 << 20);
         options.fill_cache(false);
         let mode = IteratorMode::From(first, Direction::Forward);
-        for entry in self.db.iterator_cf_opt(family, options, mode) {
+        for entry in db.iterator_cf_opt(family, options, mode) {
             let (key, value) = entry.map_err(|error| self.failed("be read", error))?;
             if !key.starts_with(prefix) || show(&key, &value).is_break() {
                 break;
@@ -324,10 +381,15 @@ impl Store for RocksStore {
     }
 
     fn clear(&self, table: Table) -> Result<(), StoreError> {
+        let db = self.db()?;
         let mut batch = WriteBatch::default();
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
-        batch.delete_range_cf(self.family(table), &[][..], &[0xff; 1024][..]);
-        self.write(batch, false).map_err(|error| self.failed("be cleared", error))
+        batch.delete_range_cf(self.family(&db, table), &[][..], &[0xff; 1024][..]);
+        write(&db, batch, false).map_err(|error| self.failed("be cleared", error))
+    }
+
+    fn erase(&self) -> Result<Erased, StoreError> {
+        erase::erase(self)
     }
 
     fn commit_turned<'s>(&'s self, mut change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
@@ -343,32 +405,55 @@ impl Store for RocksStore {
     }
 }
 
+/// Changes that wait for their commit; RocksDB is not held meanwhile.
 struct RocksTransaction<'a> {
     store: &'a RocksStore,
-    batch: WriteBatch,
-    /// The epoch that it commits, where it commits one.
+    /// Keys and values, one after the other.
+    bytes: Vec<u8>,
+    /// The table, and the lengths of key and value; none where the key is removed.
+    changes: Vec<(Table, usize, Option<usize>)>,
+    /// The epoch that is committed, where one is.
     epoch: Option<u64>,
 }
 
 impl Transaction for RocksTransaction<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.batch.put_cf(self.store.family(table), key, value);
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        self.changes.push((table, key.len(), Some(value.len())));
         if table == Table::Meta && key == formats::meta::EPOCH {
             self.epoch = value.try_into().ok().map(u64::from_be_bytes);
         }
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) {
-        self.batch.delete_cf(self.store.family(table), key);
+        self.bytes.extend_from_slice(key);
+        self.changes.push((table, key.len(), None));
     }
 
     fn size(&self) -> usize {
-        self.batch.size_in_bytes()
+        self.bytes.len()
     }
 
     fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError> {
-        let (store, size) = (self.store, self.batch.size_in_bytes() as u64);
-        store.write(self.batch, synced).map_err(|error| store.failed("be written", error))?;
+        let store = self.store;
+        let db = store.db()?;
+        let mut batch = WriteBatch::default();
+        let mut rest = &self.bytes[..];
+        for (table, key, value) in self.changes {
+            let (key, after) = rest.split_at(key);
+            rest = after;
+            match value {
+                Some(length) => {
+                    let (value, after) = rest.split_at(length);
+                    rest = after;
+                    batch.put_cf(store.family(&db, table), key, value);
+                }
+                None => batch.delete_cf(store.family(&db, table), key),
+            }
+        }
+        let size = batch.size_in_bytes() as u64;
+        write(&db, batch, synced).map_err(|error| store.failed("be written", error))?;
         if let (Some(witness), Some(epoch), true) = (&store.witness, self.epoch, synced) {
             witness.write(epoch);
         }
@@ -377,7 +462,7 @@ impl Transaction for RocksTransaction<'_> {
             store.logged.store(0, Ordering::Relaxed);
             let mut soon = FlushOptions::default();
             soon.set_wait(false);
-            store.flush(&soon).map_err(|error| store.failed("be flushed", error))?;
+            flush(&db, &soon).map_err(|error| store.failed("be flushed", error))?;
         }
         Ok(())
     }

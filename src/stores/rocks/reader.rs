@@ -11,7 +11,8 @@ use rocksdb::DB;
 use super::{RocksOptions, StoreError, Table, failed, tuned};
 
 /// What a reader uses.
-const READER: RocksOptions = RocksOptions { block_cache: 8 << 20, write_buffer: 64 << 20 };
+pub(super) const OPTIONS: RocksOptions =
+    RocksOptions { block_cache: 8 << 20, write_buffer: 64 << 20, plain: false };
 /// How often a reader tries to find the store quiet, and how long it waits in between: long enough for a load.
 const TRIES: usize = 100;
 const PAUSE: Duration = Duration::from_millis(5);
@@ -51,7 +52,7 @@ pub(super) fn open(path: &Path, data: &Path) -> Result<DB, StoreError> {
 fn quietly(path: &Path, tables: &[Table]) -> Result<DB, rocksdb::Error> {
     let mut tries = 0;
     loop {
-        let (mut options, families) = tuned(READER, tables);
+        let (mut options, families) = tuned(OPTIONS, tables);
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         // A reader must keep every file open: the writer may delete files that it still reads.

@@ -1,0 +1,64 @@
+//! Commands that change a folder: asked of the process that holds it, through its socket, or done here where nobody
+//! does.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Context, Failure, now_ms};
+use crate::engine::Handle;
+use crate::engine::socket::{self, Commands, Request};
+use crate::erasure::{By, Eraser, Receipt};
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ask {
+    /// Forget these members, and erase them.
+    Forget(Vec<String>),
+    /// Erase what was forgotten.
+    Erase,
+}
+
+/// What comes of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Erasure {
+    /// None where there was nothing to erase.
+    pub receipt: Option<Receipt>,
+    /// Where the receipt is kept.
+    pub kept: String,
+}
+
+/// Commands as the process that holds the folder does them.
+pub(super) fn of(eraser: Arc<Eraser>, handle: Handle) -> Commands {
+    Arc::new(move |asked| {
+        let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
+        let done = perform(asked, &eraser, &handle).map_err(|failure| failure.to_string())?;
+        serde_json::to_value(done).map_err(|error| error.to_string())
+    })
+}
+
+/// Does what is asked.
+pub(super) fn perform(asked: Ask, eraser: &Eraser, handle: &Handle) -> Result<Erasure, Failure> {
+    let done = match asked {
+        Ask::Forget(members) => Some(eraser.forget(&members, now_ms(), handle)?),
+        Ask::Erase => eraser.erase(By::Command)?,
+    };
+    let (receipt, kept) = done.unzip();
+    Ok(Erasure { receipt, kept: kept.map(|path| path.display().to_string()).unwrap_or_default() })
+}
+
+/// Asks the process that holds the folder; none where nobody does.
+pub(super) fn ask<T: for<'a> Deserialize<'a>>(context: &Context, asked: &Ask) -> Result<Option<T>, Failure> {
+    let asked = serde_json::to_value(asked).map_err(|error| Failure::Failed(error.to_string()))?;
+    let request = Request { command: Some(asked), ..Request::default() };
+    let Some(response) = socket::ask(&context.folder.socket(), &request)? else { return Ok(None) };
+    if let Some(error) = response.error {
+        return Err(Failure::Failed(error));
+    }
+    let answer = serde_json::from_value(response.answer.unwrap_or(Value::Null));
+    answer.map(Some).map_err(|error| {
+        Failure::Failed(format!("the process that holds the folder does not know this command: {error}"))
+    })
+}
