@@ -80,9 +80,9 @@ fn asked(context: &Context, wanted: Wanted) -> Result<Option<TakenOver>, Failure
             continue;
         }
         looked = Instant::now();
-        let Some(Standby { ready: false, built, members, .. }) = standing(&context.folder)?.standby else {
-            continue;
-        };
+        // Where it cannot be read just now, it is said a little later.
+        let known = standing(&context.folder).ok().and_then(|standing| standing.standby);
+        let Some(Standby { ready: false, built, members, .. }) = known else { continue };
         bar.set_length(members.into());
         bar.set_position(built.into());
         if bar.is_hidden() && said.elapsed() >= SAY_EVERY {

@@ -22,8 +22,9 @@ use crate::stores::formats::Standby;
 
 /// How long a slice is to take: about as long as a small epoch, since an event may have to wait for one.
 const PACE: Duration = Duration::from_micros(1_500);
-/// How many members the first slice has.
-const FIRST: u32 = 16;
+/// How many members a slice has at least, however long that takes where others use the processor as well: some tenths
+/// of a millisecond's work.
+const LEAST: u32 = 32;
 /// The most members of a slice where nothing else is to be done: some tens of megabytes of lists.
 const LARGE: u32 = 8_192;
 
@@ -167,7 +168,7 @@ impl Pipeline<'_> {
         self.send(ToCommit::Standby(Some(mark)))?;
         let model = Arc::new(model.numbered(&mut |id| self.ingest.item(id)));
         self.close(Mode::Whole, vec![Control::Standby(Some(model))])?;
-        let (next, slice, sliced, asked) = (0, FIRST, self.epoch, Vec::new());
+        let (next, slice, sliced, asked) = (0, LEAST, self.epoch, Vec::new());
         let phase = Phase::Building { next, members, slice, sliced, asked };
         self.models.standby = Some(StandingBy { version, phase });
         Ok(())
@@ -279,7 +280,7 @@ impl Pipeline<'_> {
             (*next, *sliced) = (to, epoch);
             if paced {
                 let fits = f64::from(to - from) * pace.as_secs_f64() / took.as_secs_f64().max(1e-6);
-                *slice = (fits as u32).clamp(slice.div_ceil(2), 2 * *slice).clamp(1, LARGE);
+                *slice = (fits as u32).clamp(*slice / 2, 2 * *slice).clamp(LEAST, LARGE);
             }
         }
         if to == members { self.turn(Vec::new()) } else { Ok(()) }
