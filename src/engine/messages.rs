@@ -40,6 +40,11 @@ impl Mode {
         matches!(self, Mode::Bulk | Mode::Rebuild) || self.ends()
     }
 
+    /// Whether what records the epoch has are written.
+    pub fn takes_records(self) -> bool {
+        matches!(self, Mode::Whole | Mode::Bulk | Mode::EndBulk)
+    }
+
     /// Whether the folder is pending no longer after this epoch.
     pub fn ends(self) -> bool {
         matches!(self, Mode::EndBulk | Mode::EndRebuild)

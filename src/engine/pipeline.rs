@@ -332,6 +332,10 @@ impl Pipeline<'_> {
         if let Some(failure) = self.committed.failure() {
             return Err(EngineError::Failed(failure));
         }
+        if !mode.takes_records() && !self.ingest.records.is_empty() {
+            // An epoch that writes no records would lose them.
+            self.close_live()?;
+        }
         self.keep_key()?;
         self.epoch += 1;
         self.opened = None;

@@ -255,8 +255,9 @@ impl Pipeline<'_> {
     /// Builds the lists of some more members; of as many as take about `pace`.
     fn slice(&mut self, pace: Duration) -> Result<(), EngineError> {
         let paced = pace < Duration::MAX;
+        // Records go first, in an epoch of their own: that of a slice writes none.
+        self.close_live()?;
         if paced {
-            // An epoch of records goes first, and alone.
             self.settled()?;
         }
         let Some(StandingBy { phase: Phase::Building { next, members, slice, .. }, .. }) =

@@ -70,6 +70,23 @@ fn lists_of(home: &Home, data: &str) -> BTreeMap<String, Vec<String>> {
     (0..MEMBERS).map(list).collect()
 }
 
+/// A batch that is cut between epochs leaves the open one in part filled, just when it is a slice's turn.
+#[test]
+fn records_that_come_in_while_lists_are_built_are_all_kept() {
+    let home = with_models();
+    let new: String =
+        (0..5_037).map(|place| play(&format!("m{}", place % MEMBERS), place % ITEMS, 1_100)).collect();
+    home.write("new.jsonl", &new);
+    let wanted = digest_with(&home, "b", &["past.jsonl", "new.jsonl"]);
+    for (records, workers) in [("100", "1"), ("7", "3")] {
+        let data = format!("epochs-of-{records}");
+        home.ok(&["--data", &data, "replay", "--model", "a", "past.jsonl"]);
+        let run = ["run", "--model", "b", "--epoch-records", records, "--workers", workers, "new.jsonl"];
+        home.ok(&[&["--data", &data], &run[..]].concat());
+        assert_eq!(home.verified(&data), wanted, "epochs of {records}");
+    }
+}
+
 #[test]
 fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_while() {
     let home = with_models();
