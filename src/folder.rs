@@ -85,7 +85,9 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(refused("is gone, and the store was written with it"));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+            }
         };
         match written_with {
             Some(known) if known != key.fingerprint() => {

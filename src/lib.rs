@@ -13,7 +13,10 @@ pub mod engine;
 pub mod erasure;
 mod failpoints;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod offline;
+pub mod planning;
 pub mod records;
 pub mod serving;
 pub mod sources;

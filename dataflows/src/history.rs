@@ -37,11 +37,6 @@ impl Gone {
             || (event.id != 0 && self.ids.binary_search(&event.id).is_ok())
             || self.events.binary_search(&(event.digest, event.at())).is_ok()
     }
-
-    /// Remembers a retraction by fields; says whether that is news.
-    fn retract(&mut self, digest: Digest, at: i64) -> bool {
-        at > self.forgotten && insert_sorted(&mut self.events, (digest, at))
-    }
 }
 
 /// What applying the records of one epoch did to a history.
@@ -85,9 +80,10 @@ impl History {
 
     /// Applies the records of one epoch, each with its place in the epoch. The order among them does not matter.
     pub fn apply(&mut self, actions: &[(u32, Action)], effects: &mut Effects) {
-        let gone_changed = self.retire(actions, effects);
-        if gone_changed {
+        if self.retire(actions, effects) {
             self.drop_gone(effects);
+        } else {
+            self.drop_retracted(actions, effects);
         }
         self.add(actions, effects);
     }
@@ -101,13 +97,16 @@ impl History {
             }
             !dead
         });
+        tighten(&mut self.events);
         if let Some(gone) = &mut self.gone {
             gone.events.retain(|(_, happened)| *happened > at);
+            tighten(&mut gone.events);
             effects.forgot = true;
         }
     }
 
-    /// Takes in what may never come back; says whether that is more than before.
+    /// Takes in what may never come back; says whether that is more than before, and more than events that are named
+    /// in full, which are found without a look at all others.
     fn retire(&mut self, actions: &[(u32, Action)], effects: &mut Effects) -> bool {
         let mut changed = false;
         // Forgets first: they decide which retractions are worth keeping.
@@ -117,30 +116,38 @@ impl History {
                 if at > gone.forgotten {
                     gone.forgotten = at;
                     gone.events.retain(|(_, happened)| *happened > at);
+                    tighten(&mut gone.events);
                     effects.forgot = true;
                     changed = true;
                 }
             }
         }
+        let first = effects.refused.len();
+        let (mut ids, mut events) = (Vec::new(), Vec::new());
         for &(seq, action) in actions {
-            let gone = match action {
-                Action::Retract(_) | Action::RetractDigest(..) | Action::RetractId(_) => {
-                    self.gone.get_or_insert_default()
-                }
-                Action::Add(_) | Action::Forget(_) | Action::Trim(_) => continue,
-            };
-            let inserted = match action {
-                Action::RetractId(id) => insert_sorted(&mut gone.ids, id),
-                Action::Retract(event) => gone.retract(event.digest, event.at()),
-                Action::RetractDigest(digest, at) => gone.retract(digest, at),
-                Action::Add(_) | Action::Forget(_) | Action::Trim(_) => false,
-            };
-            if inserted {
-                changed = true;
-            } else {
-                effects.refused.push(seq);
+            match action {
+                Action::RetractId(id) => ids.push((id, seq)),
+                Action::Retract(event) => events.push(((event.digest, event.at()), seq)),
+                Action::RetractDigest(digest, at) => events.push(((digest, at), seq)),
+                Action::Add(_) | Action::Forget(_) | Action::Trim(_) => {}
             }
         }
+        if ids.is_empty() && events.is_empty() {
+            return changed;
+        }
+        let gone = self.gone.get_or_insert_default();
+        let forgotten = gone.forgotten;
+        events.retain(|((_, at), seq)| {
+            let late = *at > forgotten;
+            if !late {
+                effects.refused.push(*seq);
+            }
+            late
+        });
+        changed |= insert_sorted(&mut gone.ids, ids, &mut effects.refused);
+        insert_sorted(&mut gone.events, events, &mut effects.refused);
+        changed |= actions.iter().any(|(_, action)| matches!(action, Action::RetractDigest(..)));
+        effects.refused[first..].sort_unstable();
         changed
     }
 
@@ -153,6 +160,29 @@ impl History {
             }
             !dead
         });
+        tighten(&mut self.events);
+    }
+
+    /// Takes out the live events that retractions name.
+    fn drop_retracted(&mut self, actions: &[(u32, Action)], effects: &mut Effects) {
+        let place = |(_, action): &(u32, Action)| match action {
+            Action::Retract(event) => self.events.binary_search(event).ok(),
+            _ => None,
+        };
+        let mut places: Vec<usize> = actions.iter().filter_map(place).collect();
+        places.sort_unstable();
+        places.dedup();
+        let Some(&first) = places.first() else { return };
+        effects.removed.extend(places.iter().map(|place| self.events[*place]));
+        let (mut dead, mut kept) = (places.iter().peekable(), first);
+        for place in first..self.events.len() {
+            if dead.next_if(|dead| **dead == place).is_none() {
+                self.events[kept] = self.events[place];
+                kept += 1;
+            }
+        }
+        self.events.truncate(kept);
+        tighten(&mut self.events);
     }
 
     fn add(&mut self, actions: &[(u32, Action)], effects: &mut Effects) {
@@ -183,21 +213,39 @@ impl History {
     }
 }
 
-/// Puts `value` into a sorted list; says whether it was not there.
-fn insert_sorted<T: Ord>(list: &mut Vec<T>, value: T) -> bool {
-    match list.binary_search(&value) {
-        Ok(_) => false,
-        Err(place) => {
-            list.insert(place, value);
-            true
-        }
+/// Gives memory back where less than half of it is used.
+fn tighten<T>(list: &mut Vec<T>) {
+    if list.capacity() > 2 * list.len() + 4 {
+        list.shrink_to(list.len() + list.len() / 8);
     }
+}
+
+/// Puts values, each with its place in the epoch, into a sorted list; says whether any of them was not there. Those
+/// that were, or come twice, are refused. As many as an epoch brings are put in at once: a member may have a great many.
+fn insert_sorted<T: Ord + Copy>(
+    list: &mut Vec<T>,
+    mut values: Vec<(T, u32)>,
+    refused: &mut Vec<u32>,
+) -> bool {
+    values.sort_unstable();
+    let mut last = None;
+    values.retain(|&(value, seq)| {
+        let news = last != Some(value) && list.binary_search(&value).is_err();
+        last = Some(value);
+        if !news {
+            refused.push(seq);
+        }
+        news
+    });
+    let fresh: Vec<T> = values.into_iter().map(|(value, _)| value).collect();
+    merge(list, &fresh);
+    !fresh.is_empty()
 }
 
 /// Merges sorted `fresh` into sorted `events` from the back, in place.
 ///
 /// Room is made for an eighth more than is needed and one: histories are most of the memory of a process.
-fn merge(events: &mut Vec<Event>, fresh: &[Event]) {
+fn merge<T: Ord + Copy>(events: &mut Vec<T>, fresh: &[T]) {
     let Some(filler) = fresh.first().copied() else { return };
     let old = events.len();
     let total = old + fresh.len();

@@ -186,6 +186,11 @@ pub enum Command {
     /// Epoch, lag, now and the event that set it, counts, model, sizes, sources.
     #[command(after_help = "Example:\n  nearline status --json")]
     Status,
+    /// How much memory and disk a folder will take; reads and writes nothing.
+    #[command(
+        after_help = "Example:\n  nearline plan --members 138000 --items 26000 --events 20000000 --rank 64"
+    )]
+    Plan(PlanArgs),
     /// Every key of the config with its default and what it does.
     #[command(after_help = "Example:\n  nearline config > nearline.toml")]
     Config,
@@ -216,6 +221,12 @@ pub enum Command {
         /// Another seed makes another log.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// How many in a thousand of the events are retracted.
+        #[arg(long, default_value_t = 0)]
+        retract: u64,
+        /// How many events later.
+        #[arg(long, default_value_t = 100_000)]
+        behind: usize,
     },
 }
 
@@ -251,6 +262,39 @@ pub struct BackupArgs {
     /// Make none: the backup there was destroyed, and receipts need name it no more.
     #[arg(long, conflicts_with_all = ["with_key", "with_rejected"])]
     pub gone: bool,
+}
+
+/// What there will be.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// How many members with live events.
+    #[arg(long)]
+    pub members: u64,
+    /// How many items.
+    #[arg(long)]
+    pub items: u64,
+    /// How many live events.
+    #[arg(long)]
+    pub events: u64,
+    /// The length of the model's factors; 0 without a model.
+    #[arg(long, default_value_t = 64)]
+    pub rank: u64,
+    /// The length of lists; the config's unless given.
+    #[arg(long)]
+    pub length: Option<u64>,
+    /// How many combinations of item, kind, country and hour have events; as many as events unless given, which is the
+    /// most.
+    #[arg(long)]
+    pub cells: Option<u64>,
+    /// How many events were retracted by their fields.
+    #[arg(long, default_value_t = 0)]
+    pub retracted: u64,
+    /// The length of an id, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 6)]
+    pub id_bytes: u64,
+    /// The length of an event's context and of its own id, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    pub context_bytes: u64,
 }
 
 /// Where records come from.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::args::SourceArgs;
 use super::{Context, Failure, ask, now_ms, opening, pipe, show};
-use crate::demo::{BenchSize, Event, World, WorldSize, bench_log as write_bench_log};
+use crate::demo::{BenchSize, Event, World, WorldSize, bench_log as write_bench_log, bench_log_retracted};
 use crate::engine::recover::{self, Standing};
 use crate::engine::socket;
 use crate::folder::Folder;
@@ -167,9 +167,12 @@ impl Demo<'_> {
 }
 
 /// `nearline bench-log`.
-pub fn bench_log(out: &Path, events: u64, members: u32, items: u32, seed: u64) -> Result<(), Failure> {
-    let size = BenchSize { events: events as usize, members: members as usize, items: items as usize };
+pub fn bench_log(out: &Path, size: BenchSize, seed: u64, retract: u64, behind: usize) -> Result<(), Failure> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(out)?);
-    write_bench_log(&mut file, size, seed)?;
+    if retract > 0 {
+        bench_log_retracted(&mut file, size, seed, retract, behind)?;
+    } else {
+        write_bench_log(&mut file, size, seed)?;
+    }
     Ok(file.flush()?)
 }

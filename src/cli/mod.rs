@@ -13,6 +13,7 @@ mod fit;
 mod model;
 mod opening;
 mod pipe;
+mod plan;
 mod records;
 mod show;
 mod takeover;
@@ -188,11 +189,17 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Forget(args) => erase::forget(&context, &args),
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore { backup, key } => backup::restore(&context, &backup, key.as_deref()),
+        Command::Plan(args) => plan::plan(&context, &args),
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),
         Command::Demo { write, seed } => demo::demo(&context, write, seed),
-        Command::BenchLog { out, events, members, items, seed } => {
-            demo::bench_log(&out, events, members, items, seed)
+        Command::BenchLog { out, events, members, items, seed, retract, behind } => {
+            let size = crate::demo::BenchSize {
+                events: events as usize,
+                members: members as usize,
+                items: items as usize,
+            };
+            demo::bench_log(&out, size, seed, retract, behind)
         }
     }
 }

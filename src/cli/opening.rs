@@ -56,7 +56,8 @@ pub fn open_engine(
     };
     let versions = in_use.versions();
     let own = folder.clone();
-    let rejected = RejectedLog::open(&folder.rejected())?;
+    let rejected =
+        RejectedLog::open(&folder.rejected()).map_err(|error| about(&folder.rejected(), &error))?;
     let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone()));
     let options = EngineOptions {
         rejected: Some(rejected),
@@ -76,6 +77,12 @@ pub fn open_engine(
         engine.handle().roll_back().map_err(|error| Failure::Failed(error.to_string()))?;
     }
     Ok(Opened { engine, store, eraser, before: standing.counts })
+}
+
+/// What happened to a file, and what to do about it.
+fn about(path: &Path, error: &std::io::Error) -> Failure {
+    let said = error.to_string();
+    Failure::Failed(format!("{}: {said}{}", path.display(), crate::stores::advice(&said)))
 }
 
 /// The models that a folder is opened with.
@@ -190,6 +197,7 @@ pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usi
         drop_model: None,
         epoch_interval: config.run.epoch,
         epoch_records: config.run.epoch_records,
+        memory_limit: config.run.memory_limit,
         bulk: false,
         key: crate::digests::DigestKey::new([0; 32]),
         key_file: None,
@@ -254,7 +262,7 @@ fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure
 /// Keeps a model, where it is not kept already.
 fn keep(model: &Model, own: &Path) -> Result<(), Failure> {
     if let Some(models) = own.parent() {
-        std::fs::create_dir_all(models)?;
+        std::fs::create_dir_all(models).map_err(|error| about(models, &error))?;
     }
     model.save(own).map_err(|error| Failure::Failed(error.to_string()))?;
     reach("model-kept");

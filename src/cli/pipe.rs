@@ -127,11 +127,24 @@ fn pump(
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     let say = Say::new(bar);
+    let done = AtomicBool::new(false);
     let outcomes: Vec<Result<(), Failure>> = std::thread::scope(|scope| {
+        // A pipe that nobody writes to would keep a process alive that commits nothing any more.
+        let watch = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                if handle.committed().failure().is_some() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                std::thread::park_timeout(LOOK);
+            }
+        });
         let start = |source| scope.spawn(|| pump_one(source, handle, read_with, &say, stop));
         let pumps: Vec<_> = sources.into_iter().map(start).collect();
         let panicked = |_| Err(Failure::Failed("a thread that reads a source ended before its time".into()));
-        pumps.into_iter().map(|pump| pump.join().unwrap_or_else(panicked)).collect()
+        let outcomes = pumps.into_iter().map(|pump| pump.join().unwrap_or_else(panicked)).collect();
+        done.store(true, Ordering::Relaxed);
+        watch.thread().unpark();
+        outcomes
     });
     outcomes.into_iter().collect()
 }

@@ -84,6 +84,8 @@ pub struct Run {
     pub max_ahead: Span,
     /// For how long the model before can take over again at once.
     pub keep_previous: Span,
+    /// From about how much resident memory on records are taken slowly, in bytes.
+    pub memory_limit: Option<u64>,
 }
 
 impl Run {
@@ -233,6 +235,7 @@ fn run(written: &written::Run) -> Result<Run, KeyError> {
         ),
         max_ahead: written.max_ahead,
         keep_previous: written.keep_previous,
+        memory_limit: written.memory_limit.0,
     })
 }
 

@@ -13,6 +13,7 @@ mod number;
 mod place;
 mod quoting;
 mod schema;
+mod size;
 mod span;
 mod written;
 
@@ -26,6 +27,7 @@ pub use meant::{
 };
 pub use number::KeyError;
 pub use schema::schema;
+pub use size::Size;
 pub use span::Span;
 
 /// The file that is read where no other is named.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::size::Size;
 use super::span::Span;
 
 /// The config of Nearline, `nearline.toml`. Every key has a default; `nearline config` prints them all.
@@ -134,6 +135,8 @@ pub struct Run {
     pub max_ahead: Span,
     /// For how long the lists of the model before are kept, and kept fresh, after another has taken over.
     pub keep_previous: Span,
+    /// From about this much resident memory on records are taken slowly: "2GB", a number of bytes, or "none".
+    pub memory_limit: Size,
 }
 
 impl Default for Run {
@@ -144,6 +147,7 @@ impl Default for Run {
             workers: 0,
             max_ahead: Span::hours(24),
             keep_previous: Span::hours(1),
+            memory_limit: Size(None),
         }
     }
 }

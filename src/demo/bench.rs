@@ -44,6 +44,37 @@ pub fn bench_log(out: &mut impl Write, size: BenchSize, seed: u64) -> io::Result
     out.flush()
 }
 
+/// The same log with so many in a thousand of its events taken out again, each `behind` events after it came.
+pub fn bench_log_retracted(
+    out: &mut impl Write,
+    size: BenchSize,
+    seed: u64,
+    per_mille: u64,
+    behind: usize,
+) -> io::Result<()> {
+    let (mut log, mut again) = (Log::new(size, seed), Log::new(size, seed));
+    let mut chosen = Chance::new(seed ^ 0x7265_7472_6163_7473);
+    let mut lines = Vec::with_capacity(1 << 17);
+    let mut line = Vec::new();
+    for number in 0..size.events {
+        log.line(number, &mut lines);
+        if number >= behind {
+            line.clear();
+            again.line(number - behind, &mut line);
+            if chosen.per_mille(per_mille) {
+                lines.extend_from_slice(b"{\"type\":\"retract\",");
+                lines.extend_from_slice(&line[1..]);
+            }
+        }
+        if lines.len() > (1 << 17) - 1024 {
+            out.write_all(&lines)?;
+            lines.clear();
+        }
+    }
+    out.write_all(&lines)?;
+    out.flush()
+}
+
 struct Log {
     size: BenchSize,
     chance: Chance,

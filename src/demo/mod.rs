@@ -14,7 +14,7 @@ mod write;
 
 use std::collections::BTreeSet;
 
-pub use bench::{BenchSize, bench_log};
+pub use bench::{BenchSize, bench_log, bench_log_retracted};
 use chance::{Chance, Weighted};
 use people::Behaviour;
 pub use people::Watcher;

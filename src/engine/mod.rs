@@ -12,6 +12,7 @@ pub mod committer;
 pub mod erasing;
 mod held;
 pub mod ingest;
+mod memory;
 mod messages;
 mod pipeline;
 mod pointer;
@@ -29,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nearline_dataflows::graph::Meaning;
 use nearline_dataflows::model::Model;
 use nearline_dataflows::types::Epoch;
@@ -44,6 +45,9 @@ pub use takeover::{TakenOver, TakeoverError};
 
 /// Batches that may wait to be taken: enough to keep the workers busy, few enough to bound memory.
 const WAITING_BATCHES: usize = 4;
+
+/// How often whoever waits for an answer looks whether there will be one.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Why the engine cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +126,8 @@ pub struct EngineOptions {
     pub epoch_interval: Duration,
     /// After how many records an epoch closes.
     pub epoch_records: usize,
+    /// From about how much resident memory on records are taken slowly, in bytes.
+    pub memory_limit: Option<u64>,
     /// Whether lists are left to the last epoch.
     pub bulk: bool,
     /// The folder's key.
@@ -181,7 +187,7 @@ impl Handle {
     pub fn submit(&self, batch: Batch) -> Result<Submitted, EngineError> {
         let (reply, answer) = bounded(1);
         self.messages.send(Message::Submit(batch, reply)).map_err(|_| self.why())?;
-        let submitted = answer.recv().map_err(|_| self.why())?;
+        let submitted = self.answered(&answer)?;
         self.committed.wait_for(submitted.epoch).map_err(EngineError::Failed)?;
         Ok(submitted)
     }
@@ -200,19 +206,31 @@ impl Handle {
     fn ask(&self, message: impl FnOnce(Answer) -> Message) -> Result<TakenOver, TakeoverError> {
         let (reply, answer) = bounded(1);
         self.messages.send(message(reply)).map_err(|_| self.why())?;
-        answer.recv().map_err(|_| self.why())?
+        self.answered(&answer)?
     }
 
     /// Waits until the model that is being built has taken over, or `stop` is set.
     pub fn settle(&self, stop: &Arc<AtomicBool>) -> Result<(), EngineError> {
         let (reply, answer) = bounded(1);
         self.messages.send(Message::Settle(stop.clone(), reply)).map_err(|_| self.why())?;
-        answer.recv().map_err(|_| self.why())
+        self.answered(&answer)
     }
 
     /// How far the store is.
     pub fn committed(&self) -> &Committed {
         &self.committed
+    }
+
+    /// Waits for an answer. A message that came too late for an engine that has ended stays in its queue, with the way
+    /// to answer it, for as long as anyone might send another: so nobody waits for the answer alone.
+    fn answered<T>(&self, answer: &Receiver<T>) -> Result<T, EngineError> {
+        loop {
+            match answer.recv_timeout(LOOK) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) if self.committed.failure().is_none() => {}
+                Err(_) => return Err(self.why()),
+            }
+        }
     }
 
     fn why(&self) -> EngineError {

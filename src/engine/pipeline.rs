@@ -10,6 +10,7 @@ use nearline_dataflows::types::Epoch;
 use super::committed::Committed;
 use super::committer::Committer;
 use super::ingest::{EpochRecords, Ingest, WorkerFeed};
+use super::memory::{self, Limit};
 use super::messages::{Mode, ToCommit};
 use super::recover::{self, Standing};
 use super::takeover::Models;
@@ -71,6 +72,8 @@ pub(super) fn run(
             options: &options,
             epoch: standing.epoch,
             opened: None,
+            limit: options.memory_limit.map(|bytes| Limit::new(bytes, memory::resident)),
+            store: &*store,
             models: Models::default(),
         };
         let to_build = pipeline.recover(records, &*store, &standing, model, beside)?;
@@ -103,6 +106,9 @@ pub(super) struct Pipeline<'a> {
     pub(super) epoch: Epoch,
     /// When the open epoch got its first record.
     opened: Option<Instant>,
+    /// How much memory there is.
+    limit: Option<Limit>,
+    store: &'a dyn Store,
     /// The models in use.
     pub(super) models: Models,
 }
@@ -254,6 +260,7 @@ impl Pipeline<'_> {
     }
 
     fn take(&mut self, batch: Batch) -> Result<(), EngineError> {
+        self.keep_to_limit()?;
         let batch = Arc::new(batch);
         let mut taken = 0;
         loop {
@@ -264,11 +271,38 @@ impl Pipeline<'_> {
             }
             if self.room() == 0 {
                 self.close_live()?;
+                if self.is_short() {
+                    self.settled()?;
+                }
             }
             if taken == batch.len() {
                 return Ok(());
             }
         }
+    }
+
+    /// Near the limit on memory: puts on disk what is on its way before more is taken.
+    fn keep_to_limit(&mut self) -> Result<(), EngineError> {
+        let Some(limit) = &mut self.limit else { return Ok(()) };
+        if !limit.is_near() {
+            limit.short = false;
+            return Ok(());
+        }
+        let ease = limit.may_ease();
+        self.close_live()?;
+        self.settled()?;
+        if ease {
+            self.store.ease()?;
+        }
+        if self.limit.as_mut().is_some_and(Limit::judge) {
+            std::thread::sleep(memory::PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Whether memory is short.
+    fn is_short(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.short)
     }
 
     /// How many more records the open epoch takes.
@@ -278,6 +312,7 @@ impl Pipeline<'_> {
         let size = if self.options.bulk { BULK } else { self.options.epoch_records };
         // An epoch of a few records was asked for in order to see each by itself.
         let most = if busy && size >= 1024 && !self.options.bulk { size * GROWTH } else { size };
+        let most = if self.is_short() { most.min(memory::SMALL) } else { most };
         most.saturating_sub(records)
     }
 

@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod export;
 mod folder;
 mod foreign;
+pub(crate) mod fuzzing;
 mod ids_file;
 pub mod import;
 mod items_file;

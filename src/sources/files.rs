@@ -257,7 +257,7 @@ fn magic(stream: &mut dyn io::Read) -> io::Result<Vec<u8>> {
 }
 
 /// What Nearline keeps beside the store in a data folder.
-const OWN: [&str; 3] = ["digest.key", "digest.new", "rejected.jsonl"];
+const OWN: [&str; 4] = ["acknowledged", "digest.key", "digest.new", "rejected.jsonl"];
 
 /// The folders in a folder, which are not read; hidden ones and those of a data folder do not count.
 pub(super) fn folders_of(folder: &Path) -> Vec<PathBuf> {

@@ -10,6 +10,7 @@ mod cutter;
 mod decoding;
 mod fields;
 mod files;
+pub(crate) mod fuzzing;
 pub mod json;
 mod reading;
 mod reason;

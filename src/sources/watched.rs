@@ -52,8 +52,8 @@ struct Tracked {
     /// Whether it was found in a folder, and not named itself.
     found: bool,
     offset: Option<Offset>,
-    /// Size, device and inode when it was last looked at.
-    seen: Option<(u64, u64, u64)>,
+    /// Size, device, inode and time of the last change when it was last looked at.
+    seen: Option<(u64, u64, u64, (i64, i64))>,
 }
 
 /// A file that stands where its next block begins.
@@ -160,7 +160,7 @@ impl Tracked {
             }
             Err(error) => return Err(unreadable(&self.name, error).into()),
         };
-        let seen = (about.len(), about.dev(), about.ino());
+        let seen = (about.len(), about.dev(), about.ino(), (about.mtime(), about.mtime_nsec()));
         if self.seen.replace(seen) == Some(seen) {
             return Ok(());
         }
@@ -185,7 +185,19 @@ impl Tracked {
             if about.len() < offset.size.unwrap_or(least) || !is_mark(&head, &offset.head) {
                 self.replaced("it shrank or begins otherwise");
             } else if offset.size == Some(about.len()) {
-                return Ok(());
+                // What is compressed would have to be read from its start to be told.
+                let plain = Stored::by_magic(&head) == Stored::Plain;
+                let length = u64::from(offset.tail.0);
+                let same = !plain
+                    || offset.bytes < length
+                    || is_mark(
+                        &read_at(&mut file, offset.bytes - length, length).map_err(told)?,
+                        &offset.tail,
+                    );
+                if same {
+                    return Ok(());
+                }
+                self.replaced("it has the length that it had, and other lines");
             }
         }
         let stored = Stored::by_magic(&head);

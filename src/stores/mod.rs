@@ -139,8 +139,32 @@ pub enum StoreError {
         "no thread could be started to store with: {0}; raise the limit of threads, or stop other processes"
     )]
     Thread(String),
+    /// The store has not what was acknowledged.
+    #[error(
+        "the store in {} has lost what was acknowledged: it ends with epoch {stored}, and epoch {acknowledged} was on \
+         disk; restore the folder from a backup, or replay the logs into a new one. To go on without what is lost \
+         remove {}: files are then read on from where the store is",
+        .path.display(), .witness.display()
+    )]
+    Lost {
+        /// The folder.
+        path: PathBuf,
+        /// The newest epoch that is stored.
+        stored: u64,
+        /// The newest that was acknowledged.
+        acknowledged: u64,
+        /// The file that says so.
+        witness: PathBuf,
+    },
+    /// The file that says what was acknowledged cannot be read.
+    #[error(
+        "{} is damaged, which says how much of the store was acknowledged; restore the folder from a backup, or, to \
+         trust the store as it is, remove that file and start again",
+        .0.display()
+    )]
+    Witness(PathBuf),
     /// The disk or RocksDB said no.
-    #[error("the store could not {doing} in {}: {message}", .path.display())]
+    #[error("the store could not {doing} in {}: {message}{}", .path.display(), advice(.message))]
     Failed {
         /// What was being done.
         doing: &'static str,
@@ -149,6 +173,41 @@ pub enum StoreError {
         /// What was said.
         message: String,
     },
+}
+
+/// What to do about what the system or RocksDB said.
+pub(crate) fn advice(message: &str) -> &'static str {
+    const ADVICE: [(&[&str], &str); 8] = [
+        (
+            &["Corruption"],
+            "; a file of the store is damaged: restore the folder from a backup, or replay the logs into a new one",
+        ),
+        (&["Column families not opened"], "; it has tables that are not known here: use a newer nearline"),
+        (
+            &["No space left", "Disk quota exceeded"],
+            "; the disk is full: make room and start again, nothing that was acknowledged is lost",
+        ),
+        (
+            &["File too large"],
+            "; a file may not grow so large: raise the limit (`ulimit -f`) and start again, nothing that was \
+             acknowledged is lost",
+        ),
+        (
+            &["Read-only file system", "Permission denied"],
+            "; make the folder writable for this user and start again, nothing that was acknowledged is lost",
+        ),
+        (&["Too many open files"], "; raise the limit of open files (`ulimit -n`) and start again"),
+        (
+            &["IO error: No such file"],
+            "; a file of the store is gone: restore the folder from a backup, or replay the logs into a new one",
+        ),
+        (
+            &["Input/output error"],
+            "; the disk fails: move the folder to a sound one, or restore it there from a backup",
+        ),
+    ];
+    let said = |(words, _): &&(&[&str], &str)| words.iter().any(|word| message.contains(word));
+    ADVICE.iter().find(said).map_or("", |(_, advice)| advice)
 }
 
 /// Ordered tables of bytes.
@@ -162,6 +221,11 @@ pub trait Store: Send + Sync {
 
     /// Says that there are no more loads for now, and the store may put in order what they left.
     fn loads_over(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Gives back the memory of what only waits to be written together with more.
+    fn ease(&self) -> Result<(), StoreError> {
         Ok(())
     }
 

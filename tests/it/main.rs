@@ -5,12 +5,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backups;
+mod bad_input;
 mod cases;
 mod cli;
 mod crashes;
+mod damage;
 mod erasure;
 mod evaluate;
 mod failures;
+mod faults;
+mod memory;
 mod models;
 mod readme;
 mod real_data;

@@ -130,6 +130,7 @@ pub fn options(key: u8) -> EngineOptions {
         drop_model: None,
         epoch_interval: Duration::from_millis(1),
         epoch_records: 1000,
+        memory_limit: None,
         bulk: false,
         key: DigestKey::new([key; 32]),
         key_file: None,

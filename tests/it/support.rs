@@ -107,7 +107,13 @@ impl Home {
 
     /// Starts a command whose standard input stays open, and waits until it serves its socket.
     pub fn start(&self, args: &[&str]) -> Running {
-        let mut child = self.piped(args);
+        self.start_command(self.command(args))
+    }
+
+    /// The same of a command that was made ready.
+    pub fn start_command(&self, mut command: Command) -> Running {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdin = child.stdin.take();
         let running = Running { child: Some(child), stdin };
         let socket = self.path("nearline-data/nearline.sock");
@@ -137,7 +143,8 @@ impl Said {
     }
 }
 
-fn said(output: Output) -> Said {
+/// What a command said that has ended.
+pub fn said(output: Output) -> Said {
     let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     Said { code: output.status.code().unwrap_or(-1), out, err }
 }
@@ -163,6 +170,13 @@ impl Running {
     pub fn finish(mut self) -> Said {
         drop(self.stdin.take());
         said(self.child.take().unwrap().wait_with_output().unwrap())
+    }
+
+    /// Waits until it ends of itself, its standard input being open.
+    pub fn wait(mut self) -> Said {
+        let mut child = self.child.take().unwrap();
+        until("it ends of itself", || child.try_wait().unwrap().is_some());
+        said(child.wait_with_output().unwrap())
     }
 
     /// Kills it at once, without a word.

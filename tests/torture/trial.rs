@@ -425,9 +425,10 @@ impl Trial {
     fn forget(&mut self, member: usize) {
         self.asked.insert(member);
         self.by_socket += 1;
-        if let Ok(receipt) = self.home.json(&["forget", &self.world.members[member]]) {
+        if self.home.ok(&["forget", &self.world.members[member]]).is_ok() {
             self.tally.answers += 1;
-            self.forgotten.insert(member, receipt["at"].as_i64().unwrap());
+            // Up to now, which is later than any event.
+            self.forgotten.insert(member, i64::MAX);
         }
     }
 

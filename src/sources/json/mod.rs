@@ -54,6 +54,20 @@ impl Decoder {
         }
         full::decode(line, latest_at, &mut self.context, batch)
     }
+    /// The same the long way alone: what the short way must agree with.
+    pub(crate) fn decode_slowly(
+        &mut self,
+        line: &[u8],
+        latest_at: i64,
+        batch: &mut Batch,
+    ) -> Result<(), Problem> {
+        match std::str::from_utf8(line) {
+            Ok(text) if line.len() < MAX_LINE && !text.trim_ascii().is_empty() => {
+                full::decode(text, latest_at, &mut self.context, batch)
+            }
+            _ => self.decode(line, latest_at, batch),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,27 @@
 //! The store on disk: RocksDB, a column family per table.
 //!
-//! One process writes; any number read while it does, each as a RocksDB secondary that sees whole write batches
-//! only. Nothing outside this folder names `rocksdb`.
+//! One process writes; any number read while it does. Nothing outside this folder names `rocksdb`.
 
 mod erase;
 mod load;
+mod reader;
+mod witness;
 
 use std::fs::{File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
-    FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
+    Direction, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use self::load::{Buffers, RocksLoad};
+use self::witness::Witness;
 use super::{Erased, Store, StoreError, Table, Transaction, formats};
 
 /// How much memory RocksDB may use.
@@ -54,8 +57,8 @@ pub struct RocksStore {
     turned: AtomicBool,
     /// Buffers of loads, to be used again.
     buffers: Buffers,
-    /// A reader's own folder for RocksDB's log; goes with the reader.
-    _scratch: Option<tempfile::TempDir>,
+    /// Of what was acknowledged; a writer's.
+    witness: Option<Witness>,
 }
 
 /// How many files of a table may gather before they are compacted. Readers find their way through some dozens by
@@ -74,18 +77,8 @@ const LEVEL_BASE: u64 = 2 << 30;
 /// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
 const WAL: u64 = 16 << 20;
 
-/// The tables of a folder of format 1.
-const FIRST: [Table; 9] = [
-    Table::Meta,
-    Table::Offsets,
-    Table::Records,
-    Table::Tombstones,
-    Table::Items,
-    Table::Popularity,
-    Table::Factors,
-    Table::TopPicks,
-    Table::ContinueWatching,
-];
+/// How long a write waits before it is tried again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
@@ -93,13 +86,7 @@ fn db_path(data: &Path) -> PathBuf {
 }
 
 impl RocksStore {
-    fn new(
-        db: DB,
-        data: &Path,
-        options: RocksOptions,
-        lock: Option<File>,
-        scratch: Option<tempfile::TempDir>,
-    ) -> Self {
+    fn new(db: DB, data: &Path, options: RocksOptions, lock: Option<File>, witness: Option<Witness>) -> Self {
         RocksStore {
             db: RwLock::new(Some(Arc::new(db))),
             path: data.to_owned(),
@@ -109,59 +96,49 @@ impl RocksStore {
             logged: AtomicU64::new(0),
             turned: AtomicBool::new(false),
             buffers: Buffers::default(),
-            _scratch: scratch,
+            witness,
         }
     }
 
     /// Opens a data folder for writing, and makes it where there is none.
     pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let path = db_path(data);
+        let acknowledged = witness::acknowledged(data)?;
         std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
         let lock = lock(data)?;
+        // RocksDB would begin a new store there, and remove the files of the old one.
+        if acknowledged > 0 && !path.join("CURRENT").exists() {
+            return Err(headless(data));
+        }
         let db = open_for_writing(data, options)?;
         // Behind the lock: nobody else is at it.
         load::clean(data).map_err(|error| failed("clean up after a load", data, error))?;
-        RocksStore::new(db, data, options, lock, None).known()
+        RocksStore::new(db, data, options, lock, Some(Witness::open(data)?)).known(acknowledged)
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
     /// committed last, and stays there.
     pub fn open_reader(data: &Path) -> Result<Self, StoreError> {
         let path = db_path(data);
+        // Before the store is read: what is acknowledged meanwhile, the store may have or not.
+        let acknowledged = witness::acknowledged(data)?;
         if !path.join("CURRENT").exists() {
-            return Err(StoreError::Empty(data.to_owned()));
+            let error = if acknowledged > 0 { headless(data) } else { StoreError::Empty(data.to_owned()) };
+            return Err(error);
         }
-        let scratch = tempfile::tempdir().map_err(|error| failed("make a scratch folder", data, error))?;
-        let options = RocksOptions { block_cache: 8 << 20, ..RocksOptions::default() };
-        let open = |tables: &[Table]| {
-            let (mut db_options, families) = tuned(options, tables);
-            db_options.create_if_missing(false);
-            db_options.create_missing_column_families(false);
-            // A secondary must keep every file open: the writer may delete files that it still reads.
-            db_options.set_max_open_files(-1);
-            DB::open_cf_descriptors_as_secondary(&db_options, &path, &scratch.path().to_owned(), families)
-        };
-        let missing = |error: &rocksdb::Error| error.to_string().contains("Column family not found");
-        let db = match open(&Table::ALL) {
-            Err(error) if missing(&error) => open(&FIRST),
-            opened => opened,
-        };
-        let db = db.map_err(|error| match error {
-            // Whoever makes the folder has not come to the end of it.
-            error if missing(&error) => StoreError::Empty(data.to_owned()),
-            error => failed("be opened for reading", data, error),
-        })?;
-        db.try_catch_up_with_primary().map_err(|error| failed("be read", data, error))?;
-        RocksStore::new(db, data, options, None, Some(scratch)).known()
+        RocksStore::new(reader::open(&path, data)?, data, reader::OPTIONS, None, None).known(acknowledged)
     }
 
-    /// Refuses a folder of a later format, and finds out which lists are live.
-    fn known(self) -> Result<Self, StoreError> {
+    /// Refuses a folder of a later format, and one that has lost what was acknowledged; finds out which lists are live.
+    fn known(self, acknowledged: u64) -> Result<Self, StoreError> {
         let value = self.get(Table::Meta, formats::meta::FORMAT)?;
         let found = value.and_then(|value| value.try_into().ok()).map_or(formats::FORMAT, u32::from_be_bytes);
         if found > formats::FORMAT {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: formats::FORMAT });
         }
+        let epoch = self.get(Table::Meta, formats::meta::EPOCH)?;
+        let stored = epoch.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes);
+        witness::check(&self.path, acknowledged, stored)?;
         let turned = self.get(Table::Meta, formats::meta::TURNED)?.is_some();
         self.turned.store(turned, Ordering::Relaxed);
         Ok(self)
@@ -214,7 +191,7 @@ impl Drop for RocksStore {
     /// Leaves an empty write-ahead log to readers and to the next start. Where that fails nothing is lost: the log
     /// has it all.
     fn drop(&mut self) {
-        if self._scratch.is_none()
+        if self.witness.is_some()
             && let Ok(db) = self.db()
             && let Err(error) = flush(&db, &FlushOptions::default())
         {
@@ -241,7 +218,7 @@ fn open_for_writing(data: &Path, options: RocksOptions) -> Result<DB, StoreError
         if message.contains("While lock file") || message.contains("lock hold by current process") {
             StoreError::Held(data.to_owned())
         } else {
-            failed("open", data, message)
+            failed("be opened", data, message)
         }
     })
 }
@@ -256,10 +233,36 @@ fn flush(db: &DB, options: &FlushOptions) -> Result<(), rocksdb::Error> {
     db.flush_cfs_opt(&families(db), options)
 }
 
+/// Writes a batch. Where writes have to wait, it waits here and not in RocksDB, which on a full disk would wait for
+/// room without a word, for ever: asked again, it says why.
+fn write(db: &DB, batch: WriteBatch, synced: bool) -> Result<(), rocksdb::Error> {
+    let mut options = WriteOptions::default();
+    options.set_sync(synced);
+    options.set_no_slowdown(true);
+    let bytes = batch.data().to_vec();
+    let mut written = db.write_opt(batch, &options);
+    while let Err(error) = &written
+        && error.kind() == rocksdb::ErrorKind::Incomplete
+    {
+        std::thread::sleep(PAUSE);
+        let stopped = db.property_int_value(rocksdb::properties::IS_WRITE_STOPPED);
+        // Slowed down but not stopped: such a wait ends.
+        options.set_no_slowdown(stopped.ok().flatten() != Some(0));
+        written = db.write_opt(WriteBatch::from_data(&bytes), &options);
+    }
+    written
+}
+
 fn let_files_gather(db: &DB, files: i32) -> Result<(), rocksdb::Error> {
     let files = files.to_string();
     let options = [("level0_file_num_compaction_trigger", files.as_str())];
     families(db).into_iter().try_for_each(|family| db.set_options_cf(family, &options))
+}
+
+/// A store whose first file is gone, though something was acknowledged.
+fn headless(data: &Path) -> StoreError {
+    let message = "Corruption: the file CURRENT is gone from `store`, though records were acknowledged";
+    failed("be opened", data, message)
 }
 
 fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError {
@@ -274,6 +277,10 @@ fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyD
     db.set_max_background_jobs(2);
     db.set_max_open_files(512);
     db.set_keep_log_file_num(2);
+    // A record that a crash has cut off at the end of the log was never acknowledged; damage before it is an error,
+    // and not the end of the log, as it would be by default. What looks cut off and is not, the witness tells.
+    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    db.set_track_and_verify_wals_in_manifest(true);
     db.set_bytes_per_sync(1 << 20);
     db.set_compaction_readahead_size(READ_AHEAD);
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
@@ -319,7 +326,7 @@ fn family_name(table: Table) -> &'static str {
 
 impl Store for RocksStore {
     fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(RocksTransaction { store: self, bytes: Vec::new(), changes: Vec::new() })
+        Box::new(RocksTransaction { store: self, bytes: Vec::new(), changes: Vec::new(), epoch: None })
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
@@ -338,6 +345,11 @@ impl Store for RocksStore {
             let_files_gather(&*self.db()?, LIVE).map_err(|error| self.failed("end a load", error))?;
         }
         Ok(())
+    }
+
+    fn ease(&self) -> Result<(), StoreError> {
+        let db = self.db()?;
+        flush(&db, &FlushOptions::default()).map_err(|error| self.failed("be flushed", error))
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -374,7 +386,7 @@ impl Store for RocksStore {
         let mut batch = WriteBatch::default();
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
         batch.delete_range_cf(self.family(&db, table), &[][..], &[0xff; 1024][..]);
-        db.write(batch).map_err(|error| self.failed("be cleared", error))
+        write(&db, batch, false).map_err(|error| self.failed("be cleared", error))
     }
 
     fn checkpoint(&self, to: &Path) -> Result<(), StoreError> {
@@ -407,6 +419,8 @@ struct RocksTransaction<'a> {
     bytes: Vec<u8>,
     /// The table, and the lengths of key and value; none where the key is removed.
     changes: Vec<(Table, usize, Option<usize>)>,
+    /// The epoch that is committed, where one is.
+    epoch: Option<u64>,
 }
 
 impl Transaction for RocksTransaction<'_> {
@@ -414,6 +428,9 @@ impl Transaction for RocksTransaction<'_> {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
         self.changes.push((table, key.len(), Some(value.len())));
+        if table == Table::Meta && key == formats::meta::EPOCH {
+            self.epoch = value.try_into().ok().map(u64::from_be_bytes);
+        }
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) {
@@ -442,10 +459,11 @@ impl Transaction for RocksTransaction<'_> {
                 None => batch.delete_cf(store.family(&db, table), key),
             }
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(synced);
         let size = batch.size_in_bytes() as u64;
-        db.write_opt(batch, &options).map_err(|error| store.failed("be written", error))?;
+        write(&db, batch, synced).map_err(|error| store.failed("be written", error))?;
+        if let (Some(witness), Some(epoch), true) = (&store.witness, self.epoch, synced) {
+            witness.write(epoch);
+        }
         // RocksDB keeps to the length only when more is written, and after a burst nothing may be.
         if store.logged.fetch_add(size, Ordering::Relaxed) + size >= WAL {
             store.logged.store(0, Ordering::Relaxed);
