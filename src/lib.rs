@@ -3,6 +3,7 @@
 //! Data flows one way: [`sources`] → [`engine`] → `nearline_dataflows` → [`stores`] → [`serving`], with [`offline`]
 //! beside them and the command line ([`cli`]) on top. ARCHITECTURE.md is the map.
 
+pub mod backups;
 pub mod cli;
 pub mod config;
 pub mod demo;

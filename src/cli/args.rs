@@ -166,6 +166,23 @@ pub enum Command {
             `forget`, with `forget --pending`, or at the end of the sources."
     )]
     Forget(ForgetArgs),
+    /// Copy the data folder as of one epoch into a folder of its own, also while a pipeline runs.
+    #[command(
+        after_help = "Example:\n  nearline backup /backups/monday\n  nearline --data again restore /backups/monday --key digest.key\n\n\
+            Leaves out the key of the digests (keep `digest.key` of the data folder apart) and the rejected lines. Receipts of\n\
+            later forgets name the backup, since it still holds who was forgotten."
+    )]
+    Backup(BackupArgs),
+    /// Make the data folder of a backup. The folder must be empty, but for its key.
+    #[command(after_help = "Example:\n  nearline --data again restore /backups/monday --key digest.key")]
+    Restore {
+        /// The backup's folder.
+        #[arg(value_name = "BACKUP")]
+        backup: PathBuf,
+        /// The key of its digests; without it the one in the data folder, or in the backup.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
     /// Epoch, lag, now and the event that set it, counts, model, sizes, sources.
     #[command(after_help = "Example:\n  nearline status --json")]
     Status,
@@ -228,6 +245,23 @@ pub struct ForgetArgs {
     /// Only erase what was forgotten before and is still on the disk.
     #[arg(long, conflicts_with_all = ["members", "file"])]
     pub pending: bool,
+}
+
+/// Flags of `backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// A folder that is not there yet.
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
+    /// Put the key of the digests in too: whoever has the backup can then try whether an id was forgotten.
+    #[arg(long)]
+    pub with_key: bool,
+    /// Put the rejected lines in too.
+    #[arg(long)]
+    pub with_rejected: bool,
+    /// Make none: the backup there was destroyed, and receipts need name it no more.
+    #[arg(long, conflicts_with_all = ["with_key", "with_rejected"])]
+    pub gone: bool,
 }
 
 /// What there will be.

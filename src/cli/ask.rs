@@ -267,6 +267,16 @@ fn status_text(answer: &StatusAnswer) -> String {
     if answer.views_pending {
         rows.push(("views", "lag behind the records: a bulk load or a rebuild is under way".into()));
     }
+    if answer.to_erase > 0 {
+        let members = show::counted(answer.to_erase, "forgotten member");
+        rows.push((
+            "to erase",
+            format!("{members} whose bytes are on the disk: `nearline forget --pending`"),
+        ));
+    }
+    for made in &answer.backups {
+        rows.push(("backup", format!("{}, of {}", made.path, show::time(made.at))));
+    }
     rows.push(("on disk", show::bytes(answer.on_disk)));
     rows.extend(
         answer

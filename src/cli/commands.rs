@@ -1,12 +1,14 @@
 //! Commands that change a folder: asked of the process that holds it, through its socket, or done here where nobody
 //! does.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Context, Failure, now_ms};
+use crate::backups::With;
 use crate::engine::Handle;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
@@ -19,6 +21,10 @@ pub(super) enum Ask {
     Forget(Vec<String>),
     /// Erase what was forgotten.
     Erase,
+    /// Make a backup in this folder.
+    Backup(PathBuf, With),
+    /// Take a backup off the list.
+    BackupGone(PathBuf),
 }
 
 /// What comes of it.
@@ -34,16 +40,27 @@ pub(super) struct Erasure {
 pub(super) fn of(eraser: Arc<Eraser>, handle: Handle) -> Commands {
     Arc::new(move |asked| {
         let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
-        let done = perform(asked, &eraser, &handle).map_err(|failure| failure.to_string())?;
-        serde_json::to_value(done).map_err(|error| error.to_string())
+        let done = match asked {
+            Ask::Backup(to, with) => eraser
+                .back_up(&to, with, now_ms())
+                .map(serde_json::to_value)
+                .map_err(|error| error.to_string()),
+            Ask::BackupGone(path) => {
+                eraser.forget_backup(&path).map(serde_json::to_value).map_err(|error| error.to_string())
+            }
+            Ask::Forget(_) | Ask::Erase => perform(asked, &eraser, &handle)
+                .map(serde_json::to_value)
+                .map_err(|failure| failure.to_string()),
+        };
+        done?.map_err(|error| error.to_string())
     })
 }
 
-/// Does what is asked.
+/// Forgets or erases.
 pub(super) fn perform(asked: Ask, eraser: &Eraser, handle: &Handle) -> Result<Erasure, Failure> {
     let done = match asked {
         Ask::Forget(members) => Some(eraser.forget(&members, now_ms(), handle)?),
-        Ask::Erase => eraser.erase(By::Command)?,
+        _ => eraser.erase(By::Command)?,
     };
     let (receipt, kept) = done.unzip();
     Ok(Erasure { receipt, kept: kept.map(|path| path.display().to_string()).unwrap_or_default() })

@@ -5,6 +5,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use super::args::ForgetArgs;
 use super::commands::{self, Ask, Erasure};
@@ -65,9 +66,9 @@ fn named_in(file: &Path) -> Result<Vec<String>, Failure> {
 }
 
 /// Makes good, beside everything else, an erasure that an earlier process was to make.
-pub(super) fn make_good(eraser: &Arc<Eraser>) {
+pub(super) fn make_good(eraser: &Arc<Eraser>) -> Option<JoinHandle<()>> {
     if eraser.pending().is_ok_and(|pending| pending == 0) {
-        return;
+        return None;
     }
     let eraser = eraser.clone();
     let erase = move || match eraser.erase(By::Start) {
@@ -75,13 +76,18 @@ pub(super) fn make_good(eraser: &Arc<Eraser>) {
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "an earlier forget could not be made good"),
     };
-    if let Err(error) = std::thread::Builder::new().name("eraser".into()).spawn(erase) {
-        tracing::error!(%error, "an earlier forget is made good at the next start");
-    }
+    let erasing = std::thread::Builder::new().name("eraser".into()).spawn(erase);
+    erasing
+        .inspect_err(|error| tracing::error!(%error, "an earlier forget is made good at the next start"))
+        .ok()
 }
 
-/// Erases what forgets among the records have left.
-pub(super) fn at_end(eraser: &Eraser) -> Result<(), Failure> {
+/// Waits for what was begun at the start, and erases what forgets among the records have left.
+pub(super) fn at_end(eraser: &Eraser, begun: Option<JoinHandle<()>>) -> Result<(), Failure> {
+    if let Some(begun) = begun {
+        // What broke off is made good below.
+        let _ = begun.join();
+    }
     if let Some((receipt, kept)) = eraser.erase(By::End)? {
         eprintln!("{}", said(&receipt, &kept.display().to_string()));
     }
@@ -117,6 +123,15 @@ fn text(receipt: &Receipt, kept: &str) -> String {
     );
     if receipt.rejected_redacted > 0 {
         text += &format!("{} redacted\n", show::counted(receipt.rejected_redacted, "rejected line"));
+    }
+    for backup in &receipt.backups {
+        let where_to =
+            if backup.reachable { "destroy it or make it anew" } else { "it is not there; find it" };
+        text += &format!(
+            "a backup of {} still holds them: {} ({where_to}, then say `nearline backup --gone`)\n",
+            show::time(backup.made.at),
+            backup.made.path
+        );
     }
     text + &format!("the receipt is in {kept}\n")
 }

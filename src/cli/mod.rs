@@ -4,6 +4,7 @@
 
 pub mod args;
 mod ask;
+mod backup;
 mod commands;
 mod demo;
 mod erase;
@@ -28,6 +29,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use args::{Cli, Command};
 pub use show::count;
 
+use crate::backups::BackupError;
 use crate::config::Config;
 use crate::engine::EngineError;
 use crate::engine::recover::OtherConfig;
@@ -114,6 +116,15 @@ impl From<SourceError> for Failure {
     }
 }
 
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Refused(why) => Failure::Use(why),
+            other => Failure::Failed(other.to_string()),
+        }
+    }
+}
+
 impl From<ErasureError> for Failure {
     fn from(error: ErasureError) -> Self {
         Failure::Failed(error.to_string())
@@ -176,6 +187,8 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Verify { workers } => records::verify(&context, workers),
         Command::Export { without_key } => records::export(&context, without_key),
         Command::Forget(args) => erase::forget(&context, &args),
+        Command::Backup(args) => backup::backup(&context, &args),
+        Command::Restore { backup, key } => backup::restore(&context, &backup, key.as_deref()),
         Command::Plan(args) => plan::plan(&context, &args),
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),

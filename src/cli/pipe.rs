@@ -78,7 +78,7 @@ fn pipe(
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
     stop_on_signal(stop.clone())?;
-    erase::make_good(&opened.eraser);
+    let erasing = erase::make_good(&opened.eraser);
     let bar = progress(&names, bulk);
     let started = Instant::now();
     let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
@@ -93,7 +93,7 @@ fn pipe(
     let (epoch, counts) = ended?;
     pumped?;
     if !stop.load(Ordering::Relaxed) {
-        erase::at_end(&opened.eraser)?;
+        erase::at_end(&opened.eraser, erasing)?;
     }
     summary(context, epoch, &counts, &opened.before, started.elapsed())
 }

@@ -10,12 +10,13 @@ mod redaction;
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::receipt::{By, Receipt};
 use self::receipt::{FORMAT, Files, Forgotten};
 use self::redaction::Ids;
+use crate::backups::{self, Backup, BackupError, With};
 use crate::digests::{DigestKey, to_hex};
 use crate::engine::Handle;
 use crate::engine::erasing::{self, Erasing, Mark, Removed};
@@ -134,6 +135,7 @@ impl Eraser {
             members: forgotten(&marks, asked, epoch, &key),
             files: Files { rewritten: files, bytes, bytes_after },
             rejected_redacted,
+            backups: self.backups(&marks, epoch)?,
         };
         reach("erase-rewritten");
         let path = receipt.keep(&self.folder).map_err(file("the receipt could not be written"))?;
@@ -142,6 +144,24 @@ impl Eraser {
         marks.iter().for_each(|(mark, _)| change.delete(Table::Meta, &mark.key()));
         change.commit(true)?;
         Ok(Some((receipt, path)))
+    }
+
+    /// The backups that were made before the newest of these forgets.
+    fn backups(&self, marks: &[(Mark, Erasing)], epoch: u64) -> Result<Vec<receipt::Backup>, StoreError> {
+        let newest = marks.iter().map(|(mark, _)| mark.epoch).max().unwrap_or(0).max(epoch);
+        let before = backups::made(&*self.store)?.into_iter().filter(|made| made.epoch < newest);
+        Ok(before.map(|made| receipt::Backup { reachable: made.is_there(), made }).collect())
+    }
+
+    /// Makes a backup of the folder, between erasures.
+    pub fn back_up(&self, to: &Path, with: With, now_ms: i64) -> Result<Backup, BackupError> {
+        let _at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        backups::make(&*self.store, &self.folder, to, with, now_ms)
+    }
+
+    /// Takes a backup that was destroyed off the list; says whether it was on it.
+    pub fn forget_backup(&self, path: &Path) -> Result<bool, StoreError> {
+        backups::forget(&*self.store, path)
     }
 
     /// Takes the members out of the rejected lines.

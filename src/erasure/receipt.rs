@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::backups::Made;
 use crate::engine::erasing::Removed;
 use crate::folder::Folder;
 
@@ -30,6 +31,18 @@ pub struct Receipt {
     pub files: Files,
     /// Lines of `rejected.jsonl` of which nothing but source, position and reason is left.
     pub rejected_redacted: u64,
+    /// Backups of this folder from before, which hold the members until they are destroyed or made anew.
+    pub backups: Vec<Backup>,
+}
+
+/// A backup that was not erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Backup {
+    /// Where and when it was made.
+    #[serde(flatten)]
+    pub made: Made,
+    /// Whether it can be seen there. One that cannot may have been moved, or be on a disk that is not mounted.
+    pub reachable: bool,
 }
 
 /// What made an erasure.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Serving, ServingError};
+use crate::backups::{self, Made};
 use crate::engine::committed::Counts;
+use crate::engine::erasing;
 use crate::engine::recover;
 use crate::sources::Offset;
 use crate::stores::{Store, Table, formats};
@@ -59,6 +61,10 @@ pub struct StatusAnswer {
     pub standby: Option<formats::Standby>,
     /// Sources and how far each was read.
     pub sources: Vec<SourceStatus>,
+    /// Members who were forgotten and whose bytes are still on the disk.
+    pub to_erase: u64,
+    /// Where backups were made.
+    pub backups: Vec<Made>,
     /// Lines in `rejected.jsonl`, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// Bytes of the store on disk.
@@ -96,6 +102,8 @@ impl Serving {
             model: self.standing.model.clone(),
             standby: self.standing.standby.clone(),
             sources,
+            to_erase: erasing::marks(&self.store)?.len() as u64,
+            backups: backups::made(&self.store)?,
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),

@@ -39,6 +39,8 @@ pub mod meta {
     pub const TRIMMED: &[u8] = b"trimmed";
     /// Counts of records, as JSON.
     pub const COUNTS: &[u8] = b"counts";
+    /// Where backups were made, as JSON.
+    pub const BACKUPS: &[u8] = b"backups";
     /// With an epoch and a member's digest: the member was forgotten, and the bytes are still on the disk.
     pub const ERASING: &[u8] = b"erasing";
 }

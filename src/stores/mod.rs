@@ -10,7 +10,7 @@ pub mod memory;
 pub mod rocks;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One kind of thing that is kept: a column family on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -247,6 +247,12 @@ pub trait Store: Send + Sync {
     /// Commits a transaction, synced, with which the standby lists become the live ones and the other way round. No
     /// other transaction may be open.
     fn commit_turned<'s>(&'s self, change: Box<dyn Transaction + 's>) -> Result<(), StoreError>;
+
+    /// Puts a copy of all that is committed into a folder that is not there yet, whole epochs only.
+    fn checkpoint(&self, to: &Path) -> Result<(), StoreError> {
+        let message = "it is not on disk".to_owned();
+        Err(StoreError::Failed { doing: "be backed up", path: to.to_owned(), message })
+    }
 
     /// Makes what was removed leave the disk: whatever still holds bytes of removed or replaced entries is written
     /// anew without them. Takes as long as reading and writing all that is stored.

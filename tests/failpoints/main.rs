@@ -347,6 +347,26 @@ fn an_erasure_that_ends_at_any_narrow_place_is_made_good_at_the_next_start() {
 }
 
 #[test]
+fn a_backup_and_a_restore_are_whole_or_absent() {
+    let fire = Fire::new();
+    fire.ok(&["replay", "--model", "model-1", LOG]);
+    let original = fire.digest("nearline-data");
+    fire.dies("backup-filled", &["backup", "backup"]);
+    assert!(!fire.home.path("backup").exists());
+    assert_eq!(fire.digest("nearline-data"), original);
+    fire.ok(&["backup", "backup", "--with-key"]);
+    for place in ["restore-part", "restore-part=2", "restore-part=4"] {
+        let _ = std::fs::remove_dir_all(fire.home.path("again"));
+        fire.dies(place, &["--data", "again", "restore", "backup"]);
+        assert!(!fire.home.path("again/store").exists(), "{place}");
+        fire.ok(&["--data", "again", "restore", "backup"]);
+        assert_eq!(fire.digest("again"), original, "{place}");
+        let left: Vec<_> = std::fs::read_dir(fire.home.path("again")).unwrap().flatten().collect();
+        assert!(left.iter().all(|entry| entry.file_name() != ".restoring"), "{place}");
+    }
+}
+
+#[test]
 fn what_was_written_and_not_answered_is_there_and_may_be_sent_again() {
     let fire = Fire::new();
     let event = r#"{"member":"zoe","item":"i1","kind":"play","value":1,"at":1709251200000}"#;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
     Direction, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
@@ -386,6 +387,12 @@ impl Store for RocksStore {
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
         batch.delete_range_cf(self.family(&db, table), &[][..], &[0xff; 1024][..]);
         write(&db, batch, false).map_err(|error| self.failed("be cleared", error))
+    }
+
+    fn checkpoint(&self, to: &Path) -> Result<(), StoreError> {
+        let db = self.db()?;
+        let made = Checkpoint::new(&db).and_then(|checkpoint| checkpoint.create_checkpoint(to));
+        made.map_err(|error| self.failed("be backed up", error))
     }
 
     fn erase(&self) -> Result<Erased, StoreError> {
