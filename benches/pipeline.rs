@@ -203,7 +203,10 @@ impl Bench {
         let data = self.path("lists");
         let other = self.path("other-model");
         let _ = std::fs::remove_dir_all(&other);
-        nearline(&["--data", &data, "train", "--out", &other, "--iterations", "1"]);
+        // Another model and other events in each run, also where the folder is that of an earlier one.
+        let run = std::process::id();
+        let seed = run.to_string();
+        nearline(&["--data", &data, "train", "--out", &other, "--iterations", "1", "--seed", &seed]);
         let mut child = Command::new(BINARY)
             .args(["--data", &data, "run", "--follow", "-"])
             .stdin(Stdio::piped())
@@ -213,7 +216,7 @@ impl Bench {
         let path = Path::new(&data).join("nearline.sock");
         let event = |number: usize| {
             let line = format!(
-                "{{\"member\":\"m{}\",\"item\":\"i{}\",\"kind\":\"play\",\"value\":0.9,\"at\":\"2026-06-02T00:00:00Z\",\"id\":\"l{number}\"}}\n",
+                "{{\"member\":\"m{}\",\"item\":\"i{}\",\"kind\":\"play\",\"value\":0.9,\"at\":\"2026-06-02T00:00:00Z\",\"id\":\"l{run}-{number}\"}}\n",
                 number * 7_919 % MEMBERS,
                 number * 31 % 26_000
             );

@@ -10,8 +10,10 @@ use serde_json::Value;
 use super::{Context, Failure, now_ms};
 use crate::backups::With;
 use crate::engine::Handle;
+use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
+use crate::stores::Store;
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub(super) enum Ask {
     Backup(PathBuf, With),
     /// Take a backup off the list.
     BackupGone(PathBuf),
+    /// Say what stands by.
+    Standby,
 }
 
 /// What comes of it.
@@ -37,7 +41,7 @@ pub(super) struct Erasure {
 }
 
 /// Commands as the process that holds the folder does them.
-pub(super) fn of(eraser: Arc<Eraser>, handle: Handle) -> Commands {
+pub(super) fn of(store: Arc<dyn Store>, eraser: Arc<Eraser>, handle: Handle) -> Commands {
     Arc::new(move |asked| {
         let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
         let done = match asked {
@@ -48,6 +52,9 @@ pub(super) fn of(eraser: Arc<Eraser>, handle: Handle) -> Commands {
             Ask::BackupGone(path) => {
                 eraser.forget_backup(&path).map(serde_json::to_value).map_err(|error| error.to_string())
             }
+            Ask::Standby => Standing::of(&*store)
+                .map(|standing| serde_json::to_value(standing.standby))
+                .map_err(|error| error.to_string()),
             Ask::Forget(_) | Ask::Erase => perform(asked, &eraser, &handle)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),

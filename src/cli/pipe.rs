@@ -72,7 +72,7 @@ fn pipe(
     let max_ahead = config.run.max_ahead.ms();
     let latest_at = Arc::new(move || now_ms() + max_ahead);
     let handle = opened.engine.handle();
-    let commands = commands::of(opened.eraser.clone(), handle.clone());
+    let commands = commands::of(opened.store.clone(), opened.eraser.clone(), handle.clone());
     let served = socket::Served { handle, latest_at, adopt: adopting(context, config), commands };
     let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))

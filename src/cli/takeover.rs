@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::commands::{self, Ask};
 use super::{Context, Failure, opening, pipe, show};
 use crate::engine::TakenOver;
 use crate::engine::recover::Standing;
@@ -80,9 +81,9 @@ fn asked(context: &Context, wanted: Wanted) -> Result<Option<TakenOver>, Failure
             continue;
         }
         looked = Instant::now();
-        // Where it cannot be read just now, it is said a little later.
-        let known = standing(&context.folder).ok().and_then(|standing| standing.standby);
-        let Some(Standby { ready: false, built, members, .. }) = known else { continue };
+        // The process that builds them is asked: to open the store, as readers do, would take a core away from it.
+        let known: Option<Option<Standby>> = commands::ask(context, &Ask::Standby).ok().flatten();
+        let Some(Some(Standby { ready: false, built, members, .. })) = known else { continue };
         bar.set_length(members.into());
         bar.set_position(built.into());
         if bar.is_hidden() && said.elapsed() >= SAY_EVERY {

@@ -20,11 +20,11 @@ use super::{Beside, EngineError, GivenModel};
 use crate::failpoints::reach;
 use crate::stores::formats::Standby;
 
-/// How long a slice is to take: about as long as a small epoch, since an event may have to wait for one.
-const PACE: Duration = Duration::from_micros(1_500);
+/// How long a slice is to take: less than a small epoch, since an event may have to wait for one.
+const PACE: Duration = Duration::from_micros(800);
 /// How many members a slice has at least, however long that takes where others use the processor as well: some tenths
 /// of a millisecond's work.
-const LEAST: u32 = 32;
+const LEAST: u32 = 16;
 /// The most members of a slice where nothing else is to be done: some tens of megabytes of lists.
 const LARGE: u32 = 8_192;
 

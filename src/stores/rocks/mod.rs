@@ -17,7 +17,7 @@ use std::time::Duration;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    Direction, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    Direction, Env, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use self::load::{Buffers, RocksLoad};
@@ -76,6 +76,9 @@ const LEVEL_BASE: u64 = 2 << 30;
 
 /// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
 const WAL: u64 = 16 << 20;
+
+/// How many memtables a table may have, those that are being flushed included.
+const MEMTABLES: i32 = 6;
 
 /// How long a write waits before it is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -275,16 +278,25 @@ fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyD
     db.create_missing_column_families(true);
     db.set_db_write_buffer_size(options.write_buffer);
     db.set_max_background_jobs(2);
+    // Flushes and compaction take what epochs leave of the processor. Where epochs leave nothing, memtables fill, and
+    // writes wait for their flush after all.
+    if let Ok(mut env) = Env::new() {
+        env.lower_thread_pool_cpu_priority();
+        env.lower_high_priority_thread_pool_cpu_priority();
+        db.set_env(&env);
+    }
     db.set_max_open_files(512);
     db.set_keep_log_file_num(2);
     // A record that a crash has cut off at the end of the log was never acknowledged; damage before it is an error,
     // and not the end of the log, as it would be by default. What looks cut off and is not, the witness tells.
     db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     db.set_track_and_verify_wals_in_manifest(true);
-    db.set_bytes_per_sync(1 << 20);
+    // In small pieces: a synced write waits for what is on its way to the disk before it.
+    db.set_bytes_per_sync(128 << 10);
     db.set_compaction_readahead_size(READ_AHEAD);
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
-    db.set_max_total_wal_size(WAL);
+    // It is flushed from here (`commit`); RocksDB does it only where that comes too late: both at once would make writes wait.
+    db.set_max_total_wal_size(2 * WAL);
     let cache = Cache::new_lru_cache(options.block_cache);
     let families = tables.iter().map(|table| {
         let mut family = Options::default();
@@ -305,6 +317,8 @@ fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyD
         let last = if options.plain { DBCompressionType::None } else { DBCompressionType::Zstd };
         family.set_bottommost_compression_type(last);
         family.set_write_buffer_size(options.write_buffer / 2);
+        // Where one more waits for its flush, writes stop.
+        family.set_max_write_buffer_number(MEMTABLES);
         family.set_level_zero_file_num_compaction_trigger(LIVE);
         family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
         family.set_level_zero_stop_writes_trigger(SLOW[1]);
