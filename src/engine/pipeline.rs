@@ -28,6 +28,9 @@ use crate::stores::{Store, Table, formats};
 const WAITING_DELTAS: usize = 32;
 /// From so many epochs under way on the open one may outgrow its size: one at the workers, one at the committer.
 const UNDER_WAY: u64 = 2;
+/// With so many epochs under way intake waits: one more at the store, and one to be ready. What queued beyond would
+/// take memory without end and make nothing faster.
+const FULL: u64 = 4;
 /// How many records an epoch of a bulk load has. The committer gathers several for the store.
 const BULK: usize = 65_536;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
@@ -108,7 +111,7 @@ pub(super) struct Pipeline<'a> {
     opened: Option<Instant>,
     /// How much memory there is.
     limit: Option<Limit>,
-    store: &'a dyn Store,
+    pub(super) store: &'a dyn Store,
     /// The models in use.
     pub(super) models: Models,
 }
@@ -321,10 +324,10 @@ impl Pipeline<'_> {
             return Ok(());
         }
         if self.options.bulk {
-            self.close(Mode::Bulk, vec![Control::Later])
-        } else {
-            self.close(Mode::Whole, Vec::new())
+            return self.close(Mode::Bulk, vec![Control::Later]);
         }
+        self.committed.wait_for(self.epoch.saturating_sub(FULL - 1)).map_err(EngineError::Failed)?;
+        self.close(Mode::Whole, Vec::new())
     }
 
     /// Closes the open epoch: its records go to the committer, and to the workers.

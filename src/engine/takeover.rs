@@ -22,6 +22,10 @@ use crate::stores::formats::Standby;
 
 /// How long a slice is to take: less than a small epoch, since an event may have to wait for one.
 const PACE: Duration = Duration::from_micros(800);
+/// While the store writes out what it holds, which takes a core, slices wait: so often it is looked at, and so long they
+/// wait at most.
+const WAIT: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(100);
 /// How many members a slice has at least, however long that takes where others use the processor as well: some tenths
 /// of a millisecond's work.
 const LEAST: u32 = 16;
@@ -93,6 +97,10 @@ enum Phase {
         slice: u32,
         /// The newest epoch when the last slice was built.
         sliced: Epoch,
+        /// When that was.
+        at: Instant,
+        /// Whether the next one waits for the store.
+        waits: bool,
         /// Who waits for it to take over.
         asked: Vec<Answer>,
     },
@@ -113,7 +121,7 @@ impl Models {
     /// After how long there is something to do where no record waits.
     pub(super) fn time_left(&self) -> Option<Duration> {
         match &self.standby.as_ref()?.phase {
-            Phase::Building { .. } => Some(Duration::ZERO),
+            Phase::Building { waits, .. } => Some(if *waits { WAIT } else { Duration::ZERO }),
             Phase::Ready { since, left } => Some(left.saturating_sub(since.elapsed())),
         }
     }
@@ -168,8 +176,8 @@ impl Pipeline<'_> {
         self.send(ToCommit::Standby(Some(mark)))?;
         let model = Arc::new(model.numbered(&mut |id| self.ingest.item(id)));
         self.close(Mode::Whole, vec![Control::Standby(Some(model))])?;
-        let (next, slice, sliced, asked) = (0, LEAST, self.epoch, Vec::new());
-        let phase = Phase::Building { next, members, slice, sliced, asked };
+        let (slice, sliced, at) = (LEAST, self.epoch, Instant::now());
+        let phase = Phase::Building { next: 0, members, slice, sliced, at, waits: false, asked: Vec::new() };
         self.models.standby = Some(StandingBy { version, phase });
         Ok(())
     }
@@ -230,12 +238,14 @@ impl Pipeline<'_> {
     /// What is to be done between epochs: after each that was closed, and whenever nothing waits, another slice; and
     /// the lists of the model before go in their time.
     pub(super) fn between_epochs(&mut self) -> Result<(), EngineError> {
-        match &self.models.standby {
-            Some(StandingBy { phase: Phase::Building { sliced, .. }, .. }) => {
-                if self.is_open() && self.epoch == *sliced { Ok(()) } else { self.slice(PACE) }
+        let (epoch, open) = (self.epoch, self.is_open());
+        match &mut self.models.standby {
+            Some(StandingBy { phase: Phase::Building { sliced, at, waits, .. }, .. }) => {
+                *waits = at.elapsed() < LONGEST && self.store.is_flushing();
+                if *waits || (open && epoch == *sliced) { Ok(()) } else { self.slice(PACE) }
             }
             Some(StandingBy { phase: Phase::Ready { since, left }, .. })
-                if !self.is_open() && since.elapsed() >= *left =>
+                if !open && since.elapsed() >= *left =>
             {
                 self.drop_standby("")
             }
@@ -275,10 +285,10 @@ impl Pipeline<'_> {
             self.nearly_settled()?
         }
         let (took, epoch) = (started.elapsed(), self.epoch);
-        if let Some(StandingBy { phase: Phase::Building { next, slice, sliced, .. }, .. }) =
+        if let Some(StandingBy { phase: Phase::Building { next, slice, sliced, at, .. }, .. }) =
             &mut self.models.standby
         {
-            (*next, *sliced) = (to, epoch);
+            (*next, *sliced, *at) = (to, epoch, Instant::now());
             if paced {
                 let fits = f64::from(to - from) * pace.as_secs_f64() / took.as_secs_f64().max(1e-6);
                 *slice = (fits as u32).clamp(*slice / 2, 2 * *slice).clamp(LEAST, LARGE);

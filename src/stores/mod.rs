@@ -229,6 +229,11 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Whether it is writing out what it held in memory, which takes a core.
+    fn is_flushing(&self) -> bool {
+        false
+    }
+
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -209,6 +209,7 @@ impl Transaction for RocksLoad<'_> {
             written.map_err(|error| store.failed("take in a load", error))?;
             store.buffers.take_back(sorted);
         }
-        Ok(())
+        let counted = store.loads.as_ref().map_or(Ok(()), |loads| loads.one_more());
+        counted.map_err(|error| failed("count a load", &store.path, error))
     }
 }

@@ -4,6 +4,7 @@
 
 mod erase;
 mod load;
+mod loads;
 mod reader;
 mod witness;
 
@@ -17,10 +18,11 @@ use std::time::Duration;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    Direction, Env, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    Direction, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use self::load::{Buffers, RocksLoad};
+use self::loads::Loads;
 use self::witness::Witness;
 use super::{Erased, Store, StoreError, Table, Transaction, formats};
 
@@ -59,6 +61,8 @@ pub struct RocksStore {
     buffers: Buffers,
     /// Of what was acknowledged; a writer's.
     witness: Option<Witness>,
+    /// Of what was taken in besides; a writer's.
+    loads: Option<Loads>,
 }
 
 /// How many files of a table may gather before they are compacted. Readers find their way through some dozens by
@@ -89,17 +93,18 @@ fn db_path(data: &Path) -> PathBuf {
 }
 
 impl RocksStore {
-    fn new(db: DB, data: &Path, options: RocksOptions, lock: Option<File>, witness: Option<Witness>) -> Self {
+    fn new(db: DB, data: &Path, options: RocksOptions) -> Self {
         RocksStore {
             db: RwLock::new(Some(Arc::new(db))),
             path: data.to_owned(),
             options,
-            _lock: lock,
+            _lock: None,
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
             turned: AtomicBool::new(false),
             buffers: Buffers::default(),
-            witness,
+            witness: None,
+            loads: None,
         }
     }
 
@@ -116,7 +121,10 @@ impl RocksStore {
         let db = open_for_writing(data, options)?;
         // Behind the lock: nobody else is at it.
         load::clean(data).map_err(|error| failed("clean up after a load", data, error))?;
-        RocksStore::new(db, data, options, lock, Some(Witness::open(data)?)).known(acknowledged)
+        let loads = Loads::open(data).map_err(|error| failed("count its loads", data, error))?;
+        let mut store = RocksStore::new(db, data, options);
+        (store._lock, store.witness, store.loads) = (lock, Some(Witness::open(data)?), Some(loads));
+        store.known(acknowledged)
     }
 
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
@@ -129,7 +137,7 @@ impl RocksStore {
             let error = if acknowledged > 0 { headless(data) } else { StoreError::Empty(data.to_owned()) };
             return Err(error);
         }
-        RocksStore::new(reader::open(&path, data)?, data, reader::OPTIONS, None, None).known(acknowledged)
+        RocksStore::new(reader::open(&path, data)?, data, reader::OPTIONS).known(acknowledged)
     }
 
     /// Refuses a folder of a later format, and one that has lost what was acknowledged; finds out which lists are live.
@@ -278,13 +286,6 @@ fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyD
     db.create_missing_column_families(true);
     db.set_db_write_buffer_size(options.write_buffer);
     db.set_max_background_jobs(2);
-    // Flushes and compaction take what epochs leave of the processor. Where epochs leave nothing, memtables fill, and
-    // writes wait for their flush after all.
-    if let Ok(mut env) = Env::new() {
-        env.lower_thread_pool_cpu_priority();
-        env.lower_high_priority_thread_pool_cpu_priority();
-        db.set_env(&env);
-    }
     db.set_max_open_files(512);
     db.set_keep_log_file_num(2);
     // A record that a crash has cut off at the end of the log was never acknowledged; damage before it is an error,
@@ -364,6 +365,12 @@ impl Store for RocksStore {
     fn ease(&self) -> Result<(), StoreError> {
         let db = self.db()?;
         flush(&db, &FlushOptions::default()).map_err(|error| self.failed("be flushed", error))
+    }
+
+    fn is_flushing(&self) -> bool {
+        let flushes =
+            |db: Arc<DB>| db.property_int_value(rocksdb::properties::NUM_RUNNING_FLUSHES).ok().flatten();
+        self.db().ok().and_then(flushes).is_some_and(|flushes| flushes > 0)
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

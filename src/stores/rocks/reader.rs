@@ -4,17 +4,18 @@
 //! Not as RocksDB's "secondaries" do: these pass over a damaged file in silence, and answer from what was before it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocksdb::DB;
 
-use super::{RocksOptions, StoreError, Table, failed, tuned};
+use super::{RocksOptions, StoreError, Table, failed, loads, tuned};
 
 /// What a reader uses.
 pub(super) const OPTIONS: RocksOptions =
     RocksOptions { block_cache: 8 << 20, write_buffer: 64 << 20, plain: false };
-/// How often a reader tries to find the store quiet, and how long it waits in between: long enough for a load.
-const TRIES: usize = 100;
+/// For how long a reader tries to find the store quiet, how often at least, and how long it waits in between.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The tables of a folder of format 1.
@@ -32,12 +33,9 @@ const FIRST: [Table; 9] = [
 
 /// Opens the store at `path`, of the data folder `data`.
 pub(super) fn open(path: &Path, data: &Path) -> Result<DB, StoreError> {
-    let missing = |error: &rocksdb::Error| {
-        let message = error.to_string();
-        message.contains("olumn famil") && message.contains("not found")
-    };
-    let opened = match quietly(path, &Table::ALL) {
-        Err(error) if missing(&error) => quietly(path, &FIRST),
+    let missing = |error: &str| error.contains("olumn famil") && error.contains("not found");
+    let opened = match quietly(path, data, &Table::ALL) {
+        Err(error) if missing(&error) => quietly(path, data, &FIRST),
         opened => opened,
     };
     opened.map_err(|error| match error {
@@ -47,24 +45,40 @@ pub(super) fn open(path: &Path, data: &Path) -> Result<DB, StoreError> {
     })
 }
 
-/// Opens the store at a moment at which no file came or went: only then is what was opened one moment of the store,
-/// and an error an error. Else a log may have gone before it was read, and a file before it was opened.
-fn quietly(path: &Path, tables: &[Table]) -> Result<DB, rocksdb::Error> {
-    let mut tries = 0;
-    loop {
+/// Opens the store as of one moment: its list of files as it was read, with all files of the list and all logs since.
+///
+/// What a writer does meanwhile is noticed. A file of the list that is gone is an error to RocksDB, and one to be told
+/// only where the list is still the same. A log that is gone is none, and its records would be left out; but logs go in
+/// their order, so that where the oldest is still there none is gone. Files that came by a load are in no log: they are
+/// counted.
+fn quietly(path: &Path, data: &Path, tables: &[Table]) -> Result<DB, String> {
+    let started = Instant::now();
+    for tries in 1.. {
         let (mut options, families) = tuned(OPTIONS, tables);
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         // A reader must keep every file open: the writer may delete files that it still reads.
         options.set_max_open_files(-1);
-        let before = manifest(path);
+        let before = (oldest_log(path), loads::count(data));
+        let list = manifest(path);
         let opened = DB::open_cf_descriptors_read_only(&options, path, families, false);
-        tries += 1;
-        if tries == TRIES || before == manifest(path) {
-            return opened;
+        let same_list = list == manifest(path);
+        let nothing_gone = before.0.is_some() && before == (oldest_log(path), loads::count(data));
+        if same_list || (nothing_gone && opened.is_ok()) {
+            return opened.map_err(|error| error.to_string());
+        }
+        if tries >= TRIES && started.elapsed() >= PATIENCE {
+            break;
         }
         std::thread::sleep(PAUSE);
     }
+    Err("it is being written faster than it can be opened; ask again when less is piped in".into())
+}
+
+/// The number of the oldest log that is there; none where there is no log.
+fn oldest_log(path: &Path) -> Option<u64> {
+    let names = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.file_name());
+    names.filter_map(|name| name.to_str()?.strip_suffix(".log")?.parse().ok()).min()
 }
 
 /// RocksDB's list of files: where it lies and how long it is. It grows whenever a file comes or goes.
