@@ -313,8 +313,9 @@ impl Pipeline<'_> {
         let records = self.ingest.records.slots.len();
         let busy = self.epoch - self.committed.epoch() >= UNDER_WAY;
         let size = if self.options.bulk { BULK } else { self.options.epoch_records };
-        // An epoch of a few records was asked for in order to see each by itself.
-        let most = if busy && size >= 1024 && !self.options.bulk { size * GROWTH } else { size };
+        // An epoch of a few records was asked for in order to see each by itself; a large one takes memory.
+        let may_grow = size >= 1024 && !self.options.bulk && self.limit.is_none();
+        let most = if busy && may_grow { size * GROWTH } else { size };
         let most = if self.is_short() { most.min(memory::SMALL) } else { most };
         most.saturating_sub(records)
     }

@@ -167,7 +167,7 @@ fn what_must_hold_of_all_that_is_parsed_holds_for_the_corpus_and_what_is_like_it
         corpus.iter().for_each(|bytes| body(bytes));
         let mut chance = Chance(seed);
         let (began, mut tried) = (Instant::now(), 0);
-        while began.elapsed() < Duration::from_secs(seconds) {
+        while tried < 100 || began.elapsed() < Duration::from_secs(seconds) {
             let bytes = mutated(&corpus[chance.below(corpus.len())], &corpus, &mut chance);
             if std::panic::catch_unwind(|| body(&bytes)).is_err() {
                 let place = std::env::temp_dir().join(format!("nearline-{name}-{seed}-{tried}"));
@@ -177,7 +177,6 @@ fn what_must_hold_of_all_that_is_parsed_holds_for_the_corpus_and_what_is_like_it
             tried += 1;
         }
         println!("{name}: {} of the corpus and {tried} mutations", corpus.len());
-        assert!(tried > 100, "{name}: only {tried} mutations");
     }
 }
 

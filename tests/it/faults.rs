@@ -55,7 +55,7 @@ fn a_disk_that_is_full_ends_a_load_with_a_word_and_it_goes_on_once_there_is_room
     let (home, digest) = large_log();
     // The small ones fill up with the store's log, or with the files of a load; the larger with files that are flushed.
     for (way, size) in
-        [("run --epoch-records 3000", "9m"), ("run --epoch-records 3000", "26m"), ("replay", "26m")]
+        [("run --epoch-records 3000", "9m"), ("run --epoch-records 3000", "26m"), ("replay", "16m")]
     {
         let script = format!(
             "mkdir -p disk; mount -t tmpfs -o size={size} none disk

@@ -76,6 +76,16 @@ pub fn decode(line: &str, latest_at: i64, scratch: &mut Context, batch: &mut Bat
     Ok(())
 }
 
+/// Whether every number is an integer: others would not come out of an export as they came in.
+fn whole_numbers(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => number.is_i64(),
+        serde_json::Value::Array(values) => values.iter().all(whole_numbers),
+        serde_json::Value::Object(values) => values.values().all(whole_numbers),
+        _ => true,
+    }
+}
+
 /// With nothing but a member and an id, all events with that id; else the one with the same fields.
 fn retract(fields: &Fields<'_>, scratch: &mut Context, batch: &mut Batch) -> Result<(), Problem> {
     fields.only("a retract", &["member", "item", "kind", "value", "at", "id", "context"])?;
@@ -237,6 +247,11 @@ impl<'a> Fields<'a> {
         }
         let mut value: serde_json::Value = serde_json::from_str(raw)
             .map_err(|error| Problem::new(Reason::NotJson, format!("`{name}` cannot be read: {error}")))?;
+        if !whole_numbers(&value) {
+            let detail =
+                format!("`{name}` holds a number that is no integer of 64 bits; an export has no such");
+            return Err(Problem::new(Reason::WrongType, detail));
+        }
         value.sort_all_objects();
         Ok(value.to_string())
     }

@@ -158,6 +158,11 @@ fn each_line_that_cannot_be_taken_has_its_reason() {
         (r#"{"type":"item","item":"i","at":7,"genres":[1]}"#.to_owned(), "wrong-type", "a list of texts"),
         (r#"{"type":"item","item":"i","at":7,"withdrawn":"no"}"#.to_owned(), "wrong-type", "`withdrawn`"),
         (r#"{"type":"tombstone","member":"00","body":[]}"#.to_owned(), "wrong-type", "`body`"),
+        (
+            r#"{"type":"tombstone","member":"00","body":{"events":[["0f",7.5]]}}"#.to_owned(),
+            "wrong-type",
+            "no integer of 64 bits",
+        ),
         (with(r#""colour":"red""#), "unknown-field", "no record has a field \"colour\""),
         (with(r#""title":"Heat""#), "unknown-field", "an event has no field `title`"),
         (

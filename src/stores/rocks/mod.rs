@@ -18,7 +18,7 @@ use std::time::Duration;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    Direction, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    Direction, FlushOptions, IteratorMode, Options, PrefixRange, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use self::load::{Buffers, RocksLoad};
@@ -390,8 +390,13 @@ impl Store for RocksStore {
         let Some(family) = self.known_family(&db, table) else { return Ok(()) };
         let first = if from > prefix { from } else { prefix };
         let mut options = ReadOptions::default();
-        options.set_readahead_size(1 << 20);
-        options.fill_cache(false);
+        if prefix.is_empty() {
+            options.set_readahead_size(1 << 20);
+            options.fill_cache(false);
+        } else {
+            // A few entries of one member, as a rule, out of dozens of files: nothing is read ahead, and nothing behind.
+            options.set_iterate_range(PrefixRange(prefix));
+        }
         let mode = IteratorMode::From(first, Direction::Forward);
         for entry in db.iterator_cf_opt(family, options, mode) {
             let (key, value) = entry.map_err(|error| self.failed("be read", error))?;

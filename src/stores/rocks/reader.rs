@@ -87,3 +87,62 @@ fn manifest(path: &Path) -> Option<(String, u64)> {
     let length = std::fs::metadata(path.join(name.trim_end())).ok()?.len();
     Some((name, length))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crate::stores::formats::meta;
+    use crate::stores::rocks::{RocksOptions, RocksStore};
+    use crate::stores::{Store, Table};
+
+    /// Each step brings an entry, by a commit or by a load, and then says so in another table; logs and files go all the
+    /// while. No reader may see a step of which something is missing.
+    #[test]
+    fn a_reader_sees_whole_epochs_while_logs_and_files_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RocksStore::open(folder.path(), RocksOptions::default()).unwrap();
+        let say = |step: u64, load: bool| {
+            let mut change = store.begin();
+            if load {
+                let mut load = store.begin_load();
+                load.put(Table::Records, &step.to_be_bytes(), b"by a load");
+                load.commit(true).unwrap();
+            } else {
+                change.put(Table::Records, &step.to_be_bytes(), b"by a commit");
+            }
+            change.put(Table::Meta, meta::EPOCH, &step.to_be_bytes());
+            change.commit(false).unwrap();
+        };
+        say(1, false);
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for step in 2..=1_500 {
+                    say(step, step % 7 == 0);
+                    if step % 5 == 0 {
+                        store.ease().unwrap();
+                    }
+                }
+                ended.store(true, Ordering::Relaxed);
+            });
+            let mut seen = 0;
+            while !ended.load(Ordering::Relaxed) {
+                let reader = RocksStore::open_reader(folder.path()).unwrap();
+                let epoch = reader.get(Table::Meta, meta::EPOCH).unwrap().unwrap();
+                let epoch = u64::from_be_bytes(epoch.try_into().unwrap());
+                let mut entries = 0;
+                let mut count = |_: &[u8], _: &[u8]| {
+                    entries += 1;
+                    ControlFlow::Continue(())
+                };
+                reader.scan(Table::Records, &[], &[], &mut count).unwrap();
+                assert_eq!(entries, epoch, "after epoch {seen}");
+                assert!(epoch >= seen);
+                seen = epoch;
+            }
+            assert!(seen > 1);
+        });
+    }
+}
