@@ -6,7 +6,6 @@
 //! views anew.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -402,8 +401,11 @@ impl<'s> Committing<'s> {
         }
         self.write_imported(&records.tombstones, change)?;
         // After the imported ones: what the graph says of a member holds those of the member already.
+        let names = &self.writer.names.members;
+        let forgotten: Vec<&str> = effects.forgot.keys().map(|member| &*names[member.index()]).collect();
+        erasing::take_out_retractions(self.store, &forgotten, *members, change)?;
         for (member, gone) in &effects.forgot {
-            self.write_forgotten(*member, gone, change)?;
+            self.write_forgotten(*member, gone, change);
         }
         for (mark, erasing) in forgets {
             erasing::put(&mark, &erasing, change);
@@ -474,28 +476,12 @@ impl<'s> Committing<'s> {
     }
 
     /// Of a forgotten member's retractions only digests stay, under the digest of the member.
-    fn write_forgotten(
-        &self,
-        member: Member,
-        gone: &Gone,
-        change: &mut dyn Transaction,
-    ) -> Result<(), StoreError> {
+    fn write_forgotten(&self, member: Member, gone: &Gone, change: &mut dyn Transaction) {
         let name = &self.writer.names.members[member.index()];
-        let mut prefix = Vec::new();
-        formats::member_prefix(name, &mut prefix);
-        for kind in [b'i', b'r'] {
-            prefix.push(kind);
-            self.store.scan(Table::Records, &prefix, &prefix, &mut |key, _| {
-                change.delete(Table::Records, key);
-                ControlFlow::Continue(())
-            })?;
-            prefix.pop();
-        }
         let tombstone =
             TombstoneValue { forget: gone.forgotten, ids: gone.ids.clone(), events: gone.events.clone() };
         let digest = self.key.member(name);
         change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
-        Ok(())
     }
 }
 

@@ -114,6 +114,50 @@ pub fn brought(records: &EpochRecords, refused: &HashSet<u32>) -> HashSet<Member
     stays.map(|(_, slot)| Member(slot.member)).collect()
 }
 
+/// Removes the retractions of members of whom something was forgotten; `met` is how many members there are.
+///
+/// Looked for member by member, or, where they are a good part of all, as after a trim, in one pass over the table.
+pub fn take_out_retractions(
+    store: &dyn Store,
+    members: &[&str],
+    met: usize,
+    change: &mut dyn Transaction,
+) -> Result<(), StoreError> {
+    let mut prefix = Vec::new();
+    if members.len() * 8 < met {
+        for member in members {
+            formats::member_prefix(member, &mut prefix);
+            for kind in [b'i', b'r'] {
+                prefix.push(kind);
+                store.scan(Table::Records, &prefix, &prefix, &mut |key, _| {
+                    change.delete(Table::Records, key);
+                    ControlFlow::Continue(())
+                })?;
+                prefix.pop();
+            }
+        }
+        return Ok(());
+    }
+    let prefix_of = |member: &&str| {
+        let mut prefix = Vec::new();
+        formats::member_prefix(member, &mut prefix);
+        prefix
+    };
+    let prefixes: HashSet<Vec<u8>> = members.iter().map(prefix_of).collect();
+    // Whose keys these are, and whether they are of one of the members: keys come member by member.
+    let mut last = (Vec::new(), false);
+    store.scan(Table::Records, &[], &[], &mut |key, _| {
+        let of = &key[..key.len().min(key.first().map_or(0, |length| usize::from(*length) + 2))];
+        if last.0 != of {
+            last = (of.to_vec(), prefixes.contains(of));
+        }
+        if last.1 && matches!(key.get(of.len()), Some(b'i' | b'r')) {
+            change.delete(Table::Records, key);
+        }
+        ControlFlow::Continue(())
+    })
+}
+
 /// Counts what an epoch takes out of the store of a member. Where nothing is left of the member it also removes factor
 /// and lists, which in a bulk load come only with its end; says whether that is so.
 ///
