@@ -264,6 +264,14 @@ fn status_text(answer: &StatusAnswer) -> String {
     if let Some(standby) = &answer.standby {
         rows.push(("", beside(standby)));
     }
+    for model in answer.models.iter().filter(|model| model.trained_on_forgotten > 0) {
+        let members = show::counted(model.trained_on_forgotten, "member");
+        let which = if answer.model.as_ref() == Some(&model.version) { "it" } else { &model.version };
+        rows.push((
+            "",
+            format!("{which} was trained on {members} forgotten since: train anew, and `nearline model use`"),
+        ));
+    }
     if answer.views_pending {
         rows.push(("views", "lag behind the records: a bulk load or a rebuild is under way".into()));
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -113,6 +114,15 @@ fn text(receipt: &Receipt, kept: &str) -> String {
             show::counted(removed.factors, "factor"),
             show::counted(removed.lists, "list"),
             member.member_digest
+        );
+    }
+    let trained: BTreeSet<&String> = receipt.members.iter().flat_map(|member| &member.models).collect();
+    for model in trained {
+        text += &format!("model {model} was trained on them: train anew, and say `nearline model use`\n");
+    }
+    for model in &receipt.models_unknown {
+        text += &format!(
+            "model {model} may have been trained on them: it came from elsewhere and does not say\n"
         );
     }
     text += &format!(

@@ -447,7 +447,7 @@ impl<'s> Committing<'s> {
             }
             let mark = Mark { epoch: epoch.epoch, digest: self.key.member(name) };
             let member = Some(name.to_string());
-            marks.push((mark, Erasing { member, at, removed: counted }));
+            marks.push((mark, Erasing { member, at, removed: counted, models: Vec::new() }));
         }
         Ok(marks)
     }

@@ -41,6 +41,9 @@ pub struct Erasing {
     pub at: i64,
     /// What was taken out.
     pub removed: Removed,
+    /// The versions of the models that were trained on the member; known once the id is not.
+    #[serde(default)]
+    pub models: Vec<String>,
 }
 
 /// The key of a mark: the epoch, so that a later forget of the same member has one of its own, and the member's digest.

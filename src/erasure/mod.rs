@@ -5,6 +5,7 @@
 //! store write all its files anew, keeps a receipt, and lifts the marks. Broken off at any point, it is begun again by
 //! whoever opens the folder next.
 
+pub mod models;
 pub mod receipt;
 mod redaction;
 
@@ -13,6 +14,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use self::models::Models;
 pub use self::receipt::{By, Receipt};
 use self::receipt::{FORMAT, Files, Forgotten};
 use self::redaction::Ids;
@@ -111,7 +113,7 @@ impl Eraser {
         let standing = Standing::of(&*self.store)?;
         let key =
             self.folder.key(standing.key.as_deref()).map_err(file("the folder's key cannot be read"))?;
-        let marks = erasing::marks(&*self.store)?;
+        let mut marks = erasing::marks(&*self.store)?;
         if marks.is_empty() && asked.is_empty() {
             return Ok(None);
         }
@@ -120,10 +122,16 @@ impl Eraser {
         reach("erase-begins");
         let rejected_redacted = self.redact(&ids)?;
         reach("erase-redacted");
+        let models = Models::of(&self.folder).map_err(file("a model of the folder cannot be read"))?;
         let mut change = self.store.begin();
-        for (mark, erasing) in &marks {
-            erasing::put(mark, &Erasing { member: None, ..erasing.clone() }, &mut *change);
+        for (mark, erasing) in &mut marks {
+            if let Some(member) = erasing.member.take() {
+                erasing.models = models.mark(&member, &mark.digest, &mut *change);
+            }
+            erasing::put(mark, erasing, &mut *change);
         }
+        let asked_models = |(member, _): &(&str, i64)| models.mark(member, &key.member(member), &mut *change);
+        let asked_models: Vec<Vec<String>> = asked.iter().map(asked_models).collect();
         change.commit(true)?;
         reach("erase-unnamed");
         let Erased { files, bytes, bytes_after } = self.store.erase()?;
@@ -132,10 +140,11 @@ impl Eraser {
             erased_at: jiff::Timestamp::now().to_string(),
             key: key.fingerprint(),
             by,
-            members: forgotten(&marks, asked, epoch, &key),
+            members: forgotten(&marks, asked, &asked_models, epoch, &key),
             files: Files { rewritten: files, bytes, bytes_after },
             rejected_redacted,
-            backups: self.backups(&marks, epoch)?,
+            models_unknown: models.unknown,
+            backups: self.backups()?,
         };
         reach("erase-rewritten");
         let path = receipt.keep(&self.folder).map_err(file("the receipt could not be written"))?;
@@ -146,11 +155,10 @@ impl Eraser {
         Ok(Some((receipt, path)))
     }
 
-    /// The backups that were made before the newest of these forgets.
-    fn backups(&self, marks: &[(Mark, Erasing)], epoch: u64) -> Result<Vec<receipt::Backup>, StoreError> {
-        let newest = marks.iter().map(|(mark, _)| mark.epoch).max().unwrap_or(0).max(epoch);
-        let before = backups::made(&*self.store)?.into_iter().filter(|made| made.epoch < newest);
-        Ok(before.map(|made| receipt::Backup { reachable: made.is_there(), made }).collect())
+    /// The backups that were made so far: also those that were made after a forget and before its bytes were gone.
+    fn backups(&self) -> Result<Vec<receipt::Backup>, StoreError> {
+        let made = backups::made(&*self.store)?.into_iter();
+        Ok(made.map(|made| receipt::Backup { reachable: made.is_there(), made }).collect())
     }
 
     /// Makes a backup of the folder, between erasures.
@@ -181,6 +189,7 @@ impl Eraser {
 fn forgotten(
     marks: &[(Mark, Erasing)],
     asked: &[(&str, i64)],
+    asked_models: &[Vec<String>],
     epoch: u64,
     key: &DigestKey,
 ) -> Vec<Forgotten> {
@@ -189,12 +198,19 @@ fn forgotten(
         at: erasing.at,
         epoch: mark.epoch,
         removed: erasing.removed,
+        models: erasing.models.clone(),
     };
     let mut members: Vec<Forgotten> = marks.iter().map(of_mark).collect();
-    for (member, at) in asked {
+    for ((member, at), models) in asked.iter().zip(asked_models) {
         let member_digest = to_hex(&key.member(member));
         if !members.iter().any(|known| known.member_digest == member_digest) {
-            members.push(Forgotten { member_digest, at: *at, epoch, removed: Removed::default() });
+            members.push(Forgotten {
+                member_digest,
+                at: *at,
+                epoch,
+                removed: Removed::default(),
+                models: models.clone(),
+            });
         }
     }
     members

@@ -31,6 +31,9 @@ pub struct Receipt {
     pub files: Files,
     /// Lines of `rejected.jsonl` of which nothing but source, position and reason is left.
     pub rejected_redacted: u64,
+    /// The models of the folder, by version, of which it is not known whom they were trained on.
+    #[serde(default)]
+    pub models_unknown: Vec<String>,
     /// Backups of this folder from before, which hold the members until they are destroyed or made anew.
     pub backups: Vec<Backup>,
 }
@@ -68,6 +71,9 @@ pub struct Forgotten {
     pub epoch: u64,
     /// What was taken out of the store.
     pub removed: Removed,
+    /// The models of the folder, by version, that were trained on the member.
+    #[serde(default)]
+    pub models: Vec<String>,
 }
 
 /// What was written anew.

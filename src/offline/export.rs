@@ -42,7 +42,7 @@ impl Model {
                 Ok(vec![PART])
             }
             To::Nearline => {
-                self.save(folder)?;
+                self.save_for_others(folder)?;
                 Ok(vec![MANIFEST, ITEMS])
             }
         }

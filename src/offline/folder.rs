@@ -1,4 +1,4 @@
-//! A model's folder: `manifest.json` and `items.parquet`.
+//! A model's folder: `manifest.json`, `items.parquet`, and `members.digests` where it was trained here.
 //!
 //! It never changes once it is there. It is written beside its place and renamed into it, so a model is whole or
 //! absent; and its version, the hash of its content, is checked whenever it is loaded.
@@ -11,6 +11,7 @@ use super::items_file::{self, ItemsError, OURS, Rows};
 use super::items_writer;
 use super::manifest::{FORMAT, Manifest};
 use super::model::Model;
+use super::trained_on::TrainedOn;
 
 /// The name of the manifest in a model's folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -84,7 +85,7 @@ impl Model {
             let problem = format!("its factors are {rank} long, and {MANIFEST} says {}", manifest.rank);
             return Err(refuse(&items_path, problem));
         }
-        let model =
+        let mut model =
             Model::of_sorted(manifest, items, factors).map_err(|problem| refuse(&items_path, problem))?;
         let hash = model.content_hash();
         if hash != model.manifest.version {
@@ -94,6 +95,7 @@ impl Model {
             );
             return Err(refuse(folder, problem));
         }
+        model.trained_on = TrainedOn::read(folder, &hash)?;
         Ok(model)
     }
 
@@ -110,6 +112,17 @@ impl Model {
     /// Writes the model to a folder that does not exist yet, whole or not at all. Where the same version lies
     /// there already, there is nothing to do.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        if folder.exists() && !self.may_take(folder)? {
+            return Ok(());
+        }
+        put_whole(folder, |beside| {
+            self.trained_on.as_ref().map_or(Ok(()), |trained_on| trained_on.write(beside))?;
+            self.write_into(beside)
+        })
+    }
+
+    /// The same without what tells whom it was trained on: for others.
+    pub(super) fn save_for_others(&self, folder: &Path) -> Result<(), ModelError> {
         if folder.exists() && !self.may_take(folder)? {
             return Ok(());
         }

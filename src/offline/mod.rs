@@ -32,6 +32,7 @@ pub mod stopping;
 mod test_log;
 mod tombstones;
 pub mod train;
+pub mod trained_on;
 pub mod training;
 pub mod tune;
 pub mod validation;

@@ -12,6 +12,7 @@ use nearline_factors::{Factors, ItemSide, Regularisation};
 pub use super::folder::{ITEMS, MANIFEST, ModelError};
 use super::items_file::Rows;
 pub use super::manifest::Manifest;
+use super::trained_on::TrainedOn;
 use crate::config::KindTable;
 use crate::records::MAX_ID;
 
@@ -23,6 +24,8 @@ pub struct Model {
     items: Vec<String>,
     factors: Factors,
     regularisation: Regularisation,
+    /// Whom it was trained on, where that is known.
+    pub trained_on: Option<TrainedOn>,
 }
 
 impl Model {
@@ -79,7 +82,7 @@ impl Model {
         let regularisation =
             Regularisation::new(alpha0, lambda, nu).map_err(|error| format!("{MANIFEST}: {error}"))?;
         let factors = Factors::new(manifest.rank, values).map_err(|error| error.to_string())?;
-        Ok(Model { manifest, items, factors, regularisation })
+        Ok(Model { manifest, items, factors, regularisation, trained_on: None })
     }
 
     /// The ids of the items, sorted as bytes. An item's place here is its index.

@@ -11,6 +11,7 @@ use super::live::LiveSet;
 use super::manifest::{Counts, FORMAT, Manifest};
 use super::model::Model;
 use super::train::{TrainError, how, now, transform, vanished};
+use super::trained_on::TrainedOn;
 use crate::config::{KindTable, Train};
 
 /// What a model is trained on, and how.
@@ -83,6 +84,9 @@ impl<'a> Training<'a> {
         };
         let ids = data.items.iter().map(|item| self.live.items.name(item.0).to_owned()).collect();
         let rows = Rows { ids, values: items.as_slice().to_vec(), rank };
-        Model::new(manifest, rows).map_err(TrainError::Diverged)
+        let mut model = Model::new(manifest, rows).map_err(TrainError::Diverged)?;
+        let members = data.members.iter().map(|member| self.live.members.name(member.0));
+        model.trained_on = Some(TrainedOn::new(&model.manifest.version, members));
+        Ok(model)
     }
 }

@@ -9,6 +9,7 @@ use crate::backups::{self, Made};
 use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
+use crate::erasure::models::{self, ModelStatus};
 use crate::sources::Offset;
 use crate::stores::{Store, Table, formats};
 
@@ -59,6 +60,8 @@ pub struct StatusAnswer {
     pub model: Option<String>,
     /// The model that stands by: it is being built, or was live before and could be again at once.
     pub standby: Option<formats::Standby>,
+    /// The models that are kept, and of how many members who were forgotten since each was trained.
+    pub models: Vec<ModelStatus>,
     /// Sources and how far each was read.
     pub sources: Vec<SourceStatus>,
     /// Members who were forgotten and whose bytes are still on the disk.
@@ -101,6 +104,7 @@ impl Serving {
             views_pending: self.standing.pending,
             model: self.standing.model.clone(),
             standby: self.standing.standby.clone(),
+            models: models::status(&self.store, &self.folder)?,
             sources,
             to_erase: erasing::marks(&self.store)?.len() as u64,
             backups: backups::made(&self.store)?,

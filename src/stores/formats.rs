@@ -43,6 +43,8 @@ pub mod meta {
     pub const BACKUPS: &[u8] = b"backups";
     /// With an epoch and a member's digest: the member was forgotten, and the bytes are still on the disk.
     pub const ERASING: &[u8] = b"erasing";
+    /// With a model's version and a member's digest: the model was trained on the member, who was forgotten since.
+    pub const TRAINED_ON: &[u8] = b"trained_on";
 }
 
 /// The model beside the live one.

@@ -320,7 +320,9 @@ fn an_erasure_that_ends_at_any_narrow_place_is_made_good_at_the_next_start() {
     std::fs::write(fire.home.path("nearline.toml"), "[store]\nplain = true\n").unwrap();
     let event = format!(r#"{{"member":"{id}","item":"i1","kind":"play","value":1,"at":1709251200000}}"#);
     std::fs::write(fire.home.path("one.jsonl"), format!("{event}\n{{\"member\":\"{id}\n")).unwrap();
-    fire.ok(&["--data", "before", "replay", "--model", "model-1", LOG]);
+    // A model that was trained on the member: afterwards nobody could find that out any more.
+    fire.ok(&["train", LOG, "one.jsonl", "--out", "trained", "--rank", "4", "--iterations", "1"]);
+    fire.ok(&["--data", "before", "replay", "--model", "trained", LOG]);
     let without = fire.digest("before");
     fire.ok(&["--data", "before", "run", "one.jsonl"]);
     let places = [
@@ -335,14 +337,20 @@ fn an_erasure_that_ends_at_any_narrow_place_is_made_good_at_the_next_start() {
     ];
     for place in places {
         fire.copy("before");
+        // The log has forgets of its own.
+        let marked = fire.status()["models"][0]["trained_on_forgotten"].as_u64().unwrap();
         fire.dies(place, &["forget", id]);
         fire.ok(&["run", LOG]);
         let mut found = Vec::new();
         search(&fire.home.path("nearline-data"), id, &mut found);
         assert!(found.is_empty(), "{place}: {found:?}");
         assert_eq!(fire.digest("nearline-data"), without, "{place}");
-        let receipts = std::fs::read_dir(fire.home.path("nearline-data/receipts")).unwrap();
-        assert!(receipts.count() > 0, "{place}");
+        let receipts = std::fs::read_dir(fire.home.path("nearline-data/receipts")).unwrap().flatten();
+        let receipts = receipts.map(|receipt| std::fs::read_to_string(receipt.path()).unwrap());
+        let models = &fire.status()["models"][0];
+        assert_eq!(models["trained_on_forgotten"], marked + 1, "{place}: {models}");
+        let version = models["version"].as_str().unwrap();
+        assert!(receipts.into_iter().any(|receipt| receipt.contains(version)), "{place}");
     }
 }
 

@@ -14,6 +14,7 @@ mod erasure;
 mod evaluate;
 mod failures;
 mod faults;
+mod marks;
 mod memory;
 mod models;
 mod readme;
