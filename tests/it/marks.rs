@@ -60,8 +60,11 @@ fn models_that_were_trained_on_a_forgotten_member_are_marked_and_no_others() {
     assert!(home.ok(&["status"]).contains("it was trained on 1 member forgotten since"));
     // Again, and of somebody that no model knows: a mark is one of a member.
     let receipt = home.json(&["forget", "zed", "nobody"]);
-    assert_eq!(receipt["members"][0]["models"], Value::from(vec![with.clone()]));
-    assert_eq!(receipt["members"][1]["models"], Value::from(Vec::<String>::new()));
+    // Members stand in the order of their digests.
+    let mut models: Vec<&Value> =
+        receipt["members"].as_array().unwrap().iter().map(|of| &of["models"]).collect();
+    models.sort_by_key(|models| models.as_array().unwrap().len());
+    assert_eq!(models, [&Value::from(Vec::<String>::new()), &Value::from(vec![with.clone()])]);
     assert_eq!(forgotten(&home, &with), Some(1));
     let said = home.ok(&["forget", "ann"]);
     for version in [&with, &without] {
