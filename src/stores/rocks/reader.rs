@@ -16,6 +16,8 @@ pub(super) const OPTIONS: RocksOptions =
 /// For how long a reader tries to find the store quiet, how often at least, and how long it waits in between.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TRIES: usize = 20;
+/// How often in a row an error must come to be told.
+const ERRORS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The tables of a folder of format 1.
@@ -48,11 +50,12 @@ pub(super) fn open(path: &Path, data: &Path) -> Result<DB, StoreError> {
 /// Opens the store as of one moment: its list of files as it was read, with all files of the list and all logs since.
 ///
 /// What a writer does meanwhile is noticed. A file of the list that is gone is an error to RocksDB, and one to be told
-/// only where the list is still the same. A log that is gone is none, and its records would be left out; but logs go in
-/// their order, so that where the oldest is still there none is gone. Files that came by a load are in no log: they are
-/// counted.
+/// only where the list is still the same, again and again: files that are in no list, as those of options, go too.
+/// A log that is gone is none, and its records would be left out; but logs go in their order, so that where the oldest
+/// is still there none is gone. Files that came by a load are in no log: they are counted.
 fn quietly(path: &Path, data: &Path, tables: &[Table]) -> Result<DB, String> {
     let started = Instant::now();
+    let mut errors = 0;
     for tries in 1.. {
         let (mut options, families) = tuned(OPTIONS, tables);
         options.create_if_missing(false);
@@ -64,8 +67,15 @@ fn quietly(path: &Path, data: &Path, tables: &[Table]) -> Result<DB, String> {
         let opened = DB::open_cf_descriptors_read_only(&options, path, families, false);
         let same_list = list == manifest(path);
         let nothing_gone = before.0.is_some() && before == (oldest_log(path), loads::count(data));
-        if same_list || (nothing_gone && opened.is_ok()) {
-            return opened.map_err(|error| error.to_string());
+        match opened {
+            Ok(db) if same_list || nothing_gone => return Ok(db),
+            Err(error) if same_list => {
+                errors += 1;
+                if errors == ERRORS {
+                    return Err(error.to_string());
+                }
+            }
+            _ => errors = 0,
         }
         if tries >= TRIES && started.elapsed() >= PATIENCE {
             break;
