@@ -318,13 +318,14 @@ fn an_erasure_that_ends_at_any_narrow_place_is_made_good_at_the_next_start() {
     let id = "QzX7Kp2mVb9Rt4Wc6Yn8Ls3Hd5Jf1Ga0";
     // Tables that can be searched.
     std::fs::write(fire.home.path("nearline.toml"), "[store]\nplain = true\n").unwrap();
-    let event = format!(r#"{{"member":"{id}","item":"i1","kind":"play","value":1,"at":1709251200000}}"#);
+    let event = format!(r#"{{"member":"{id}","item":"i1","kind":"play","value":1,"at":1711651200000}}"#);
     std::fs::write(fire.home.path("one.jsonl"), format!("{event}\n{{\"member\":\"{id}\n")).unwrap();
     // A model that was trained on the member: afterwards nobody could find that out any more.
     fire.ok(&["train", LOG, "one.jsonl", "--out", "trained", "--rank", "4", "--iterations", "1"]);
     fire.ok(&["--data", "before", "replay", "--model", "trained", LOG]);
     let without = fire.digest("before");
     fire.ok(&["--data", "before", "run", "one.jsonl"]);
+    assert!(fire.live("before").iter().any(|line| line.contains(id)), "a trim of the log takes the event");
     let places = [
         "committed",
         "erase-begins",
