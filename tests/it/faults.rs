@@ -244,6 +244,20 @@ fn a_log_that_is_followed_may_shrink_be_written_anew_or_be_replaced() {
     home.verified("nearline-data");
 }
 
+#[test]
+fn a_log_of_the_length_that_it_had_and_other_last_lines_is_read_anew() {
+    let home = Home::new();
+    // Longer than what tells files apart by their beginning.
+    let before: String = (0..100).map(|at| play("ann", "a", at)).collect();
+    home.write("log.jsonl", &(before.clone() + &play("bob", "b", 1)));
+    let running = home.start(&["run", "--follow", "log.jsonl"]);
+    until("the last line is there", || items_of(&home, "bob") == ["b"]);
+    home.write("log.jsonl", &(before + &play("bob", "c", 2)));
+    until("the other last line is read", || items_of(&home, "bob") == ["b", "c"]);
+    running.kill();
+    home.verified("nearline-data");
+}
+
 /// A library that moves the wall clock by as many seconds as a file says.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
