@@ -78,7 +78,7 @@ fn records_that_come_in_while_lists_are_built_are_all_kept() {
         (0..5_037).map(|place| play(&format!("m{}", place % MEMBERS), place % ITEMS, 1_100)).collect();
     home.write("new.jsonl", &new);
     let wanted = digest_with(&home, "b", &["past.jsonl", "new.jsonl"]);
-    for (records, workers) in [("100", "1"), ("7", "3")] {
+    for (records, workers) in [("5000", "1"), ("2000", "2"), ("100", "1"), ("7", "3")] {
         let data = format!("epochs-of-{records}");
         home.ok(&["--data", &data, "replay", "--model", "a", "past.jsonl"]);
         let run = ["run", "--model", "b", "--epoch-records", records, "--workers", workers, "new.jsonl"];

@@ -5,10 +5,11 @@
 mod erase;
 mod load;
 mod loads;
+mod lock;
 mod reader;
 mod witness;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -113,7 +114,7 @@ impl RocksStore {
         let path = db_path(data);
         let acknowledged = witness::acknowledged(data)?;
         std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
-        let lock = lock(data)?;
+        let lock = lock::lock(data)?;
         // RocksDB would begin a new store there, and remove the files of the old one.
         if acknowledged > 0 && !path.join("CURRENT").exists() {
             return Err(headless(data));
@@ -208,17 +209,6 @@ impl Drop for RocksStore {
         {
             tracing::debug!(%error, "the store was closed without a flush");
         }
-    }
-}
-
-/// Keeps other writers away for as long as the file is open. RocksDB has a lock of its own, which is given up where it
-/// is opened anew; a file system that has no locks leaves it at that.
-fn lock(data: &Path) -> Result<Option<File>, StoreError> {
-    let folder = File::open(data).map_err(|error| failed("be opened", data, error))?;
-    match folder.try_lock() {
-        Ok(()) => Ok(Some(folder)),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Held(data.to_owned())),
-        Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
