@@ -1,17 +1,21 @@
 //! A model takes over while events flow: every list is of exactly one model, and a crash at any moment is made good.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nearline::config::Config;
+use nearline::engine::{Beside, Engine, EngineOptions};
 use nearline::folder::Folder;
 use nearline::serving::Serving;
 use nearline::serving::list::ListName;
+use nearline::stores::memory::MemoryStore;
 use nearline::stores::rocks::{RocksOptions, RocksStore};
 use nearline::stores::{Store, Table};
 
-use crate::support::{Chance, Home, model, until};
+use crate::sets::{batch, options};
+use crate::support::{Chance, ForEngine, Home, model, until};
 
 const MEMBERS: usize = 1_500;
 const ITEMS: usize = 60;
@@ -85,6 +89,33 @@ fn records_that_come_in_while_lists_are_built_are_all_kept() {
         home.ok(&[&["--data", &data], &run[..]].concat());
         assert_eq!(home.verified(&data), wanted, "epochs of {records}");
     }
+}
+
+/// The same without a clock: after every batch there are records in the open epoch, and lists to be built.
+#[test]
+fn records_of_the_open_epoch_are_kept_when_a_slice_is_built() {
+    let records = |from: usize, to: usize| -> Vec<String> {
+        (from..to).map(|place| play(&format!("m{place}"), 1, place % 1_000).trim_end().to_owned()).collect()
+    };
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let engine = Engine::start(store.clone(), store.clone(), EngineOptions { model: None, ..options(7) });
+    let engine = engine.unwrap();
+    engine.handle().send(batch(&records(0, 20_000))).unwrap();
+    engine.finish().unwrap();
+    let model = Box::new(ForEngine(model(&[("i1", vec![1.0, 0.0]), ("i2", vec![0.5, 0.5])])));
+    let building = EngineOptions {
+        model: None,
+        beside: Some(Beside { model, ready: None }),
+        epoch_records: 100,
+        epoch_interval: Duration::from_secs(3_600),
+        ..options(7)
+    };
+    let engine = Engine::start(store.clone(), store.clone(), building).unwrap();
+    for lines in records(20_000, 23_000).chunks(150) {
+        engine.handle().send(batch(lines)).unwrap();
+    }
+    engine.finish().unwrap();
+    assert_eq!(entries(&*store, Table::Records), 23_000);
 }
 
 #[test]
