@@ -59,6 +59,14 @@ now="$(field now)"
 for share in 2 20; do
     at=$((now - (now - 1777680000000) / share))
     printf '{"type":"trim","at":%d}\n' "$at" >"$place/more/trim-$share.jsonl"
+    # The events that are trimmed go in steps; then what is left of them is merged away.
+    for ((second = 0; second < 600; second++)); do
+        status="$("$NEARLINE" --data "$data" status --json 2>/dev/null)" || continue
+        [ "$(field accepted)" = "$before" ] || break
+        sleep 1
+    done
+    before="$(field accepted)"
     sleep 20
     row "trimmed to 1/$share"
 done
+echo "largest resident memory: $(awk '/^VmHWM/ { print int($2 / 1024) }' "/proc/$reader/status") MB"

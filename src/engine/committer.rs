@@ -394,7 +394,7 @@ impl<'s> Committing<'s> {
         let effects = Effects::of(deltas);
         let forgets = self.take_out(epoch, &effects, change)?;
         let writer = &mut self.writer;
-        writer.counts.accepted += records.slots.len() as u64;
+        writer.counts.accepted += records.slots.len() as u64 - records.on_the_way;
         writer.write_slots(records, &effects.refused, &effects.forgot, change);
         for (member, digest) in effects.removed {
             writer.delete_event(member, digest, change);

@@ -60,6 +60,8 @@ pub struct EpochRecords {
     pub rejected: Vec<(Arc<str>, Rejected)>,
     /// Tombstones that were imported, by keyed digest of the member.
     pub tombstones: Vec<([u8; 16], TombstoneValue)>,
+    /// How many of the records nobody sent: trims on the way to one.
+    pub on_the_way: u64,
 }
 
 impl EpochRecords {

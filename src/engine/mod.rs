@@ -20,6 +20,7 @@ pub mod recover;
 pub mod socket;
 mod storing;
 mod takeover;
+mod trimming;
 pub mod verify;
 pub mod workers;
 mod writer;

@@ -14,6 +14,7 @@ use super::memory::{self, Limit};
 use super::messages::{Mode, ToCommit};
 use super::recover::{self, Standing};
 use super::takeover::Models;
+use super::trimming::next_trim;
 use super::workers::{Feed, Workers};
 use super::{Beside, EngineError, EngineOptions, GivenModel, Message, Submitted};
 use crate::dictionary::ItemNames;
@@ -75,6 +76,7 @@ pub(super) fn run(
             options: &options,
             epoch: standing.epoch,
             opened: None,
+            taken_at: None,
             limit: options.memory_limit.map(|bytes| Limit::new(bytes, memory::resident)),
             store: &*store,
             models: Models::default(),
@@ -103,12 +105,14 @@ pub(super) struct Pipeline<'a> {
     pub(super) ingest: &'a mut Ingest,
     workers: &'a Workers,
     to_commit: &'a Sender<ToCommit>,
-    committed: &'a Arc<Committed>,
+    pub(super) committed: &'a Arc<Committed>,
     pub(super) options: &'a EngineOptions,
     /// The newest epoch that was closed.
     pub(super) epoch: Epoch,
     /// When the open epoch got its first record.
     opened: Option<Instant>,
+    /// When records were taken last.
+    pub(super) taken_at: Option<Instant>,
     /// How much memory there is.
     limit: Option<Limit>,
     pub(super) store: &'a dyn Store,
@@ -264,10 +268,21 @@ impl Pipeline<'_> {
 
     fn take(&mut self, batch: Batch) -> Result<(), EngineError> {
         self.keep_to_limit()?;
+        self.taken_at = Some(Instant::now());
         let batch = Arc::new(batch);
         let mut taken = 0;
+        let mut trim = next_trim(&batch, 0);
         loop {
-            let room = self.room();
+            let mut room = self.room();
+            if let Some((place, at)) = trim {
+                if place == taken {
+                    self.approach(at)?;
+                    trim = next_trim(&batch, taken + 1);
+                    room = self.room();
+                }
+                let next = trim.map_or(batch.len(), |(place, _)| place);
+                room = room.min(next - taken);
+            }
             taken = self.ingest.take(&batch, taken, room);
             if !self.ingest.records.is_empty() {
                 self.opened.get_or_insert_with(Instant::now);

@@ -26,6 +26,12 @@ const PACE: Duration = Duration::from_micros(800);
 /// wait at most.
 const WAIT: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(100);
+/// While events come in, a slice is followed by a rest of so many times what it took, and of at most so long: what is
+/// built has to be written out in the end, and the less of that there is in a second, the fewer events meet it.
+const RESTS: u32 = 5;
+const LONGEST_REST: Duration = Duration::from_millis(40);
+/// For how long after an event more are thought to be coming.
+const LATELY: Duration = Duration::from_secs(1);
 /// How many members a slice has at least, however long that takes where others use the processor as well: some tenths
 /// of a millisecond's work.
 const LEAST: u32 = 16;
@@ -99,8 +105,10 @@ enum Phase {
         sliced: Epoch,
         /// When that was.
         at: Instant,
-        /// Whether the next one waits for the store.
-        waits: bool,
+        /// How long it took.
+        took: Duration,
+        /// After how long to look again whether it is time for the next one.
+        wait: Duration,
         /// Who waits for it to take over.
         asked: Vec<Answer>,
     },
@@ -121,7 +129,7 @@ impl Models {
     /// After how long there is something to do where no record waits.
     pub(super) fn time_left(&self) -> Option<Duration> {
         match &self.standby.as_ref()?.phase {
-            Phase::Building { waits, .. } => Some(if *waits { WAIT } else { Duration::ZERO }),
+            Phase::Building { wait, .. } => Some(*wait),
             Phase::Ready { since, left } => Some(left.saturating_sub(since.elapsed())),
         }
     }
@@ -176,8 +184,9 @@ impl Pipeline<'_> {
         self.send(ToCommit::Standby(Some(mark)))?;
         let model = Arc::new(model.numbered(&mut |id| self.ingest.item(id)));
         self.close(Mode::Whole, vec![Control::Standby(Some(model))])?;
-        let (slice, sliced, at) = (LEAST, self.epoch, Instant::now());
-        let phase = Phase::Building { next: 0, members, slice, sliced, at, waits: false, asked: Vec::new() };
+        let (slice, sliced, at, none) = (LEAST, self.epoch, Instant::now(), Duration::ZERO);
+        let asked = Vec::new();
+        let phase = Phase::Building { next: 0, members, slice, sliced, at, took: none, wait: none, asked };
         self.models.standby = Some(StandingBy { version, phase });
         Ok(())
     }
@@ -240,9 +249,14 @@ impl Pipeline<'_> {
     pub(super) fn between_epochs(&mut self) -> Result<(), EngineError> {
         let (epoch, open) = (self.epoch, self.is_open());
         match &mut self.models.standby {
-            Some(StandingBy { phase: Phase::Building { sliced, at, waits, .. }, .. }) => {
-                *waits = at.elapsed() < LONGEST && self.store.is_flushing();
-                if *waits || (open && epoch == *sliced) { Ok(()) } else { self.slice(PACE) }
+            Some(StandingBy { phase: Phase::Building { sliced, at, took, wait, .. }, .. }) => {
+                let since = at.elapsed();
+                let busy = self.taken_at.is_some_and(|taken| taken.elapsed() < LATELY);
+                let rest = if busy { (RESTS * *took).min(LONGEST_REST) } else { Duration::ZERO };
+                let flushing = since < LONGEST && self.store.is_flushing();
+                *wait = rest.saturating_sub(since).max(if flushing { WAIT } else { Duration::ZERO });
+                let now = wait.is_zero() && !(open && epoch == *sliced);
+                if now { self.slice(PACE) } else { Ok(()) }
             }
             Some(StandingBy { phase: Phase::Ready { since, left }, .. })
                 if !open && since.elapsed() >= *left =>
@@ -284,13 +298,13 @@ impl Pipeline<'_> {
         } else {
             self.nearly_settled()?
         }
-        let (took, epoch) = (started.elapsed(), self.epoch);
-        if let Some(StandingBy { phase: Phase::Building { next, slice, sliced, at, .. }, .. }) =
+        let (spent, epoch) = (started.elapsed(), self.epoch);
+        if let Some(StandingBy { phase: Phase::Building { next, slice, sliced, at, took, .. }, .. }) =
             &mut self.models.standby
         {
-            (*next, *sliced, *at) = (to, epoch, Instant::now());
+            (*next, *sliced, *at, *took) = (to, epoch, Instant::now(), spent);
             if paced {
-                let fits = f64::from(to - from) * pace.as_secs_f64() / took.as_secs_f64().max(1e-6);
+                let fits = f64::from(to - from) * pace.as_secs_f64() / spent.as_secs_f64().max(1e-6);
                 *slice = (fits as u32).clamp(*slice / 2, 2 * *slice).clamp(LEAST, LARGE);
             }
         }

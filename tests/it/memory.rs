@@ -3,8 +3,14 @@
 use std::collections::HashSet;
 use std::fs;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
+use nearline::engine::{Engine, EngineOptions};
+use nearline::stores::Store;
+use nearline::stores::memory::MemoryStore;
+
+use crate::sets::{batch, options, verified};
 use crate::support::{Home, Said, said};
 
 /// Runs a command to its end; what it said, and its largest resident memory in bytes.
@@ -109,4 +115,36 @@ fn what_is_live_beyond_the_limit_is_taken_slowly_and_it_is_said_what_to_do() {
     let refused = home.write("nearline.toml", "[run]\nmemory_limit = \"2\"\n");
     let said = home.say(&["run", "log.jsonl"]).ended(2);
     assert!(said.contains("is not an amount of memory") && said.contains("line 2"), "{refused:?}: {said}");
+}
+
+#[test]
+fn a_long_trim_goes_step_by_step_and_ends_where_a_single_one_would() {
+    const EVENTS: i64 = 450_000;
+    let line = |event: i64| {
+        let (member, item, at) = (event % 500, event % 40, 1_709_251_200_000 + event * 7_000);
+        format!(r#"{{"member":"m{member}","item":"i{item}","kind":"play","value":0.9,"at":{at}}}"#)
+    };
+    let trim = vec![format!(r#"{{"type":"trim","at":{}}}"#, 1_709_251_200_000 + 400_000 * 7_000_i64)];
+    let taken = |bulk: bool| {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let options = EngineOptions { bulk, epoch_records: 65_536, ..options(3) };
+        let engine = Engine::start(store.clone(), store.clone(), options).unwrap();
+        for from in (0..EVENTS).step_by(50_000) {
+            let lines: Vec<String> = (from..from + 50_000).map(line).collect();
+            engine.handle().send(batch(&lines)).unwrap();
+        }
+        let before = engine.handle().committed().epoch();
+        if bulk {
+            engine.handle().send(batch(&trim)).unwrap();
+        } else {
+            engine.handle().submit(batch(&trim)).unwrap();
+        }
+        let (epoch, counts) = engine.finish().unwrap();
+        assert_eq!((counts.accepted, counts.live_events), (EVENTS as u64 + 1, EVENTS as u64 - 400_001));
+        (verified(&store, 3), epoch - before)
+    };
+    let (at_once, _) = taken(true);
+    let (in_steps, epochs) = taken(false);
+    assert_eq!(in_steps, at_once);
+    assert!(epochs >= 4, "{epochs} epochs");
 }
