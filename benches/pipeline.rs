@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use nearline::cli::{count, pipe_options};
 use nearline::config::Config;
-use nearline::dictionary::ItemNames;
 use nearline::digests::DigestKey;
 use nearline::engine::ingest::{Ingest, WorkerFeed};
 use nearline::engine::socket;
@@ -118,13 +117,14 @@ impl Bench {
             ingest.records = Default::default();
             epochs.push(ingest.feeds.iter_mut().map(std::mem::take).collect());
         }
-        let ids = Arc::new(ItemNames(ingest.names().items));
+        let look_ups = ingest.look_ups();
         let epochs = Arc::new(epochs);
         let started = Instant::now();
         timely::execute(timely::Config::process(2), move |worker| {
             let sink = Rc::new(Nowhere);
-            let (mut inputs, probe) = worker
-                .dataflow::<Epoch, _, _>(|scope| graph::build(scope, &options.meaning, ids.clone(), sink));
+            let (mut inputs, probe) = worker.dataflow::<Epoch, _, _>(|scope| {
+                graph::build(scope, &options.meaning, look_ups.clone(), sink)
+            });
             for (epoch, feeds) in epochs.iter().enumerate() {
                 inputs.ops.send_batch(&mut feeds[worker.index()].ops.clone());
                 inputs.controls.send(Control::Clean);

@@ -1,10 +1,10 @@
-//! External ids to numbers and back, for as long as the process lives.
+//! External ids and placements to numbers and back, for as long as the process lives.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use nearline_dataflows::types::{Item, ItemIds};
+use nearline_dataflows::types::{Country, Item, ItemIds, List, Place, Placement, Placements};
 
 /// Ids by number: append-only, and read by many threads while one appends.
 pub type Names = boxcar::Vec<Arc<str>>;
@@ -106,9 +106,79 @@ impl ItemIds for ItemNames {
     }
 }
 
+/// Placements by number: append-only, and read by many threads while one appends.
+#[derive(Debug, Default)]
+pub struct PlaceTable(boxcar::Vec<Placement>);
+
+impl Placements for PlaceTable {
+    fn placement(&self, place: Place) -> Placement {
+        self.0.get(place.index()).copied().unwrap_or_default()
+    }
+}
+
+/// Numbers placements in the order in which they are first met; 0 says nothing.
+#[derive(Debug)]
+pub struct Places {
+    /// By number of the country: of events outside of any list, which are most.
+    outside: Vec<Option<Place>>,
+    /// Of events in a list.
+    listed: HashMap<Placement, Place, foldhash::fast::FixedState>,
+    table: Arc<PlaceTable>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let table = Arc::new(PlaceTable::default());
+        table.0.push(Placement::default());
+        Places { outside: vec![Some(Place(0))], listed: HashMap::default(), table }
+    }
+}
+
+impl Places {
+    /// The number of a placement, a new one where it is met for the first time.
+    pub fn number(&mut self, placement: Placement) -> Place {
+        let table = &*self.table;
+        let new = || Place(table.0.push(placement) as u32);
+        let Placement { country: Country(country), list, .. } = placement;
+        if list != List(0) {
+            return *self.listed.entry(placement).or_insert_with(new);
+        }
+        let country = country as usize;
+        if self.outside.len() <= country {
+            self.outside.resize(country + 1, None);
+        }
+        *self.outside[country].get_or_insert_with(new)
+    }
+
+    /// The placements by number, to share.
+    pub fn table(&self) -> Arc<PlaceTable> {
+        self.table.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use nearline_dataflows::types::Variant;
+
     use super::*;
+
+    #[test]
+    fn placements_keep_their_numbers_and_a_number_its_placement() {
+        let mut places = Places::default();
+        let mut all = Vec::new();
+        for (country, list, variant, position) in
+            [(0, 0, 0, 0), (3, 0, 0, 0), (1, 0, 0, 0), (3, 1, 0, 0), (3, 1, 0, 7), (3, 1, 2, 7), (0, 1, 2, 7)]
+        {
+            let (country, list, variant) = (Country(country), List(list), Variant(variant));
+            all.push(Placement { country, list, variant, position });
+        }
+        for _ in 0..2 {
+            for (number, placement) in all.iter().enumerate() {
+                assert_eq!(places.number(*placement), Place(number as u32));
+                assert_eq!(places.table().placement(Place(number as u32)), *placement);
+            }
+        }
+    }
 
     #[test]
     fn ids_of_every_length_keep_their_numbers() {

@@ -3,6 +3,7 @@
 //! ```text
 //! records ─→ members ─┬─→ popularity ─→ trending
 //!                     ├─→ now ────────────┘
+//!                     ├─→ performance
 //!                     └─→ lists: continue_watching, factors, top_picks
 //! catalogue, models ─→ members (inputs like any other)
 //! ```
@@ -25,10 +26,11 @@ use crate::kinds::Kinds;
 use crate::lists::{MemberLists, lists};
 use crate::members::{Cell, Control, Role, Touched, members};
 use crate::now::now;
+use crate::performance::{ListCell, performance};
 use crate::popularity::popularity;
 use crate::progress::{Begun, ProgressOptions, continue_watching};
 use crate::trending::{Trend, TrendingOptions, trending};
-use crate::types::{Epoch, Ids, ItemVersion, Member, Op};
+use crate::types::{Epoch, ItemVersion, LookUps, Member, Op};
 
 /// The part of the config that has meaning.
 #[derive(Clone)]
@@ -52,6 +54,8 @@ pub enum Delta {
     Records(Vec<RecordEffect>),
     /// A cell's count and whether it is now (+1) or no longer (−1), as differential updates.
     Popularity(Vec<(Cell, isize, isize)>),
+    /// What cells of lists count now; zero where nothing is counted any more.
+    Performance(Vec<(ListCell, u64)>),
     /// The whole list.
     Trending(Vec<Trend>),
     /// The newest live event.
@@ -93,7 +97,7 @@ impl Inputs {
 pub fn build(
     scope: Scope<'_, Epoch>,
     meaning: &Meaning,
-    ids: Ids,
+    LookUps { ids, placements }: LookUps,
     sink: Rc<dyn Sink>,
 ) -> (Inputs, probe::Handle<Epoch>) {
     let (ops_in, ops) = scope.new_input();
@@ -111,10 +115,11 @@ pub fn build(
     };
 
     let (items, availability) = catalogue(versions);
-    let members = members(ops, controls, availability, meaning.kinds.clone());
+    let members = members(ops, controls, availability, meaning.kinds.clone(), placements);
     let counts = popularity(members.changes.as_collection());
     let now = now(members.newest);
     let trending = trending(counts.inner.clone(), now.clone(), trends);
+    let performance = performance(members.listed);
 
     let watching = for_touched(members.touched.clone(), "continue_watching", move |touched| {
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
@@ -127,6 +132,7 @@ pub fn build(
     let out = Outlet { sink, probe: probe.clone() };
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
     out.deliver_counts(counts.inner);
+    out.deliver(performance, "performance out", |data| Delta::Performance(std::mem::take(data)));
     out.deliver(items, "items out", |data| Delta::Items(std::mem::take(data)));
     out.deliver(now, "now out", |data| Delta::Now(data.pop().flatten()));
     out.deliver(trending, "trending out", |data| Delta::Trending(data.pop().unwrap_or_default()));

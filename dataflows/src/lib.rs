@@ -13,6 +13,7 @@ pub mod members;
 pub mod model;
 pub mod now;
 pub mod oracle;
+pub mod performance;
 pub mod popularity;
 pub mod profile;
 pub mod progress;

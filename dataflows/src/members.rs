@@ -3,6 +3,7 @@
 //! The one stateful operator that holds the events (see `histories.rs`). At the end of each epoch it applies the
 //! epoch's records as a set and sends out
 //! * the events that became live or ceased to be, as a differential collection for the relational views,
+//! * those of them that name a list, summed up by cell,
 //! * the members that changed, each with the sums of its history, in batches for the lists,
 //! * for the store, which records were refused and which events are gone,
 //! * the newest `at` of this worker's live events.
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use differential_dataflow::consolidation::consolidate;
 use nearline_factors::Bitmap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -28,8 +30,9 @@ use crate::catalogue::Availability;
 use crate::histories::{Applied, Histories, Newest, RecordEffect};
 use crate::kinds::Kinds;
 use crate::model::Model;
+use crate::performance::{ListCell, ListChange};
 use crate::profile::{ItemState, profile};
-use crate::types::{Country, Epoch, Hour, Item, Kind, Member, Op, hour_of};
+use crate::types::{Country, Epoch, Event, Hour, Item, Kind, Member, Op, Placement, Placements, hour_of};
 
 /// How many members a batch holds at most: enough that the item factors are read once for many members, few
 /// enough that their histories' sums stay small.
@@ -70,6 +73,14 @@ pub struct Cell {
     pub kind: Kind,
 }
 
+impl Cell {
+    /// The cell of an event that happened there.
+    pub fn of(event: &Event, placement: Placement) -> Self {
+        let (hour, kind) = (hour_of(event.at()), event.kind());
+        Cell { item: event.item, hour, country: placement.country, kind }
+    }
+}
+
 /// A change of the live events, as a differential update.
 pub type CellChange = (Cell, Epoch, isize);
 
@@ -99,6 +110,8 @@ pub struct Touched {
 pub struct Streams<'scope> {
     /// Changes of the live events.
     pub changes: StreamVec<'scope, Epoch, CellChange>,
+    /// Changes of those that name a list.
+    pub listed: StreamVec<'scope, Epoch, ListChange>,
     /// Members to refresh.
     pub touched: StreamVec<'scope, Epoch, Rc<Touched>>,
     /// For the store.
@@ -121,6 +134,7 @@ pub fn members<'scope>(
     controls: StreamVec<'scope, Epoch, Control>,
     availability: StreamVec<'scope, Epoch, Availability>,
     kinds: Kinds,
+    placements: Arc<dyn Placements>,
 ) -> Streams<'scope> {
     let scope = ops.scope();
     let worker = scope.index();
@@ -133,18 +147,20 @@ pub fn members<'scope>(
     let (touched_out, touched) = builder.new_output();
     let (effects_out, effects) = builder.new_output();
     let (newest_out, newest) = builder.new_output();
+    let (listed_out, listed) = builder.new_output();
     let mut outputs = Outputs {
         changes: OutputBuilder::from(changes_out),
         touched: OutputBuilder::from(touched_out),
         effects: OutputBuilder::from(effects_out),
         newest: OutputBuilder::from(newest_out),
+        listed: OutputBuilder::from(listed_out),
     };
 
     builder.build(move |capabilities| {
         drop(capabilities);
         // Invariant: holds a capability for each epoch with input that has not been sent out in full.
         let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
-        let mut state = State::new(worker, kinds, activator);
+        let mut state = State::new(worker, kinds, placements, activator);
         move |frontiers| {
             macro_rules! stash {
                 ($input:ident, $field:ident) => {
@@ -154,7 +170,7 @@ pub fn members<'scope>(
                             ops: Vec::new(),
                             controls: Vec::new(),
                             availability: Vec::new(),
-                            capabilities: (0..4).filter_map(|port| capability.retain_least(port)).collect(),
+                            capabilities: (0..5).filter_map(|port| capability.retain_least(port)).collect(),
                         });
                         if entry.$field.is_empty() {
                             entry.$field = std::mem::take(data);
@@ -183,7 +199,7 @@ pub fn members<'scope>(
             }
         }
     });
-    Streams { changes, touched, effects, newest }
+    Streams { changes, listed, touched, effects, newest }
 }
 
 type Builder<D> = CapacityContainerBuilder<Vec<D>>;
@@ -193,6 +209,7 @@ struct Outputs {
     touched: OutputBuilder<Epoch, Builder<Rc<Touched>>>,
     effects: OutputBuilder<Epoch, Builder<RecordEffect>>,
     newest: OutputBuilder<Epoch, Builder<(usize, Option<Newest>)>>,
+    listed: OutputBuilder<Epoch, Builder<ListChange>>,
 }
 
 struct ActiveOutputs<'a> {
@@ -200,6 +217,7 @@ struct ActiveOutputs<'a> {
     touched: OutputBuilderSession<'a, Epoch, Builder<Rc<Touched>>>,
     effects: OutputBuilderSession<'a, Epoch, Builder<RecordEffect>>,
     newest: OutputBuilderSession<'a, Epoch, Builder<(usize, Option<Newest>)>>,
+    listed: OutputBuilderSession<'a, Epoch, Builder<ListChange>>,
 }
 
 impl Outputs {
@@ -209,6 +227,7 @@ impl Outputs {
             touched: self.touched.activate(),
             effects: self.effects.activate(),
             newest: self.newest.activate(),
+            listed: self.listed.activate(),
         }
     }
 }
@@ -218,6 +237,7 @@ const CHANGES: usize = 0;
 const TOUCHED: usize = 1;
 const EFFECTS: usize = 2;
 const NEWEST: usize = 3;
+const LISTED: usize = 4;
 
 /// A model in use, and what follows from it.
 struct InUse {
@@ -266,6 +286,7 @@ struct Sending {
 struct State {
     worker: usize,
     configured: Kinds,
+    placements: Arc<dyn Placements>,
     live: InUse,
     standby: Option<InUse>,
     withdrawn: BTreeSet<Item>,
@@ -280,9 +301,10 @@ struct State {
 }
 
 impl State {
-    fn new(worker: usize, kinds: Kinds, activator: Activator) -> Self {
+    fn new(worker: usize, kinds: Kinds, placements: Arc<dyn Placements>, activator: Activator) -> Self {
         State {
             worker,
+            placements,
             live: InUse::new(None, &kinds, &BTreeSet::new()),
             configured: kinds,
             standby: None,
@@ -345,15 +367,21 @@ impl State {
         outputs: &mut ActiveOutputs<'_>,
     ) {
         let epoch = *capabilities[CHANGES].time();
-        let cell = |event: &crate::types::Event| Cell {
-            item: event.item,
-            hour: hour_of(event.at()),
-            country: event.country,
-            kind: event.kind(),
+        let placements = &*self.placements;
+        let mut listed: Vec<ListChange> = Vec::new();
+        let mut seen_by_all = |event: &Event, diff: isize| {
+            let placement = placements.placement(event.place);
+            listed.extend(ListCell::of(event, placement).map(|cell| (cell, diff)));
+            (Cell::of(event, placement), epoch, diff)
         };
-        let added = applied.added.iter().map(|(_, event)| (cell(event), epoch, 1));
-        let removed = applied.removed.iter().map(|(_, event)| (cell(event), epoch, -1));
-        outputs.changes.session(&capabilities[CHANGES]).give_iterator(added.chain(removed));
+        let added = applied.added.iter().map(|(_, event)| (event, 1));
+        let removed = applied.removed.iter().map(|(_, event)| (event, -1));
+        let changes = added.chain(removed).map(|(event, diff)| seen_by_all(event, diff));
+        outputs.changes.session(&capabilities[CHANGES]).give_iterator(changes);
+        consolidate(&mut listed);
+        if !listed.is_empty() {
+            outputs.listed.session(&capabilities[LISTED]).give_iterator(listed.into_iter());
+        }
         outputs.effects.session(&capabilities[EFFECTS]).give_iterator(applied.effects.iter().cloned());
         if self.histories.newest() != self.newest_sent {
             self.newest_sent = self.histories.newest();

@@ -11,15 +11,20 @@ use crate::graph::Meaning;
 use crate::kinds::{KindRule, Seen};
 use crate::members::Cell;
 use crate::model::Model;
+use crate::performance::ListCell;
 use crate::progress::Begun;
 use crate::trending::{Trend, decay_table};
-use crate::types::{Action, Event, Item, ItemIds, ItemVersion, Member, Op, hour_of};
+use crate::types::{
+    Action, DAY_MS, Event, Item, ItemIds, ItemVersion, List, LookUps, Member, Op, Placements, hour_of,
+};
 
 /// All views.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Views {
     /// Counts that are not zero.
     pub popularity: BTreeMap<Cell, i64>,
+    /// Counts of events that name a list, where they are not zero.
+    pub performance: BTreeMap<ListCell, u64>,
     /// The newest `at`.
     pub now: Option<i64>,
     /// The trending list.
@@ -61,7 +66,7 @@ pub fn views(
     versions: &[ItemVersion],
     meaning: &Meaning,
     model: Option<&Model>,
-    ids: &dyn ItemIds,
+    LookUps { ids, placements }: &LookUps,
 ) -> Views {
     let live = live(ops);
     let mut views = Views::default();
@@ -76,11 +81,13 @@ pub fn views(
         })
     };
     for event in live.values().flatten() {
-        let cell =
-            Cell { item: event.item, hour: hour_of(event.at()), country: event.country, kind: event.kind() };
+        let country = placements.placement(event.place).country;
+        let cell = Cell { item: event.item, hour: hour_of(event.at()), country, kind: event.kind() };
         *views.popularity.entry(cell).or_default() += 1;
         views.now = views.now.max(Some(event.at()));
     }
+    views.performance = performance(live.values().flatten(), &**placements);
+    let ids = &**ids;
     views.trending = trending(&views, meaning, ids);
     for (member, events) in &live {
         let items: BTreeSet<Item> = events.iter().map(|event| event.item).collect();
@@ -98,6 +105,27 @@ pub fn views(
         }
     }
     views
+}
+
+fn performance<'a>(
+    live: impl Iterator<Item = &'a Event>,
+    placements: &dyn Placements,
+) -> BTreeMap<ListCell, u64> {
+    let mut counts = BTreeMap::new();
+    for event in live {
+        let placement = placements.placement(event.place);
+        if placement.list != List(0) {
+            let cell = ListCell {
+                day: (event.at() / DAY_MS) as u32,
+                list: placement.list,
+                variant: placement.variant,
+                position: placement.position,
+                kind: event.kind(),
+            };
+            *counts.entry(cell).or_default() += 1;
+        }
+    }
+    counts
 }
 
 fn trending(views: &Views, meaning: &Meaning, ids: &dyn ItemIds) -> Vec<Trend> {

@@ -1,6 +1,7 @@
 //! `popularity`: how many live events there are by item, kind, country and UTC hour.
 //!
-//! A count of a differential collection, so retractions and forgets count down. Windows and rankings are made
+//! A count of a differential collection, so retractions and forgets count down. Events of several places in one country
+//! are of one cell: `members` looks the country up. Windows and rankings are made
 //! from these counts when they are read.
 
 use differential_dataflow::VecCollection;

@@ -1,8 +1,8 @@
 //! The vocabulary of the graph: numbers for names, one event packed, and what goes in.
 //!
-//! Members, items, kinds and countries are numbers here; a number stands for an external id as long as the
-//! process lives and is never stored. The one thing that depends on the ids themselves is the order of ties,
-//! which [`ItemIds`] answers.
+//! Members, items, kinds, places and what makes these up are numbers here; a number stands for an external id, or for
+//! what an event's context says, as long as the process lives, and is never stored. What the graph must know of them
+//! besides, it looks up: the order of ties in [`ItemIds`], and what a place is in [`Placements`].
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -15,12 +15,21 @@ pub type Epoch = u64;
 pub type Digest = [u64; 2];
 /// An hour since 1970, UTC.
 pub type Hour = u32;
+/// A day since 1970, UTC.
+pub type Day = u32;
 
 /// Milliseconds in an hour.
 pub const HOUR_MS: i64 = 3_600_000;
 /// The hour in which a millisecond lies. `at` is from 1970 to 2200, so the hour fits 32 bits.
 pub fn hour_of(at: i64) -> Hour {
     (at / HOUR_MS) as Hour
+}
+
+/// Milliseconds in a day.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+/// The day in which a millisecond lies.
+pub fn day_of(at: i64) -> Day {
+    (at / DAY_MS) as Day
 }
 
 macro_rules! number {
@@ -41,6 +50,22 @@ number!(/** A member's number. */ Member, u32);
 number!(/** An item's number. */ Item, u32);
 number!(/** A kind's number: the configured kinds first, in the order of [`crate::kinds::Kinds`]. */ Kind, u16);
 number!(/** The number of a country, from an event's context; 0 where it names none. */ Country, u32);
+number!(/** The number of a list, from an event's context; 0 where it names none. */ List, u32);
+number!(/** The number of a variant, from an event's context; 0 where it names none. */ Variant, u32);
+number!(/** The number of a [`Placement`]: where an event happened; 0 where its context says nothing of it. */ Place, u32);
+
+/// Where an event happened, as far as views count by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Placement {
+    /// Where the member was.
+    pub country: Country,
+    /// The list that the item was shown in. Of an event without one variant and position are not kept either.
+    pub list: List,
+    /// The variant that made the list.
+    pub variant: Variant,
+    /// The item's position in the list, from 1 on; 0 where the event names none.
+    pub position: u16,
+}
 
 /// One event, packed: 48 bytes. The order of the fields is the order of a member's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,20 +76,23 @@ pub struct Event {
     at_kind: u64,
     /// In millionths.
     pub value: i64,
-    /// Where the member was.
-    pub country: Country,
+    /// Where it happened.
+    pub place: Place,
     /// Digest of the event's own id; 0 where it has none.
     pub id: u64,
     /// Digest of the whole event.
     pub digest: Digest,
 }
 
+// Events are most of the memory of a process.
+const _: () = assert!(size_of::<Event>() == 48);
+
 impl Event {
     /// Packs an event. `at` must be from 1970 to 2200, as every accepted record's is.
     pub fn new(item: Item, kind: Kind, at: i64, value: i64) -> Self {
         debug_assert!((0..1 << 47).contains(&at));
         let at_kind = ((at as u64) << 16) | u64::from(kind.0);
-        Event { item, at_kind, value, country: Country(0), id: 0, digest: [0, 0] }
+        Event { item, at_kind, value, place: Place(0), id: 0, digest: [0, 0] }
     }
 
     /// When, in milliseconds since 1970.
@@ -136,3 +164,20 @@ pub trait ItemIds: Send + Sync {
 
 /// A shared [`ItemIds`].
 pub type Ids = Arc<dyn ItemIds>;
+
+/// What places are, by number.
+///
+/// An append-only table. Reading it is pure, since a number never changes its meaning.
+pub trait Placements: Send + Sync {
+    /// The placement of a place.
+    fn placement(&self, place: Place) -> Placement;
+}
+
+/// What the graph looks up by number.
+#[derive(Clone)]
+pub struct LookUps {
+    /// The ids of items.
+    pub ids: Ids,
+    /// What places are.
+    pub placements: Arc<dyn Placements>,
+}

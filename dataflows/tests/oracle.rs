@@ -10,9 +10,11 @@ use nearline_dataflows::kinds::{KindRule, Kinds, MICROS, Seen};
 use nearline_dataflows::members::{Control, Role};
 use nearline_dataflows::model::Model;
 use nearline_dataflows::oracle::{self, Views};
+use nearline_dataflows::performance::ListCell;
 use nearline_dataflows::transform::Transform;
 use nearline_dataflows::types::{
-    Action, Country, Epoch, Event, HOUR_MS, Item, ItemIds, ItemVersion, Kind, Member, Op,
+    Action, Country, Epoch, Event, HOUR_MS, Item, ItemIds, ItemVersion, Kind, List, LookUps, Member, Op,
+    Place, Placement, Placements, Variant,
 };
 use nearline_factors::{Factors, ItemSide, Regularisation};
 use proptest::prelude::*;
@@ -31,6 +33,30 @@ impl ItemIds for Ids {
 
 fn ids() -> Arc<Ids> {
     Arc::new(Ids((0..ITEMS).map(|item| format!("item-{}", ITEMS - item)).collect()))
+}
+
+/// Places in and outside of lists; two of them differ in nothing but the country, and two in nothing but the list.
+struct Places;
+
+const PLACES: u32 = 7;
+
+impl Placements for Places {
+    fn placement(&self, place: Place) -> Placement {
+        let (country, list, variant, position) = match place.0 {
+            0 => (0, 0, 0, 0),
+            1 => (1, 0, 0, 0),
+            2 => (0, 1, 1, 3),
+            3 => (1, 1, 1, 3),
+            4 => (1, 1, 0, 0),
+            5 => (1, 1, 0, 1000),
+            _ => (1, 2, 1, 3),
+        };
+        Placement { country: Country(country), list: List(list), variant: Variant(variant), position }
+    }
+}
+
+fn look_ups() -> LookUps {
+    LookUps { ids: ids(), placements: Arc::new(Places) }
 }
 
 fn meaning() -> Meaning {
@@ -100,7 +126,7 @@ fn run(workers: usize, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
         let index = worker.index();
         let sink = Rc::new(Collect(out.clone()));
         let (mut inputs, probe) =
-            worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning(), ids(), sink));
+            worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning(), look_ups(), sink));
         for (epoch, cut) in cuts.iter().enumerate() {
             for op in &cut.ops {
                 if matches!(op.action, Action::Trim(_)) {
@@ -163,6 +189,15 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
                     *entry = (*entry).max((*diff, *count));
                 }
             }
+            Delta::Performance(counts) => {
+                for (cell, count) in counts {
+                    if *count > 0 {
+                        views.performance.insert(*cell, *count);
+                    } else {
+                        views.performance.remove(cell);
+                    }
+                }
+            }
             Delta::Trending(list) => views.trending.clone_from(list),
             Delta::Now(now) => views.now = now.map(|newest| newest.at),
             Delta::Items(versions) => {
@@ -211,7 +246,7 @@ struct Standby {
 /// Holds every epoch of the graph against the oracle.
 fn check(workers: usize, cuts: &[Cut]) {
     let made = run(workers, cuts.to_vec());
-    let (ids, meaning, models) = (ids(), meaning(), [model(false), model(true)]);
+    let (look_ups, meaning, models) = (look_ups(), meaning(), [model(false), model(true)]);
     let mut stored = Stored::default();
     let (mut ops, mut versions) = (Vec::new(), Vec::new());
     let mut live: Option<bool> = None;
@@ -253,7 +288,7 @@ fn check(workers: usize, cuts: &[Cut]) {
         lag = cut.controls.iter().any(|step| matches!(step, Step::Later));
         let with = |other: Option<bool>| {
             let model = other.map(|other| &models[usize::from(other)]);
-            oracle::views(&ops, &versions, &meaning, model, &*ids)
+            oracle::views(&ops, &versions, &meaning, model, &look_ups)
         };
         let mut wanted = with(live);
         if lag {
@@ -277,9 +312,15 @@ fn check(workers: usize, cuts: &[Cut]) {
     assert!(!lag, "the last epoch must not be put off");
 }
 
+/// The beginning of an hour, counted from one that is four hours before the end of a day.
+fn begin(hour: i64) -> i64 {
+    (hour + 20) * HOUR_MS
+}
+
 fn event(member: u32, item: u32, kind: u16, hour: i64, value: i64, id: u64) -> Op {
-    let mut event = Event::new(Item(item), Kind(kind), hour * HOUR_MS + 17 * i64::from(item), value);
-    event.country = Country(item % 2);
+    let mut event = Event::new(Item(item), Kind(kind), begin(hour) + 17 * i64::from(item), value);
+    // A function of the other fields, so that a retraction by fields names the same place.
+    event.place = Place((3 * item + u32::from(kind) + id as u32) % PLACES);
     event.id = id;
     let fields = [member.into(), item.into(), kind.into(), hour, value, id as i64];
     event.digest = fields.iter().fold([7, 13], |digest: [u64; 2], field| {
@@ -307,8 +348,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         20 => any_event(),
         6 => retract,
         1 => (0..MEMBERS, 1..3_u64).prop_map(|(member, id)| op(member, Action::RetractId(id))),
-        1 => (0..MEMBERS, 0..8_i64).prop_map(|(member, hour)| op(member, Action::Forget(hour * HOUR_MS + 50))),
-        1 => (0..3_i64).prop_map(|hour| op(0, Action::Trim(hour * HOUR_MS + 20))),
+        1 => (0..MEMBERS, 0..8_i64).prop_map(|(member, hour)| op(member, Action::Forget(begin(hour) + 50))),
+        1 => (0..3_i64).prop_map(|hour| op(0, Action::Trim(begin(hour) + 20))),
     ]
 }
 
@@ -456,8 +497,56 @@ fn a_forget_leaves_later_retractions_and_retractions_by_id_and_no_other() {
         _ => added,
     };
     let ops = vec![as_retraction(early), as_retraction(late), op(1, Action::RetractId(9))];
-    let forget = op(1, Action::Forget(3 * HOUR_MS));
+    let forget = op(1, Action::Forget(begin(3)));
     let cuts = vec![Cut { ops, ..Cut::default() }, Cut { ops: vec![forget], ..Cut::default() }];
     let [RecordEffect::Forgot(_, gone)] = &effects(cuts)[..] else { panic!("one forget") };
-    assert_eq!((gone.forgotten, gone.ids.as_slice(), gone.events.len()), (3 * HOUR_MS, &[9][..], 1));
+    assert_eq!((gone.forgotten, gone.ids.as_slice(), gone.events.len()), (begin(3), &[9][..], 1));
+}
+
+/// The counts of lists that come out of each epoch, sorted.
+fn listed(cuts: Vec<Cut>, workers: usize) -> Vec<Vec<(ListCell, u64)>> {
+    let mut made = run(workers, cuts.clone());
+    let of = |epoch: usize| {
+        let deltas = made.remove(&(epoch as Epoch)).unwrap_or_default();
+        let counts = deltas.into_iter().filter_map(|delta| match delta {
+            Delta::Performance(counts) => Some(counts),
+            _ => None,
+        });
+        let mut counts: Vec<_> = counts.flatten().collect();
+        counts.sort_unstable();
+        counts
+    };
+    (0..cuts.len()).map(of).collect()
+}
+
+#[test]
+fn events_of_two_countries_on_one_list_are_one_count_that_goes_with_the_last_of_them() {
+    let on = |place: u32, member: u32, hour: i64| {
+        let mut added = event(member, 0, 0, hour, MICROS, 0);
+        if let Action::Add(event) = &mut added.action {
+            event.place = Place(place);
+        }
+        added
+    };
+    let retracted = |added: Op| match added.action {
+        Action::Add(event) => Op { action: Action::Retract(event), ..added },
+        _ => added,
+    };
+    let cut = |ops: Vec<Op>| Cut { ops, ..Cut::default() };
+    let cell = |day: u32| ListCell { day, list: List(1), variant: Variant(1), position: 3, kind: Kind(0) };
+    for workers in 1..4 {
+        // Hour 3 is the last of a day. The first of these names no list.
+        let cuts = vec![
+            cut(vec![on(1, 0, 3), on(2, 0, 3), on(3, 1, 3), on(3, 2, 4)]),
+            cut(vec![retracted(on(2, 0, 3)), on(2, 3, 4)]),
+            cut(vec![retracted(on(3, 2, 4)), on(3, 4, 4)]),
+            cut(vec![op(1, Action::Forget(begin(4) - 1)), op(0, Action::RetractId(5))]),
+        ];
+        let counted = listed(cuts, workers);
+        assert_eq!(counted[0], [(cell(0), 2), (cell(1), 1)], "{workers} workers");
+        assert_eq!(counted[1], [(cell(0), 1), (cell(1), 2)], "{workers} workers");
+        // One came and one went.
+        assert_eq!(counted[2], [], "{workers} workers");
+        assert_eq!(counted[3], [(cell(0), 0)], "{workers} workers");
+    }
 }

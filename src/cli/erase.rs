@@ -110,7 +110,7 @@ fn text(receipt: &Receipt, kept: &str) -> String {
             member.epoch,
             show::counted(removed.events, "event"),
             show::counted(removed.retractions, "retraction"),
-            show::counted(removed.popularity, "count"),
+            show::counted(removed.popularity + removed.performance, "count"),
             show::counted(removed.factors, "factor"),
             show::counted(removed.lists, "list"),
             member.member_digest

@@ -48,7 +48,7 @@ pub fn open_engine(
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
     let standing = Standing::of(&*store)?;
     let given = model.map(|path| adopt(folder, config, path)).transpose()?;
-    let anew = bulk || standing.epoch == 0 || standing.pending;
+    let anew = bulk || standing.epoch == 0 || standing.is_to_be_made_anew();
     let in_use = if anew || standing.meaning != Some(config.meaning_hash()) {
         InUse::anew(folder, &standing, given)?
     } else {

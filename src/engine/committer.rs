@@ -316,6 +316,7 @@ impl<'s> Committing<'s> {
         }
         if mode.ends() {
             self.load_cells()?;
+            self.load_listed()?;
             let views = self.writer.held.take_views();
             views.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
             change.delete(Table::Meta, meta::PENDING);
@@ -349,6 +350,16 @@ impl<'s> Committing<'s> {
         for some in self.writer.held.take_cells().chunks(CELLS) {
             let mut load = self.store.begin_load();
             self.writer.write_cells(some, &mut *load);
+            self.storing.send(Job::Load(load))?;
+        }
+        Ok(())
+    }
+
+    /// Loads the counts of lists that were held back.
+    fn load_listed(&mut self) -> Result<(), Halt> {
+        for some in self.writer.held.take_listed().chunks(CELLS) {
+            let mut load = self.store.begin_load();
+            self.writer.write_listed(some, &mut *load);
             self.storing.send(Job::Load(load))?;
         }
         Ok(())

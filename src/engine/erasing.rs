@@ -7,12 +7,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use nearline_dataflows::types::{Epoch, Member, hour_of};
+use nearline_dataflows::types::{Epoch, Member, day_of, hour_of};
 use serde::{Deserialize, Serialize};
 
-use super::ingest::{EpochRecords, country_of};
+use super::ingest::EpochRecords;
+use super::placement::Said;
 use crate::records::{self, Record, RecordType};
-use crate::stores::formats::{self, CellKey, meta};
+use crate::stores::formats::{self, CellKey, ListKey, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 
 /// How many entries of a member were taken out of the store.
@@ -26,6 +27,8 @@ pub struct Removed {
     /// Counts by kind, hour, item and country that the events were part of. Each was lowered by them, and is gone where
     /// nobody else's were.
     pub popularity: u64,
+    /// Counts by day, list, variant, position and kind, likewise.
+    pub performance: u64,
     /// Factors: one of each model in use at most.
     pub factors: u64,
     /// Lists, of each model in use.
@@ -177,7 +180,7 @@ pub fn take_out(
     formats::member_prefix(member, &mut prefix);
     let name = prefix.len() + 1;
     let mut left = live;
-    let mut cells: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let (mut cells, mut listed) = (BTreeSet::new(), BTreeSet::new());
     let mut normal = Vec::new();
     let mut damage = None;
     store.scan(Table::Records, &prefix, &prefix, &mut |key, value| {
@@ -189,12 +192,15 @@ pub fn take_out(
             counted.events += 1;
             match formats::record_of(key, value, &mut normal).map(|()| records::decode(&normal)) {
                 Ok(Ok(Record::Event(event))) => {
-                    let country = country_of(event.context).unwrap_or_default();
+                    let said = Said::of(event.context);
                     let (kind, item) = (event.kind, event.item);
-                    let mut cell = Vec::new();
-                    let place = CellKey { kind, hour: hour_of(event.at), item, country: &country };
-                    formats::cell_key(&place, &mut cell);
-                    cells.insert(cell);
+                    let cell = CellKey { kind, hour: hour_of(event.at), item, country: &said.country };
+                    cells.insert(written(|key| formats::cell_key(&cell, key)));
+                    if !said.list.is_empty() {
+                        let (list, variant, position) = (&*said.list, &*said.variant, said.position);
+                        let cell = ListKey { day: day_of(event.at), list, variant, position, kind };
+                        listed.insert(written(|key| formats::list_key(&cell, key)));
+                    }
                 }
                 Ok(_) => damage = Some(formats::damaged(Table::Records, key, "is not in normal form")),
                 Err(error) => damage = Some(error),
@@ -206,6 +212,7 @@ pub fn take_out(
         return Err(damage);
     }
     counted.popularity = cells.len() as u64;
+    counted.performance = listed.len() as u64;
     if !left {
         for table in Table::TURNING.into_iter().chain(Table::STANDBY) {
             if store.get(table, member.as_bytes())?.is_some() {
@@ -217,4 +224,11 @@ pub fn take_out(
         }
     }
     Ok((counted, !left))
+}
+
+/// A key of its own.
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut key = Vec::new();
+    write(&mut key);
+    key
 }

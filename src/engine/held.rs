@@ -1,15 +1,20 @@
 //! What is held back while a folder is pending: views that change with every epoch, of which only the last counts.
 
+use std::collections::BTreeMap;
+
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::members::Cell;
+use nearline_dataflows::performance::ListCell;
 
-/// The last word on counts, `now` and trending.
+/// The last word on counts, of lists as well, `now` and trending.
 #[derive(Default)]
 pub struct Held {
     /// Counts in the order in which they came; sorted and thinned out now and then.
     cells: Vec<(Cell, u64)>,
     /// How many were left when they were thinned out last.
     thinned: usize,
+    /// The last counts of lists.
+    listed: BTreeMap<ListCell, u64>,
     now: Option<Delta>,
     trending: Option<Delta>,
 }
@@ -23,6 +28,7 @@ impl Held {
         for delta in deltas {
             match delta {
                 Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
+                Delta::Performance(counts) => self.listed.extend(counts),
                 Delta::Now(_) => self.now = Some(delta),
                 Delta::Trending(_) => self.trending = Some(delta),
                 Delta::Records(_) | Delta::Items(_) | Delta::Progress(..) | Delta::Lists(..) => {}
@@ -43,6 +49,11 @@ impl Held {
     pub fn take_cells(&mut self) -> Vec<(Cell, u64)> {
         self.thinned = 0;
         newest(std::mem::take(&mut self.cells))
+    }
+
+    /// The newest counts of lists, sorted.
+    pub fn take_listed(&mut self) -> Vec<(ListCell, u64)> {
+        std::mem::take(&mut self.listed).into_iter().collect()
     }
 
     /// The newest of the other views.

@@ -3,13 +3,15 @@
 //! The one place where ids get numbers. An epoch that is open collects the records of its batches and what each
 //! worker is to be fed; closing it is the engine's business.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use nearline_dataflows::types::{Action, Country, Event, Item, ItemVersion, Kind, Member, Op};
+use nearline_dataflows::types::{
+    Action, Country, Event, Item, ItemVersion, Kind, List, LookUps, Member, Op, Place, Placement, Variant,
+};
 
-use crate::dictionary::{Dictionary, Names};
+use super::placement::Said;
+use crate::dictionary::{Dictionary, ItemNames, Names, Places};
 use crate::digests::{DigestKey, hex};
 use crate::records::{self, Record};
 use crate::sources::{Batch, Offset, Reason, Rejected};
@@ -100,6 +102,10 @@ pub struct AllNames {
     pub kinds: Arc<Names>,
     /// Countries.
     pub countries: Arc<Names>,
+    /// Lists.
+    pub lists: Arc<Names>,
+    /// Variants.
+    pub variants: Arc<Names>,
 }
 
 /// Numbers ids and sorts records out to workers.
@@ -110,7 +116,11 @@ pub struct Ingest {
     routes: Vec<u32>,
     items: Dictionary,
     kinds: Dictionary,
+    /// Of countries, lists and variants 0 is the empty one: none.
     countries: Dictionary,
+    lists: Dictionary,
+    variants: Dictionary,
+    places: Places,
     /// The member that was met last, and its number.
     last_member: (String, Member),
     /// The kind that was met last, and its number.
@@ -134,15 +144,21 @@ impl Ingest {
         for kind in kinds {
             known.number(kind);
         }
-        let mut countries = Dictionary::default();
-        countries.number("");
+        let none = || {
+            let mut names = Dictionary::default();
+            names.number("");
+            names
+        };
         Ingest {
             key,
             members: Dictionary::default(),
             routes: Vec::new(),
             items: Dictionary::default(),
             kinds: known,
-            countries,
+            countries: none(),
+            lists: none(),
+            variants: none(),
+            places: Places::default(),
             last_member: (String::new(), Member(0)),
             last_kind: (String::new(), Kind(0)),
             dormant: HashMap::new(),
@@ -160,7 +176,14 @@ impl Ingest {
             items: self.items.names(),
             kinds: self.kinds.names(),
             countries: self.countries.names(),
+            lists: self.lists.names(),
+            variants: self.variants.names(),
         }
+    }
+
+    /// What the graph looks up by number.
+    pub fn look_ups(&self) -> LookUps {
+        LookUps { ids: Arc::new(ItemNames(self.items.names())), placements: self.places.table() }
     }
 
     /// The number of an item, for a model's items.
@@ -230,7 +253,7 @@ impl Ingest {
                 let kind = self.kind(event.kind)?;
                 let member = self.member(event.member);
                 let mut packed = Event::new(Item(self.items.number(event.item)), kind, event.at, event.value);
-                packed.country = Country(self.country(event.context));
+                packed.place = self.place(event.context);
                 packed.id = event.id.map_or(0, |id| self.key.id(event.member, id));
                 packed.digest = digest.unwrap_or_else(|| self.key.event(bytes));
                 (slot.member, slot.digest) = (member.0, packed.digest);
@@ -328,11 +351,19 @@ impl Ingest {
         Ok(self.last_kind.1)
     }
 
-    fn country(&mut self, context: &str) -> u32 {
-        match country_of(context) {
-            Some(country) => self.countries.number(&country),
-            None => 0,
+    fn place(&mut self, context: &str) -> Place {
+        if context.is_empty() {
+            return Place(0);
         }
+        let said = Said::of(context);
+        let mut placement =
+            Placement { country: Country(self.countries.number(&said.country)), ..Placement::default() };
+        if !said.list.is_empty() {
+            placement.list = List(self.lists.number(&said.list));
+            placement.variant = Variant(self.variants.number(&said.variant));
+            placement.position = said.position;
+        }
+        self.places.number(placement)
     }
 
     fn import_tombstone(&mut self, member: &str, body: &str) -> Result<(), (Reason, String)> {
@@ -415,24 +446,4 @@ impl TombstoneBody {
 /// The fixed hash (32-bit FNV-1a) that says which worker a member belongs to.
 fn route(id: &str) -> u32 {
     id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
-/// The country that an event's context names.
-///
-/// In canonical JSON the key's text can stand nowhere else: a quotation mark inside a string is escaped.
-pub(super) fn country_of(context: &str) -> Option<Cow<'_, str>> {
-    const KEY: &str = "\"country\":";
-    let place = memchr::memmem::find(context.as_bytes(), KEY.as_bytes())?;
-    let rest = &context[place + KEY.len()..];
-    if let Some(text) = rest.strip_prefix('"')
-        && let Some(end) = memchr::memchr(b'"', text.as_bytes())
-        && !text[..end].contains('\\')
-    {
-        return Some(Cow::Borrowed(&text[..end]));
-    }
-    let context: serde_json::Value = serde_json::from_str(context).ok()?;
-    match context.get("country")? {
-        serde_json::Value::String(country) => Some(Cow::Owned(country.clone())),
-        other => Some(Cow::Owned(other.to_string())),
-    }
 }

@@ -15,6 +15,7 @@ pub mod ingest;
 mod memory;
 mod messages;
 mod pipeline;
+mod placement;
 mod pointer;
 pub mod recover;
 pub mod socket;

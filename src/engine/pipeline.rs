@@ -17,7 +17,6 @@ use super::takeover::Models;
 use super::trimming::next_trim;
 use super::workers::{Feed, Workers};
 use super::{Beside, EngineError, EngineOptions, GivenModel, Message, Submitted};
-use crate::dictionary::ItemNames;
 use crate::digests::DigestKey;
 use crate::failpoints::reach;
 use crate::records::Record;
@@ -63,8 +62,8 @@ pub(super) fn run(
         .name("committer".into())
         .spawn(move || committer.run(&commits, &start))
         .map_err(|error| EngineError::Workers(error.to_string()))?;
-    let ids = Arc::new(ItemNames(ingest.names().items));
-    let workers = Workers::start(options.workers, options.meaning.clone(), ids, to_commit.clone())?;
+    let (meaning, look_ups) = (options.meaning.clone(), ingest.look_ups());
+    let workers = Workers::start(options.workers, meaning, look_ups, to_commit.clone())?;
     let ended = (|| {
         let (model, beside) = (options.model.take(), options.beside.take());
         let mut pipeline = Pipeline {
@@ -135,7 +134,7 @@ impl Pipeline<'_> {
         let empty = standing.epoch == 0;
         let same = standing.meaning == Some(self.options.meaning_hash) && standing.model == version;
         // A load that was broken off in the first epoch leaves records of no epoch.
-        let rebuild = self.options.rebuild || standing.pending || (!empty && !same);
+        let rebuild = self.options.rebuild || standing.is_to_be_made_anew() || (!empty && !same);
         self.send(ToCommit::Made { meaning: self.options.meaning_hash, model: version.clone() })?;
         let (standby, to_build) = self.stand_by(beside, standing, rebuild)?;
         if rebuild {

@@ -22,6 +22,8 @@ pub struct OtherConfig;
 /// What a store says it holds.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
+    /// The version of the folder's format; none before the first commit that leaves it not pending.
+    pub format: Option<u32>,
     /// The epoch that was committed last; 0 where there is none.
     pub epoch: u64,
     /// Counts up to it.
@@ -48,6 +50,16 @@ impl Standing {
         if self.meaning.is_none_or(|known| known == meaning) { Ok(()) } else { Err(OtherConfig) }
     }
 
+    /// Whether the folder is of a format that has not all views of today.
+    pub fn lacks_views(&self) -> bool {
+        self.format.is_some_and(|format| format < formats::ALL_VIEWS)
+    }
+
+    /// Whether whoever opens the folder for writing makes its views anew, whatever they were made with.
+    pub fn is_to_be_made_anew(&self) -> bool {
+        self.pending || self.lacks_views()
+    }
+
     /// Asks a store.
     pub fn of(store: &dyn Store) -> Result<Self, StoreError> {
         let get = |key: &[u8]| store.get(Table::Meta, key);
@@ -61,7 +73,9 @@ impl Standing {
         let standby = get(meta::STANDBY)?.map(|value| serde_json::from_slice(&value)).transpose();
         let standby =
             standby.map_err(|error| formats::damaged(Table::Meta, meta::STANDBY, &error.to_string()))?;
+        let format = get(meta::FORMAT)?.and_then(|value| value.try_into().ok()).map(u32::from_be_bytes);
         Ok(Standing {
+            format,
             epoch: integer(meta::EPOCH)?.map_or(0, |epoch| epoch as u64),
             counts: counts.unwrap_or_default(),
             trimmed: integer(meta::TRIMMED)?.unwrap_or(-1),

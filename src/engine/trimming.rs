@@ -118,7 +118,7 @@ fn count(store: &dyn Store, kinds: &[String], [first, last]: [u32; 2], most: u64
         formats::kind_prefix(kind, Some(first), &mut from);
         store.scan(Table::Popularity, &prefix, &from, &mut |key, value| {
             let read = formats::decode_cell_key(key)
-                .and_then(|cell| Ok((cell.hour, formats::decode_count(key, value)?)));
+                .and_then(|cell| Ok((cell.hour, formats::decode_count(Table::Popularity, key, value)?)));
             match read {
                 Ok((hour, _)) if hour > last => return ControlFlow::Break(()),
                 Ok((_, count)) => events += count,

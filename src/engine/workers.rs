@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use nearline_dataflows::graph::{self, Delta, Inputs, Meaning, Sink};
 use nearline_dataflows::members::Control;
-use nearline_dataflows::types::{Epoch, Ids};
+use nearline_dataflows::types::{Epoch, LookUps};
 use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::dataflow::operators::probe;
@@ -43,7 +43,7 @@ impl Workers {
     pub fn start(
         count: usize,
         meaning: Meaning,
-        ids: Ids,
+        look_ups: LookUps,
         to_commit: Sender<ToCommit>,
     ) -> Result<Self, EngineError> {
         let mut senders = Vec::with_capacity(count);
@@ -62,7 +62,7 @@ impl Workers {
             let index = worker.index();
             let sink = Rc::new(ToCommitter { worker: index, to_commit: to_commit.clone() });
             let (inputs, probe) =
-                worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning, ids.clone(), sink));
+                worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning, look_ups.clone(), sink));
             // Nobody listens any more where the engine gave up; the feed is closed then.
             let _ = hello.send((index, std::thread::current()));
             run(worker, &receivers[index], inputs, &probe, &to_commit);

@@ -6,13 +6,14 @@ use nearline_dataflows::graph::Delta;
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
 use nearline_dataflows::members::{Cell, Role};
+use nearline_dataflows::performance::ListCell;
 use nearline_dataflows::types::Member;
 
 use super::committed::Counts;
 use super::held::Held;
 use super::ingest::{AllNames, EpochRecords};
 use crate::records::{self, Record, RecordType};
-use crate::stores::formats::{self, CellKey, RecordKind, meta};
+use crate::stores::formats::{self, CellKey, ListKey, RecordKind, meta};
 use crate::stores::{Table, Transaction};
 
 /// What the graph says of an epoch's records.
@@ -184,19 +185,40 @@ impl Writer {
                 country: &self.names.countries[cell.country.index()],
             };
             formats::cell_key(&key, &mut self.key);
-            if *count > 0 {
-                formats::encode_count(*count, &mut self.value);
-                change.put(Table::Popularity, &self.key, &self.value);
-            } else {
-                change.delete(Table::Popularity, &self.key);
-            }
+            self.put_count(Table::Popularity, *count, change);
         }
     }
 
-    /// Writes a change of any view but counts.
+    /// Writes counts of lists; a count of zero is absent.
+    pub fn write_listed(&mut self, counts: &[(ListCell, u64)], change: &mut dyn Transaction) {
+        for (cell, count) in counts {
+            let key = ListKey {
+                day: cell.day,
+                list: &self.names.lists[cell.list.index()],
+                variant: &self.names.variants[cell.variant.index()],
+                position: cell.position,
+                kind: &self.names.kinds[cell.kind.index()],
+            };
+            formats::list_key(&key, &mut self.key);
+            self.put_count(Table::Performance, *count, change);
+        }
+    }
+
+    /// Puts a count under the key that `key` holds.
+    fn put_count(&mut self, table: Table, count: u64, change: &mut dyn Transaction) {
+        if count > 0 {
+            formats::encode_count(count, &mut self.value);
+            change.put(table, &self.key, &self.value);
+        } else {
+            change.delete(table, &self.key);
+        }
+    }
+
+    /// Writes a change of any view but popularity.
     pub fn write_view(&mut self, delta: &Delta, change: &mut dyn Transaction) {
         match delta {
             Delta::Records(_) | Delta::Popularity(_) => {}
+            Delta::Performance(counts) => self.write_listed(counts, change),
             Delta::Now(Some(now)) => {
                 change.put(Table::Meta, meta::NOW, &now.at.to_be_bytes());
                 let event = serde_json::json!({

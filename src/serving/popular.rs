@@ -138,8 +138,8 @@ impl Serving {
         formats::kind_prefix(kind, first, &mut from);
         let mut damage = None;
         self.store.scan(Table::Popularity, &prefix, &from, &mut |key, value| {
-            let read =
-                formats::decode_cell_key(key).and_then(|cell| Ok((cell, formats::decode_count(key, value)?)));
+            let read = formats::decode_cell_key(key)
+                .and_then(|cell| Ok((cell, formats::decode_count(Table::Popularity, key, value)?)));
             match read {
                 Ok((cell, count)) => {
                     show(&cell, count);

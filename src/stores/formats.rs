@@ -7,7 +7,9 @@ use super::StoreError;
 use super::Table;
 
 /// The version of the data folder's format.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
+/// The first format of which folders have all views of today; the views of an earlier one are made anew.
+pub const ALL_VIEWS: u32 = 3;
 /// The version that leads every value.
 const VALUE: u8 = 1;
 
@@ -288,6 +290,59 @@ pub fn decode_cell_key(key: &[u8]) -> Result<CellKey<'_>, StoreError> {
     parse().ok_or_else(|| damaged(Table::Popularity, key, "cannot be read"))
 }
 
+/// One cell of `performance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListKey<'a> {
+    /// The UTC day.
+    pub day: u32,
+    /// The list.
+    pub list: &'a str,
+    /// The variant; empty where events named none.
+    pub variant: &'a str,
+    /// The position; 0 where events named none.
+    pub position: u16,
+    /// The kind.
+    pub kind: &'a str,
+}
+
+/// What the keys of a day in `performance`, and of all later ones, are not less than.
+pub fn day_prefix(day: u32) -> [u8; 4] {
+    day.to_be_bytes()
+}
+
+/// A key of `performance`.
+pub fn list_key(cell: &ListKey<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&day_prefix(cell.day));
+    put_id(cell.list, out);
+    if cell.variant.is_empty() {
+        out.push(0);
+    } else {
+        out.push(1);
+        put_id(cell.variant, out);
+    }
+    out.extend_from_slice(&cell.position.to_be_bytes());
+    out.extend_from_slice(cell.kind.as_bytes());
+}
+
+/// Reads a key of `performance`.
+pub fn decode_list_key(key: &[u8]) -> Result<ListKey<'_>, StoreError> {
+    let mut rest = Reader(key);
+    let mut parse = || {
+        let day = rest.u32()?;
+        let list = rest.id()?;
+        let variant = match rest.u8()? {
+            0 => "",
+            1 => rest.id()?,
+            _ => return None,
+        };
+        let position = u16::from_be_bytes(rest.take(2)?.try_into().ok()?);
+        let kind = std::str::from_utf8(rest.take_rest()).ok().filter(|kind| !kind.is_empty())?;
+        Some(ListKey { day, list, variant, position, kind })
+    };
+    parse().ok_or_else(|| damaged(Table::Performance, key, "cannot be read"))
+}
+
 /// The value of a count: base 128, least digits first.
 pub fn encode_count(mut count: u64, out: &mut Vec<u8>) {
     out.clear();
@@ -299,15 +354,15 @@ pub fn encode_count(mut count: u64, out: &mut Vec<u8>) {
     out.push(count as u8);
 }
 
-/// Reads a count.
-pub fn decode_count(key: &[u8], value: &[u8]) -> Result<u64, StoreError> {
+/// Reads a count of a table.
+pub fn decode_count(table: Table, key: &[u8], value: &[u8]) -> Result<u64, StoreError> {
     let parse = |rest: &mut Reader<'_>| {
         rest.take_rest()
             .iter()
             .rev()
             .try_fold(0_u64, |count, digit| count.checked_mul(128)?.checked_add(u64::from(digit & 0x7f)))
     };
-    Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::Popularity, key, "cannot be read"))
+    Reader::new(value).versioned(parse).ok_or_else(|| damaged(table, key, "cannot be read"))
 }
 
 /// The value of a factor: its numbers, little-endian.
@@ -439,5 +494,38 @@ impl<'a> Reader<'a> {
     fn id(&mut self) -> Option<&'a str> {
         let length = usize::from(self.u8()?) + 1;
         std::str::from_utf8(self.take(length)?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_lists_are_in_the_order_of_day_list_variant_position_and_kind() {
+        let cell = |day, list, variant, position, kind| ListKey { day, list, variant, position, kind };
+        let cells = [
+            cell(19_783, "b", "", 0, "play"),
+            cell(20_454, "a", "", 0, "click"),
+            cell(20_454, "a", "", 0, "play"),
+            cell(20_454, "a", "", 1000, "click"),
+            cell(20_454, "a", "v", 3, "click"),
+            cell(20_454, "a", "w", 2, "a kind of two and more words"),
+            cell(20_454, "lists", "v", 2, "click"),
+        ];
+        let mut keys = Vec::new();
+        for cell in &cells {
+            let mut key = Vec::new();
+            list_key(cell, &mut key);
+            assert_eq!(decode_list_key(&key).unwrap(), *cell);
+            assert!(key[..] >= day_prefix(cell.day)[..] && key[..] < day_prefix(cell.day + 1)[..]);
+            keys.push(key);
+        }
+        assert!(keys.is_sorted());
+        // The example of docs/formats.md.
+        assert_eq!(keys[4], b"\0\0\x4f\xe6\0a\x01\0v\0\x03click");
+        for length in 0..12 {
+            assert!(decode_list_key(&keys[4][..length]).is_err(), "{length}");
+        }
     }
 }

@@ -39,11 +39,13 @@ pub enum Table {
     StandbyTopPicks,
     /// `continue_watching` of the standby model.
     StandbyContinueWatching,
+    /// Counts by day, list, variant, position and kind.
+    Performance,
 }
 
 impl Table {
-    /// All tables.
-    pub const ALL: [Table; 12] = [
+    /// All tables, those that an earlier format has before those that came later.
+    pub const ALL: [Table; 13] = [
         Table::Meta,
         Table::Offsets,
         Table::Records,
@@ -56,7 +58,11 @@ impl Table {
         Table::StandbyFactors,
         Table::StandbyTopPicks,
         Table::StandbyContinueWatching,
+        Table::Performance,
     ];
+
+    /// How many of them folders have, those of the newest format first.
+    pub const OF_FORMATS: [usize; 3] = [13, 12, 9];
 
     /// The lists of the standby model, in the order of [`Table::TURNING`].
     pub const STANDBY: [Table; 3] =
@@ -66,8 +72,8 @@ impl Table {
     pub const TURNING: [Table; 3] = [Table::Factors, Table::TopPicks, Table::ContinueWatching];
 
     /// The tables that hold nothing but views, and can be made anew from the records.
-    pub const VIEWS: [Table; 4] =
-        [Table::Popularity, Table::Factors, Table::TopPicks, Table::ContinueWatching];
+    pub const VIEWS: [Table; 5] =
+        [Table::Popularity, Table::Performance, Table::Factors, Table::TopPicks, Table::ContinueWatching];
 
     /// The table that it changes places with when the standby lists take over; most stay where they are.
     pub fn turned(self) -> Table {
@@ -95,6 +101,7 @@ impl Table {
             Table::StandbyFactors => "standby_factors",
             Table::StandbyTopPicks => "standby_top_picks",
             Table::StandbyContinueWatching => "standby_continue_watching",
+            Table::Performance => "performance",
         }
     }
 }

@@ -51,16 +51,24 @@ const ITEMS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "not-in-the-model"];
 const KINDS: [&str; 8] = ["play", "buy", "rate", "like", "dislike", "hide", "browse", "of-my-own"];
 const VALUES: [&str; 8] = ["1", "0.5", "0.01", "0", "-1", "3.5", "0.949999", "-2.000001"];
 const IDS: [&str; 3] = ["", r#","id":"e1""#, r#","id":"e2""#];
-const CONTEXTS: [&str; 4] =
-    ["", r#","context":{"country":"US"}"#, r#","context":{"tv":1,"country":"DE"}"#, r#","context":{"tv":2}"#];
-/// Milliseconds in five hours of one day, of which one begins with another's end.
+const CONTEXTS: [&str; 8] = [
+    "",
+    r#","context":{"country":"US"}"#,
+    r#","context":{"tv":1,"country":"DE"}"#,
+    r#","context":{"tv":2}"#,
+    r#","context":{"country":"US","list":"top_picks","position":1}"#,
+    r#","context":{"country":"DE","list":"top_picks","position":1}"#,
+    r#","context":{"list":"top_picks","position":12,"variant":"of \"mine\""}"#,
+    r#","context":{"list":"top","variant":"a"}"#,
+];
+/// Milliseconds in hours of two days, of which one begins with another's end.
 const TIMES: [i64; 6] = [
     1_709_287_200_000,
     1_709_287_200_001,
     1_709_290_799_999,
     1_709_290_800_000,
     1_709_300_000_000,
-    1_709_305_200_000,
+    1_709_337_600_000,
 ];
 
 fn fields() -> impl Strategy<Value = String> {

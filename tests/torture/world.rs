@@ -87,11 +87,13 @@ const BEGIN: i64 = 1_709_251_200_000;
 const HOUR: i64 = 3_600_000;
 const KINDS: [&str; 9] = ["play", "play", "buy", "rate", "like", "dislike", "hide", "browse", "of-my-own"];
 const VALUES: [&str; 8] = ["1", "0.5", "0.01", "0", "-1", "3.5", "0.949999", "-2.000001"];
-const CONTEXTS: [&str; 4] = [
+const CONTEXTS: [&str; 6] = [
     "",
     r#","context":{"country":"US"}"#,
     r#","context":{"country":"DE","device":"tv"}"#,
     r#","context":{"position":3}"#,
+    r#","context":{"country":"US","list":"top_picks","position":3,"variant":"a"}"#,
+    r#","context":{"list":"trending","position":1}"#,
 ];
 const BROKEN: [&str; 5] =
     ["", "nonsense", r#"{"member":"m1"}"#, r#"{"member":"","item":"i1","kind":"play","at":1}"#, "[1,2"];

@@ -188,7 +188,7 @@ impl RocksStore {
         self.known_family(db, table).expect("a writer opens every table")
     }
 
-    /// Where a table lies; nowhere in a folder of format 1 that is being read and has no such table yet.
+    /// Where a table lies; nowhere in a folder of an earlier format that is being read and has no such table yet.
     fn known_family<'db>(&self, db: &'db DB, table: Table) -> Option<&'db ColumnFamily> {
         let table = if self.turned.load(Ordering::Relaxed) { table.turned() } else { table };
         db.cf_handle(family_name(table))

@@ -20,26 +20,16 @@ const TRIES: usize = 20;
 const ERRORS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The tables of a folder of format 1.
-const FIRST: [Table; 9] = [
-    Table::Meta,
-    Table::Offsets,
-    Table::Records,
-    Table::Tombstones,
-    Table::Items,
-    Table::Popularity,
-    Table::Factors,
-    Table::TopPicks,
-    Table::ContinueWatching,
-];
-
-/// Opens the store at `path`, of the data folder `data`.
+/// Opens the store at `path`, of the data folder `data`, with as many tables as folders of its format have.
 pub(super) fn open(path: &Path, data: &Path) -> Result<DB, StoreError> {
     let missing = |error: &str| error.contains("olumn famil") && error.contains("not found");
-    let opened = match quietly(path, data, &Table::ALL) {
-        Err(error) if missing(&error) => quietly(path, data, &FIRST),
-        opened => opened,
-    };
+    let [newest, earlier @ ..] = Table::OF_FORMATS;
+    let mut opened = quietly(path, data, &Table::ALL[..newest]);
+    for tables in earlier {
+        if opened.as_ref().is_err_and(|error| missing(error)) {
+            opened = quietly(path, data, &Table::ALL[..tables]);
+        }
+    }
     opened.map_err(|error| match error {
         // Whoever makes the folder has not come to the end of it.
         error if missing(&error) => StoreError::Empty(data.to_owned()),
