@@ -15,6 +15,7 @@ pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 use crate::config::{MAX_WORKERS, Span};
 use crate::serving::list::ListName;
+use crate::serving::performance::By;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
@@ -80,6 +81,22 @@ pub enum Command {
         /// How many items at most.
         #[arg(long, default_value_t = 20)]
         limit: usize,
+    },
+    /// How lists did: impressions, clicks and plays of the events whose context names a list, over days back from now.
+    #[command(after_help = "Example:\n  nearline performance --days 7 --list top_picks --by position\n\n\
+        An event names a list by its context: `\"context\":{\"list\":\"top_picks\",\"position\":3,\"variant\":\"a\"}`; position\n\
+        and variant may be left out. Without --by the table has a row for each list, and --json a row for each day,\n\
+        list, variant and position.")]
+    Performance {
+        /// How many UTC days, that of the newest event included.
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        days: u32,
+        /// Only this list.
+        #[arg(long)]
+        list: Option<String>,
+        /// Sum up by list, or by list and one more.
+        #[arg(long, value_enum)]
+        by: Option<By>,
     },
     /// A member's live events, newest first.
     #[command(after_help = "Example:\n  nearline history m1 --limit 10")]

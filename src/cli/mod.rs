@@ -12,6 +12,7 @@ mod evaluate;
 mod fit;
 mod model;
 mod opening;
+mod performance;
 mod pipe;
 mod plan;
 mod records;
@@ -176,6 +177,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Popular { kind, window, country, limit } => {
             ask::popular(&context, kind, &window, country, limit)
         }
+        Command::Performance { days, list, by } => performance::performance(&context, days, list, by),
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
         Command::Similar { item, limit } => ask::similar(&context, &item, limit),

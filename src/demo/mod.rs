@@ -87,7 +87,7 @@ pub struct Event {
     pub id: usize,
     /// On what.
     pub device: &'static str,
-    /// The position in `top_picks` at which the item was shown, for impressions.
+    /// The position in `top_picks` at which the item was shown, for impressions and what comes of them.
     pub position: Option<u32>,
 }
 

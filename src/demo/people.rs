@@ -158,15 +158,19 @@ impl<'a> Behaviour<'a> {
     /// How it goes with one title: perhaps shown and clicked before, watched, perhaps liked or disliked after.
     fn watch(&mut self, play: Event, fits: bool, chance: &mut Chance) {
         let event = |kind, at| Event { kind, at, hundredths: None, ..play.clone() };
+        // Where in a list it was shown, and then whether it was come to from there.
+        let mut position = None;
         if chance.per_mille(60) {
-            let position = Some(chance.within(1, 20) as u32);
+            position = Some(chance.within(1, 20) as u32);
             self.events.push(Event { position, ..event("impression", play.at - 21_000) });
         }
         if chance.per_mille(50) {
-            self.events.push(event("click", play.at - 8_000));
+            self.events.push(Event { position, ..event("click", play.at - 8_000) });
+        } else {
+            position = None;
         }
         let part = part_watched(fits, chance);
-        self.events.push(Event { hundredths: Some(part), ..play.clone() });
+        self.events.push(Event { hundredths: Some(part), position, ..play.clone() });
         let after = play.at + 60_000 + i64::from(part) * 60_000;
         let resumed = play.at + DAY_MS + chance.below(7_200_000) as i64;
         if (25..95).contains(&part) && chance.per_mille(500) && before_story(&play, resumed) {

@@ -23,7 +23,7 @@ fn the_world_of_seed_one_is_the_same_on_every_machine() {
     world.write_events(&world.events, &mut text).unwrap();
     assert_eq!(
         blake3::hash(&text).to_hex().as_str(),
-        "f75e613a7760783676f2e716e891fd5dc090bff0ddade92bc339103f80321b59"
+        "049e23f7e26a145291bb0d8b497052979eeab627a5126c4f9ee7fea15480e49c"
     );
 }
 

@@ -5,6 +5,7 @@
 
 pub mod list;
 pub mod member;
+pub mod performance;
 pub mod popular;
 pub mod similar;
 pub mod status;

@@ -44,6 +44,7 @@ cases! {
     now_moves_back_when_its_event_is_retracted
     plays_lead_to_top_picks
     the_last_writer_wins_an_item
+    what_was_shown_is_counted_by_list_position_variant_and_day
     windows_count_by_kind_and_country
 }
 

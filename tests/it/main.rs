@@ -17,6 +17,7 @@ mod faults;
 mod marks;
 mod memory;
 mod models;
+mod performance;
 mod readme;
 mod real_data;
 mod retraction;

@@ -82,6 +82,9 @@ fn is_as_it_was(home: &Home, expected: &Value) {
             entries.iter().map(|entry| json!([entry["item"], entry["score"]])).collect();
         assert_eq!(&Value::Array(entries), list, "{name}");
     }
+    // Before format 3 there were none; and no event of those folders names a list.
+    let rows = &home.json(&["performance", "--days", "100"])["rows"];
+    assert_eq!(rows, expected.get("performance").unwrap_or(&json!([])));
     assert_eq!(home.verified("nearline-data"), expected["digest"].as_str().unwrap());
 }
 
