@@ -369,14 +369,14 @@ impl State {
         let epoch = *capabilities[CHANGES].time();
         let placements = &*self.placements;
         let mut listed: Vec<ListChange> = Vec::new();
-        let mut seen_by_all = |event: &Event, diff: isize| {
+        let mut change_of = |event: &Event, diff: isize| {
             let placement = placements.placement(event.place);
             listed.extend(ListCell::of(event, placement).map(|cell| (cell, diff)));
             (Cell::of(event, placement), epoch, diff)
         };
         let added = applied.added.iter().map(|(_, event)| (event, 1));
         let removed = applied.removed.iter().map(|(_, event)| (event, -1));
-        let changes = added.chain(removed).map(|(event, diff)| seen_by_all(event, diff));
+        let changes = added.chain(removed).map(|(event, diff)| change_of(event, diff));
         outputs.changes.session(&capabilities[CHANGES]).give_iterator(changes);
         consolidate(&mut listed);
         if !listed.is_empty() {

@@ -18,6 +18,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use nearline::stores::formats::meta;
+use nearline::stores::rocks::{RocksOptions, RocksStore};
+use nearline::stores::{Store, Table};
 use process::Home;
 use tempfile::TempDir;
 use world::World;
@@ -219,6 +222,30 @@ fn views_that_are_being_made_anew_are_made_anew_again() {
         assert_eq!(fire.digest("nearline-data"), fire.digest("before"), "{place}");
         fire.ok(&other);
         assert_eq!(digest("nearline-data"), plain, "{place}");
+    }
+}
+
+/// Makes a folder as one of format 2 is, which had no counts of lists.
+fn as_of_format_2(folder: &Path) {
+    let store = RocksStore::open(folder, RocksOptions::default()).unwrap();
+    store.clear(Table::Performance).unwrap();
+    let mut change = store.begin();
+    change.put(Table::Meta, meta::FORMAT, &2_u32.to_be_bytes());
+    change.commit(true).unwrap();
+}
+
+#[test]
+fn a_folder_of_an_earlier_format_that_is_broken_off_at_any_narrow_place_has_its_views_made_anew_again() {
+    let fire = Fire::new();
+    fire.ok(&["--data", "before", "replay", "--model", "model-1", LOG]);
+    let digest = fire.digest("before");
+    for place in ["rebuild-marked", "rebuild-cleared", "loaded", "end-of-load", "commit", "committed"] {
+        fire.copy("before");
+        as_of_format_2(&fire.home.path("nearline-data"));
+        assert_ne!(fire.digest("nearline-data"), digest);
+        fire.dies(place, &["run", LOG]);
+        fire.ok(&["run", LOG]);
+        assert_eq!(fire.digest("nearline-data"), digest, "{place}");
     }
 }
 
