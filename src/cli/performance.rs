@@ -10,14 +10,14 @@ pub fn performance(
     list: Option<String>,
     by: Option<By>,
 ) -> Result<(), Failure> {
-    let serving = context.serving()?;
-    let in_table = by.or((!context.json).then_some(By::List));
-    let answer = serving.performance(&PerformanceQuery { days, list, by: in_table })?;
+    let by = by.or((!context.json).then_some(By::List));
+    let query = PerformanceQuery { days, list, by };
+    let (answer, lacks) =
+        context.read(|serving| Ok((serving.performance(&query)?, serving.standing.lacks_views())))?;
     if context.json {
         return show::json(&answer);
     }
-    let lacks = serving.standing.lacks_views();
-    show::text(&(head(&answer, lacks) + &table(&answer, in_table)))
+    show::text(&(head(&answer, lacks) + &table(&answer, by)))
 }
 
 fn head(answer: &PerformanceAnswer, lacks: bool) -> String {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nearline_dataflows::types::{
     Action, Country, Event, Item, ItemVersion, Kind, List, LookUps, Member, Op, Place, Placement, Variant,
@@ -64,6 +65,8 @@ pub struct EpochRecords {
     pub tombstones: Vec<([u8; 16], TombstoneValue)>,
     /// How many of the records nobody sent: trims on the way to one.
     pub on_the_way: u64,
+    /// When the first of them was taken in.
+    pub opened: Option<Instant>,
 }
 
 impl EpochRecords {

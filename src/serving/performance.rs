@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 
 use nearline_dataflows::types::{DAY_MS, Day, day_of};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Serving, ServingError};
-use crate::stores::{Store, StoreError, Table, formats};
+use crate::stores::{StoreError, Table, formats};
 
 /// What rows are summed up by, beside the list; not by day then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// Nothing else.
@@ -35,7 +36,7 @@ pub struct PerformanceQuery {
 }
 
 /// How many events there are of one day, list, variant and position, as far as rows are told apart by these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PerformanceRow {
     /// The UTC day, as `2026-01-02`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +60,7 @@ pub struct PerformanceRow {
 }
 
 /// The rows, and how fresh they are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PerformanceAnswer {
     /// Over how many days.
     pub days: u32,
@@ -114,7 +115,7 @@ impl RowKey {
     }
 }
 
-impl Serving {
+impl Serving<'_> {
     /// Sums up what is counted of lists.
     pub fn performance(&self, query: &PerformanceQuery) -> Result<PerformanceAnswer, ServingError> {
         let mut rows: BTreeMap<RowKey, BTreeMap<String, u64>> = BTreeMap::new();
@@ -139,7 +140,7 @@ impl Serving {
     /// Shows the counts of lists from a day on; no live event is later than now.
     fn listed(&self, from: Day, show: &mut dyn FnMut(&formats::ListKey<'_>, u64)) -> Result<(), StoreError> {
         let mut damage = None;
-        self.store.scan(Table::Performance, &[], &formats::day_prefix(from), &mut |key, value| {
+        self.tables.scan(Table::Performance, &[], &formats::day_prefix(from), &mut |key, value| {
             let count = formats::decode_count(Table::Performance, key, value);
             match count.and_then(|count| Ok((formats::decode_list_key(key)?, count))) {
                 Ok((cell, count)) => {
