@@ -54,7 +54,9 @@ export function updateEntry(made, { entry, row, place, readOnly }) {
   text(made.number, String(place + 1));
   text(made.title, name);
   made.title.title = `${entry.item}${entry.title ? '' : ': the catalogue has no title of it'}`;
-  text(made.more, [(entry.genres ?? []).join(', '), meaning(row.list, entry.score)].filter(Boolean).join(' · '));
+  const genres = (entry.genres ?? []).join(', ');
+  const score = meaning(row.list, entry.score);
+  put(made.more, genres, genres && score && ' · ', score && h('span', { class: 'whole' }, score));
   for (const [at, button] of made.buttons.entries()) {
     button.setAttribute('aria-label', `${ACTS[at][1]} ${name}`);
     button.disabled = readOnly;

@@ -55,7 +55,7 @@ export function lists(node, does) {
   }
 
   function update(section, row, changes, readOnly) {
-    const about = row.because ? `Because of ${row.because.title ?? row.because.item}` : row.title || listTitle(row.list);
+    const about = heading(row);
     section.node.dataset.list = row.list;
     text(section.title, about);
     text(section.source, row.source);
@@ -81,11 +81,18 @@ export function lists(node, does) {
     const wanted = [...entries.values()].map((made) => made.node);
     for (const ghost of section.gone) wanted.splice(Math.min(Number(ghost.dataset.was), wanted.length), 0, ghost);
     inOrder(section.grid, wanted);
-    if (!row.items.length) put(section.grid, h('p', { class: 'sub none' }, 'Nothing is left to list.'));
+    if (!row.items.length) section.grid.append(h('div', { role: 'row', class: 'none' }, h('span', { role: 'gridcell', class: 'sub' }, 'Nothing is left to list.')));
     section.entries = entries;
   }
 
   return { show, clear: () => { sections = new Map(); put(node); } };
+}
+
+/** A row's title; of one that is about an item, with the item's. */
+function heading({ list, title, because }) {
+  const words = title || listTitle(list);
+  const name = because && (because.title ?? because.item);
+  return name && !words.includes(name) ? `${words} ${name}` : words;
 }
 
 const SOURCES = {

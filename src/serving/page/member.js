@@ -32,6 +32,7 @@ export function startMember(status) {
   addEventListener('popstate', () => {
     const member = new URLSearchParams(location.search).get('member');
     if (member && member !== now.member) choose(member, true);
+    if (!member && now.member) leave();
   });
   onConnection((state, before) => {
     if (state.name === 'live' && before.name !== 'wait') anew();
@@ -60,6 +61,18 @@ export function startMember(status) {
     }, () => refresh(true));
   }
 
+  /** Back to where nobody was chosen. */
+  function leave() {
+    now.stop();
+    now = fresh('');
+    finder.set('');
+    hideOutcome();
+    byId('member-grid').hidden = true;
+    text(byId('member-h'), 'A member');
+    put(byId('member-sub'));
+    suggest();
+  }
+
   /** What a page shows before anybody was chosen. */
   async function suggest() {
     try {
@@ -73,7 +86,7 @@ export function startMember(status) {
 
   function chips(members) {
     return h('div', { class: 'empty' }, h('p', {}, 'Choose a member to see their lists, and what made them so. For example:'),
-      h('p', { class: 'chips' }, members.map(({ member }) => h('button', { type: 'button', class: 'chip', onclick: () => { choose(member); finder.field.focus(); } }, member))));
+      h('p', { class: 'chips' }, members.map(({ member }) => h('button', { type: 'button', class: 'chip', onclick: () => { choose(member); byId('member-h').focus({ preventScroll: true }); } }, member))));
   }
 
   function nobody() {

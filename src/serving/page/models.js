@@ -56,7 +56,7 @@ export function startModels(readOnly) {
     const cell = (label, value, kind = 'n') => h('td', { class: kind, 'data-label': label }, value);
     return h('tr', { class: model.live ? 'is-live' : '' },
       h('th', { scope: 'row' }, h('code', { title: model.version }, brief(model.version))),
-      h('td', { 'data-label': 'State' }, state, waits && standby.ready && standby.since ? h('span', { class: 'sub' }, ' since ', time(standby.since)) : null),
+      h('td', { 'data-label': 'State', class: 'state' }, h('span', {}, state, waits && standby.ready && standby.since ? h('span', { class: 'sub' }, ' since ', time(standby.since)) : null)),
       cell('Rank', count(model.rank)), cell('Items', count(model.items)), cell('Members', count(model.members)),
       cell('λ', figure(model.lambda)), cell('α₀', figure(model.alpha0)), cell('Loss', figure(model.loss)),
       cell('Trained', model.trained_at ? time(moment(model.trained_at)) : 'not said', ''),

@@ -78,5 +78,5 @@ function meter(value, best) {
   if (!Number.isFinite(value)) return h('span', { class: 'sub', title: 'No impressions were sent' }, '–');
   const fill = h('i', {});
   fill.style.width = `${Math.min(100, (value / best) * 100)}%`;
-  return [h('span', { class: 'meter', 'aria-hidden': 'true' }, fill), percent(value)];
+  return [h('span', { class: 'meter', 'aria-hidden': 'true' }, fill), h('span', { class: 'share' }, percent(value))];
 }
