@@ -16,6 +16,8 @@ const STATUS_MS = 1000;
 const SLOW_MS = 10_000;
 
 let status = null;
+/** Whether a token must be set before it makes sense to ask again. */
+let barred = false;
 const readOnly = () => Boolean(status?.read_only);
 const pipeline = startPipeline();
 const trending = startTrending();
@@ -37,12 +39,14 @@ async function look() {
   try {
     const before = status;
     status = await get('/v1/status');
+    barred = false;
     pipeline.update(status);
     footer();
     if (connection().name === 'live') showConnection(connection());
     // A model that took over, here or elsewhere: its sections say so at once.
     if (before && before.model !== status.model) slow();
-  } catch {
+  } catch (problem) {
+    barred = problem.status === 401;
     // The banner says that it is gone, and the token dialog what is missing.
   }
 }
@@ -61,7 +65,7 @@ function all() {
 function every(ms, run) {
   let busy = false;
   const turn = async () => {
-    if (busy || document.hidden || connection().name === 'lost') return;
+    if (busy || barred || document.hidden || connection().name === 'lost') return;
     busy = true;
     await run();
     busy = false;
@@ -71,6 +75,7 @@ function every(ms, run) {
 }
 
 function showConnection(state, before) {
+  document.documentElement.dataset.link = state.name;
   const link = byId('link');
   link.dataset.state = state.name;
   text(byId('link-text'), {

@@ -6,6 +6,9 @@ import { figure, percent } from './format.js';
 import { icon } from './icons.js';
 import { why } from './why.js';
 
+/** How long an entry that entered is tinted; its mark stays until the next change. */
+export const FRESH_MS = 2500;
+
 const ACTS = [
   ['play', 'Play'],
   ['like', 'Like'],
@@ -69,6 +72,7 @@ export function updateEntry(made, { entry, row, place, readOnly }) {
 /** Shows how an entry changed; nothing where `mark` is undefined. */
 export function showMark({ node: entry, mark: node }, mark) {
   entry.className = `entry${mark?.entered ? ' entered' : ''}`;
+  if (mark?.entered) setTimeout(() => entry.classList.remove('entered'), FRESH_MS);
   const up = mark?.moved > 0;
   const words = !mark ? '' : mark.entered ? 'new' : `${up ? '▲' : '▼'} ${Math.abs(mark.moved)}`;
   node.className = `mark ${!mark ? '' : mark.entered ? 'new' : up ? 'up' : 'down'}`;

@@ -1,6 +1,7 @@
 // A member's live events, newest first, with a way to take each back as if it had never come.
 
 import { byId, h, put } from './dom.js';
+import { FRESH_MS } from './entry.js';
 import { icon } from './icons.js';
 import { figure, listTitle, percent, plural, time } from './format.js';
 
@@ -33,6 +34,7 @@ export function history(onRetract) {
         : h('p', { class: 'sub none' }, 'Nothing yet. Play or like a title, and the lists follow.'),
       events.length > FIRST && h('button', { type: 'button', class: 'more-button', onclick: () => { all = !all; show(...last); } }, all ? 'Show fewer' : `Show all ${events.length}`),
     );
+    if (fresh.size) setTimeout(() => node.querySelectorAll('.entered').forEach((one) => one.classList.remove('entered')), FRESH_MS);
     if (held >= 0) {
       const buttons = node.querySelectorAll('button');
       buttons[Math.min(held, buttons.length - 1)]?.focus();

@@ -121,6 +121,7 @@ function ghostOf({ node, mark }, place) {
   text(mark, 'left');
   mark.className = 'mark left';
   node.querySelector('.why')?.remove();
+  setTimeout(() => node.classList.add('going'), GONE_MS - 600);
   setTimeout(() => node.remove(), GONE_MS);
   return node;
 }
@@ -133,16 +134,17 @@ function inOrder(parent, wanted) {
   });
 }
 
-const topsOf = (node) => new Map([...node.querySelectorAll('.entry')].map((entry) => [entry, entry.offsetTop]));
+const topOf = (entry) => entry.getBoundingClientRect().top;
+const topsOf = (node) => new Map([...node.querySelectorAll('.entry')].map((entry) => [entry, topOf(entry)]));
 
-/** Lets entries glide from where they stood. */
+/** Lets the entries that are in sight glide from where they stood. */
 function slide(node, tops) {
+  const moves = [];
   for (const entry of node.querySelectorAll('.entry:not(.gone)')) {
-    const before = tops.get(entry);
-    if (before === undefined || before === entry.offsetTop) continue;
-    entry.animate(
-      [{ transform: `translateY(${before - entry.offsetTop}px)` }, { transform: 'none' }],
-      { duration: 260, easing: 'cubic-bezier(.2,.7,.2,1)' },
-    );
+    const [before, after] = [tops.get(entry), topOf(entry)];
+    if (before !== undefined && before !== after && after > -60 && after < innerHeight) moves.push([entry, before - after]);
+  }
+  for (const [entry, by] of moves) {
+    entry.animate([{ transform: `translateY(${by}px)` }, { transform: 'none' }], { duration: 260, easing: 'cubic-bezier(.2,.7,.2,1)' });
   }
 }

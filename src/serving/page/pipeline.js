@@ -69,8 +69,8 @@ export function startPipeline() {
         series: series.graph,
       },
       store: {
-        figure: span(commit.p50).replace(/ (ms|s|min)$/, ''), unit: `${span(commit.p50).match(/ (ms|s|min)$/)?.[1] ?? ''} a commit`,
-        lines: [`99 % within ${span(commit.p99)}`, `${bytes(status.on_disk)} on disk`],
+        ...inUnits(commit.p50, 'a commit', 'no commit of late'),
+        lines: [Number.isFinite(commit.p99) ? `99 % within ${span(commit.p99)}` : 'in the last minute', `${bytes(status.on_disk)} on disk`],
         series: series.store,
       },
       lists: {
@@ -82,6 +82,12 @@ export function startPipeline() {
   }
 
   return { update };
+}
+
+/** A length of time as a figure with its unit, for what it is of. */
+function inUnits(ms, of, none) {
+  const [figure, unit] = span(ms).split(' ');
+  return unit ? { figure, unit: `${unit} ${of}` } : { figure, unit: none };
 }
 
 const named = ({ source, lines }) => `${count(lines)} lines of ${source.split('/').at(-1)}`;
