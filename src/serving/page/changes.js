@@ -27,10 +27,15 @@ export function follow(member, onCommit, onAnew) {
       await live();
       aborter = new AbortController();
       try {
-        await read(`/v1/changes?member=${encodeURIComponent(member)}`, aborter, () => {
-          pause = 200;
-          if (opened++) onAnew();
-        }, onCommit);
+        await read(`/v1/changes?member=${encodeURIComponent(member)}`, aborter, {
+          open: () => {
+            pause = 200;
+            if (opened++) onAnew();
+          },
+          commit: (data) => onCommit(JSON.parse(data)),
+          // The server could not wait for a slow listener: what went by is in the lists.
+          missed: onAnew,
+        });
       } catch (problem) {
         if (ended) return;
         if (problem.status === undefined && problem.name !== 'AbortError') missed();
@@ -48,10 +53,10 @@ export function follow(member, onCommit, onAnew) {
   };
 }
 
-async function read(path, aborter, onOpen, onCommit) {
+async function read(path, aborter, on) {
   const response = await fetch(path, { headers: headers({ Accept: 'text/event-stream' }), cache: 'no-store', signal: aborter.signal });
   if (!response.ok) throw await understood(response);
-  onOpen();
+  on.open();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {
@@ -60,9 +65,7 @@ async function read(path, aborter, onOpen, onCommit) {
     if (done) return;
     const { events, left } = parsed(rest + value);
     rest = left;
-    for (const event of events) {
-      if (event.type === 'commit') onCommit(JSON.parse(event.data));
-    }
+    for (const event of events) on[event.type]?.(event.data);
   }
 }
 

@@ -24,7 +24,8 @@ export function startModels(readOnly) {
   async function load() {
     try {
       const answer = await get('/v1/models');
-      building(answer.building);
+      const beside = answer.standby && !answer.standby.ready ? answer.standby : null;
+      building(answer.building ?? beside);
       const key = JSON.stringify([answer, changing, readOnly()]);
       if (key !== shownOf) show(answer);
       shownOf = key;
