@@ -18,7 +18,7 @@ use crate::failpoints::reach;
 use crate::folder::{Folder, write_key};
 use crate::stores::formats::meta;
 use crate::stores::rocks::RocksStore;
-use crate::stores::{Store, StoreError, Table, formats};
+use crate::stores::{Store, StoreError, Table, Tables, formats};
 
 /// The format of backups.
 pub const FORMAT: u32 = 1;
@@ -93,7 +93,7 @@ pub struct With {
 }
 
 /// Where backups of a folder were made, oldest first.
-pub fn made(store: &dyn Store) -> Result<Vec<Made>, StoreError> {
+pub fn made(store: &dyn Tables) -> Result<Vec<Made>, StoreError> {
     let Some(value) = store.get(Table::Meta, meta::BACKUPS)? else { return Ok(Vec::new()) };
     serde_json::from_slice(&value)
         .map_err(|error| formats::damaged(Table::Meta, meta::BACKUPS, &error.to_string()))

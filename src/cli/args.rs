@@ -13,7 +13,7 @@ pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
-use crate::config::{MAX_WORKERS, Span};
+use crate::config::MAX_WORKERS;
 use crate::serving::list::ListName;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
@@ -331,6 +331,9 @@ pub struct RunArgs {
     /// Go on when sources are at their end: wait for more.
     #[arg(long)]
     pub follow: bool,
+    /// Answer over HTTP at this address, such as 127.0.0.1:7070, until interrupted.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
     /// Close an epoch after this many milliseconds at the latest.
     #[arg(long, value_name = "MS")]
     pub epoch_ms: Option<u64>,
@@ -366,14 +369,4 @@ pub struct FitArgs {
 fn workers(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_WORKERS).contains(number));
     number.ok_or_else(|| format!("give a number from 1 to {MAX_WORKERS}"))
-}
-
-/// A window of whole hours; none for all.
-pub fn window_hours(text: &str) -> Result<Option<u32>, String> {
-    if text == "all" {
-        return Ok(None);
-    }
-    let wrong = || format!("`{text}` is not a window: give whole hours or days, such as 24h or 7d, or `all`");
-    let span: Span = text.parse().map_err(|_| wrong())?;
-    span.whole_hours().filter(|hours| *hours > 0).map(Some).ok_or_else(wrong)
 }

@@ -1,15 +1,16 @@
 //! `get`, `popular`, `history`, `why`, `similar`, `status`: answers from the last committed epoch.
 
-use serde::Serialize;
-
-use super::args::window_hours;
 use super::{Context, Failure, member_id, now_ms, show};
-use crate::records::format_micros;
-use crate::serving::list::{Entry, ListAnswer, ListName};
+use crate::config::Span;
+use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery};
+use crate::serving::member::HistoryEvent;
 use crate::serving::popular::PopularQuery;
 use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
 use crate::stores::formats::Standby;
+
+/// The longest list that is put together.
+const MOST: usize = crate::config::MAX_LIST as usize;
 
 /// `nearline get`.
 pub fn get(
@@ -20,7 +21,8 @@ pub fn get(
     limit: usize,
 ) -> Result<(), Failure> {
     member_id(member)?;
-    let answer = context.serving()?.list(member, list, offset, limit, now_ms())?;
+    let query = ListQuery { offset, ..ListQuery::first(list, limit.min(MOST.saturating_sub(offset))) };
+    let answer = context.read(|serving| serving.list(member, &query, now_ms()))?;
     if context.json {
         return show::json(&answer);
     }
@@ -29,7 +31,7 @@ pub fn get(
 
 /// The line above a list: which it is, and how fresh.
 pub fn list_head(answer: &ListAnswer) -> String {
-    let mut text = format!("{} of {}: {}", answer.list, answer.member, answer.source);
+    let mut text = format!("{} of {}: {}", answer.list, answer.member, answer.source.as_str());
     if let Some(reason) = &answer.reason {
         text += &format!(" ({reason})");
     }
@@ -58,7 +60,7 @@ fn entries_text(items: &[Entry], offset: usize) -> String {
         return "no items\n".into();
     }
     let row = |(place, entry): (usize, &Entry)| {
-        let title = entry.title.clone().unwrap_or_default();
+        let title = entry.title.as_deref().unwrap_or_default().to_owned();
         vec![(offset + place + 1).to_string(), format!("{:.4}", entry.score), entry.item.clone(), title]
     };
     show::table(&["", "score", "item", "title"], &[0, 1], items.iter().enumerate().map(row))
@@ -77,9 +79,13 @@ pub fn popular(
     country: Option<String>,
     limit: usize,
 ) -> Result<(), Failure> {
-    let hours = window_hours(window).map_err(Failure::Use)?;
-    let serving = context.serving()?;
-    let answer = serving.popular(&PopularQuery { kind, hours, country, limit })?;
+    let hours = Span::window_hours(window).map_err(Failure::Use)?;
+    let query = PopularQuery { kind, hours, country, limit };
+    let (answer, kinds) = context.read(|serving| {
+        let answer = serving.popular(&query)?;
+        let kinds = if answer.items.is_empty() { serving.counted_kinds()? } else { Vec::new() };
+        Ok((answer, kinds))
+    })?;
     if context.json {
         return show::json(&answer);
     }
@@ -93,7 +99,6 @@ pub fn popular(
         text += "a bulk load or a rebuild is under way: these counts lag behind the records\n";
     }
     if answer.items.is_empty() {
-        let kinds = serving.counted_kinds()?;
         text += &if kinds.contains(&answer.kind) {
             "none in this window and country\n".to_owned()
         } else {
@@ -103,7 +108,7 @@ pub fn popular(
         return show::text(&text);
     }
     let row = |(place, entry): (usize, &crate::serving::popular::PopularEntry)| {
-        let title = entry.title.clone().unwrap_or_default();
+        let title = entry.title.as_deref().unwrap_or_default().to_owned();
         vec![(place + 1).to_string(), show::count(entry.count), entry.item.clone(), title]
     };
     show::text(
@@ -116,62 +121,34 @@ pub fn popular(
     )
 }
 
-#[derive(Serialize)]
-struct HistoryLine<'a> {
-    item: &'a str,
-    kind: &'a str,
-    at: i64,
-    value: serde_json::Value,
-    weight: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    context: Option<serde_json::Value>,
-}
-
 /// `nearline history`.
 pub fn history(context: &Context, member: &str, limit: Option<usize>) -> Result<(), Failure> {
     member_id(member)?;
-    let serving = context.serving()?;
-    let past = serving.past(member)?;
-    if past.events.is_empty() {
+    let answer = context.read(|serving| serving.history(member, limit))?;
+    if answer.live_events == 0 {
         return Err(Failure::No(format!("the member {member} has no live event")));
     }
-    let events = past.events.iter().take(limit.unwrap_or(usize::MAX));
     if context.json {
-        let lines: Vec<HistoryLine<'_>> = events
-            .map(|event| HistoryLine {
-                item: &event.item,
-                kind: &event.kind,
-                at: event.at,
-                value: serde_json::from_str(&format_micros(event.value)).unwrap_or_default(),
-                weight: event.weight as f64 / 1e6,
-                id: event.id.as_deref(),
-                context: serde_json::from_str(&event.context).ok(),
-            })
-            .collect();
-        return show::json(&serde_json::json!({
-            "member": member, "events": lines, "epoch": serving.standing.epoch, "as_of": serving.standing.now,
-        }));
+        return show::json(&answer);
     }
-    let mut rows = Vec::new();
-    for event in events {
-        rows.push(vec![
+    let row = |event: &HistoryEvent| {
+        vec![
             show::time(event.at),
             event.kind.clone(),
-            format_micros(event.value),
-            format_micros(event.weight),
+            event.value.to_string(),
+            event.weight.to_string(),
             event.item.clone(),
-            serving.title(&event.item)?.unwrap_or_default(),
-        ]);
-    }
-    let text = format!("{} live events of {member}, newest first\n", show::count(past.events.len() as u64));
+            event.title.as_deref().unwrap_or_default().to_owned(),
+        ]
+    };
+    let rows = answer.events.iter().map(row);
+    let text = format!("{} live events of {member}, newest first\n", show::count(answer.live_events));
     show::text(&(text + &show::table(&["at", "kind", "value", "weight", "item", "title"], &[2, 3], rows)))
 }
 
 /// `nearline why`.
 pub fn why(context: &Context, member: &str, item: &str) -> Result<(), Failure> {
-    let answer = context.serving()?.why(member, item)?;
+    let answer = context.read(|serving| serving.why(member, item))?;
     if context.json { show::json(&answer) } else { show::text(&why_text(&answer)) }
 }
 
@@ -193,7 +170,7 @@ fn why_text(answer: &WhyAnswer) -> String {
                 part.kind.clone(),
                 show::time(part.at),
                 part.item.clone(),
-                part.title.clone().unwrap_or_default(),
+                part.title.as_deref().unwrap_or_default().to_owned(),
             ]
         };
         text += &show::table(&["adds", "kind", "at", "item", "title"], &[0], answer.parts.iter().map(row));
@@ -203,7 +180,7 @@ fn why_text(answer: &WhyAnswer) -> String {
 
 /// `nearline similar`.
 pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failure> {
-    let answer = context.serving()?.similar(item, limit)?;
+    let answer = context.read(|serving| serving.similar(item, limit))?;
     if context.json {
         return show::json(&answer);
     }
@@ -227,7 +204,7 @@ fn beside(standby: &Standby) -> String {
 
 /// `nearline status`.
 pub fn status(context: &Context) -> Result<(), Failure> {
-    let answer = context.serving()?.status(now_ms())?;
+    let answer = context.read(|serving| serving.status(now_ms()))?;
     if context.json { show::json(&answer) } else { show::text(&status_text(&answer)) }
 }
 

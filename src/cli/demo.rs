@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::SourceArgs;
-use super::{Context, Failure, ask, now_ms, opening, pipe, show};
+use super::opening::{self, Opening};
+use super::{Context, Failure, ask, now_ms, pipe, show};
 use crate::demo::{BenchSize, Event, World, WorldSize, bench_log as write_bench_log, bench_log_retracted};
 use crate::engine::recover::{self, Standing};
 use crate::engine::socket;
 use crate::folder::Folder;
 use crate::offline::live::Gatherer;
 use crate::offline::train as training;
-use crate::serving::Serving;
-use crate::serving::list::ListName;
+use crate::serving::Reader;
+use crate::serving::list::{ListName, ListQuery};
 use crate::sources;
 use crate::stores::rocks::RocksStore;
 
@@ -63,7 +64,11 @@ impl Demo<'_> {
         ))?;
         self.world.write(&self.logs)?;
         let started = Instant::now();
-        let opened = opening::open_engine(&self.folder, &self.context.config, None, None, true)?;
+        let opened = opening::open_engine(
+            &self.folder,
+            &self.context.config,
+            Opening { bulk: true, ..Opening::default() },
+        )?;
         let given = SourceArgs { sources: Vec::new(), map: None };
         let options = pipe::source_options(&self.context.config, &given, false, Default::default())?;
         let logs = ["catalogue.jsonl", "events.jsonl"].map(|log| self.logs.join(log).display().to_string());
@@ -109,8 +114,11 @@ impl Demo<'_> {
 
     /// Pipes today's story in, event by event, and shows the lists before and after.
     fn watch(&mut self) -> Result<(), Failure> {
-        let opened =
-            opening::open_engine(&self.folder, &self.context.config, Some(&self.model()), None, false)?;
+        let opened = opening::open_engine(
+            &self.folder,
+            &self.context.config,
+            Opening { model: Some(&self.model()), ..Opening::default() },
+        )?;
         opened.engine.handle().settle(&Default::default())?;
         let handle = opened.engine.handle();
         let story = self.world.story.clone();
@@ -152,13 +160,14 @@ impl Demo<'_> {
     }
 
     fn show_list(&self, member: &str) -> Result<(), Failure> {
-        let serving = Serving::open(&self.folder, self.context.config.clone())?;
-        let answer = serving.list(member, ListName::TopPicks, 0, SHOWN, now_ms())?;
+        let reader = Reader::open(&self.folder, self.context.config.clone())?;
+        let query = ListQuery::first(ListName::TopPicks, SHOWN);
+        let answer = reader.read(|serving| serving.list(member, &query, now_ms()))?;
         let mut text = ask::list_head(&answer);
         let row = |(place, entry): (usize, &crate::serving::list::Entry)| {
             let title = self.world.items.iter().find(|title| title.id == entry.item);
             let genres: Vec<&str> = title.map_or_else(Vec::new, |title| title.genres().collect());
-            let name = entry.title.clone().unwrap_or_else(|| entry.item.clone());
+            let name = entry.title.as_deref().unwrap_or(&entry.item).to_owned();
             vec![format!("{:>3}", place + 1), name, genres.join(", ")]
         };
         text += &show::table(&["", "title", "genres"], &[0], answer.items.iter().enumerate().map(row));

@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 
 use super::args::ForgetArgs;
 use super::commands::{self, Ask, Erasure};
-use super::{Context, Failure, member_id, opening, show};
+use super::opening::{self, Opening};
+use super::{Context, Failure, member_id, show};
 use crate::engine::recover::Standing;
 use crate::erasure::{By, Eraser, Receipt};
 use crate::stores::StoreError;
@@ -47,7 +48,7 @@ fn alone(context: &Context, asked: Ask) -> Result<Erasure, Failure> {
     }
     // Opened with another config, the folder would have every list made anew on the way.
     standing.made_with(context.config.meaning_hash())?;
-    let opened = opening::open_engine(&context.folder, &context.config, None, None, false)?;
+    let opened = opening::open_engine(&context.folder, &context.config, Opening::default())?;
     let done = commands::perform(asked, &opened.eraser, &opened.engine.handle());
     opened.engine.finish()?;
     done

@@ -15,6 +15,7 @@ mod opening;
 mod pipe;
 mod plan;
 mod records;
+mod server;
 mod show;
 mod takeover;
 mod train;
@@ -37,7 +38,7 @@ use crate::erasure::ErasureError;
 use crate::folder::Folder;
 use crate::offline::ModelError;
 use crate::records::MAX_ID;
-use crate::serving::{Serving, ServingError};
+use crate::serving::{Reader, Serving, ServingError};
 use crate::sources::SourceError;
 use crate::stores::StoreError;
 
@@ -145,8 +146,9 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn serving(&self) -> Result<Serving, Failure> {
-        Ok(Serving::open(&self.folder, self.config.clone())?)
+    /// Asks something of the folder as it was committed last.
+    fn read<T>(&self, ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>) -> Result<T, Failure> {
+        Ok(Reader::open(&self.folder, self.config.clone())?.read(ask)?)
     }
 }
 

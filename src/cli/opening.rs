@@ -11,6 +11,7 @@ use nearline_factors::ItemSide;
 use super::{Context, Failure, now_ms};
 use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
+use crate::engine::observer::Observer;
 use crate::engine::recover::Standing;
 use crate::engine::{Beside, Engine, EngineOptions, GivenModel, ModelSource, socket};
 use crate::erasure::Eraser;
@@ -31,15 +32,23 @@ pub struct Opened {
     pub before: Counts,
 }
 
+/// How a folder is opened.
+#[derive(Default)]
+pub struct Opening<'a> {
+    /// The model that lists are to be made with.
+    pub model: Option<&'a Path>,
+    /// How many threads run the graph.
+    pub workers: Option<usize>,
+    /// Whether lists are left to the end.
+    pub bulk: bool,
+    /// Told what is committed.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
 /// Opens a folder for writing and starts an engine on it. Where `model` is not the one that the lists are made with,
 /// it is built up beside that one and takes over; a bulk load makes all lists anew.
-pub fn open_engine(
-    folder: &Folder,
-    config: &Config,
-    model: Option<&Path>,
-    workers: Option<usize>,
-    bulk: bool,
-) -> Result<Opened, Failure> {
+pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Result<Opened, Failure> {
+    let Opening { model, workers, bulk, observer } = opening;
     let rocks = RocksOptions {
         block_cache: config.store.block_cache,
         write_buffer: config.store.write_buffer,
@@ -67,6 +76,7 @@ pub fn open_engine(
         beside: in_use
             .standby
             .map(|(model, ready)| Beside { model: given_model(model, folder, config), ready }),
+        observer,
         drop_model: Some(Arc::new(move |version: &str| remove_model(&own.model(version)))),
         model: in_use.live.map(|model| given_model(model, folder, config)),
         ..engine_options(config, None, workers)
@@ -202,6 +212,7 @@ pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usi
         key: crate::digests::DigestKey::new([0; 32]),
         key_file: None,
         rejected: None,
+        observer: None,
         rebuild: false,
     }
 }

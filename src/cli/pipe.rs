@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{PipeArgs, RunArgs, SourceArgs};
-use super::opening::{adopting, open_engine};
+use super::opening::{Opening, adopting, open_engine};
+use super::server::Server;
 use super::{Context, Failure, commands, erase, now_ms, show};
 use crate::config::Config;
 use crate::config::columns::ColumnMap;
@@ -34,7 +35,8 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     if let Some(records) = args.epoch_records {
         config.run.epoch_records = records.max(1);
     }
-    pipe(context, &config, &args.pipe, false, args.follow)
+    let how = How { bulk: false, follow: args.follow, listen: args.listen.as_deref() };
+    pipe(context, &config, &args.pipe, &how)
 }
 
 /// `nearline replay`.
@@ -42,21 +44,40 @@ pub fn replay(context: &Context, args: PipeArgs) -> Result<(), Failure> {
     if args.sources.sources.is_empty() {
         return Err(Failure::Use("replay needs at least one log: `nearline replay events.jsonl`".into()));
     }
-    pipe(context, &context.config, &args, true, false)
+    pipe(context, &context.config, &args, &How { bulk: true, follow: false, listen: None })
+}
+
+/// How sources are piped in.
+struct How<'a> {
+    /// Whether lists are left to the end.
+    bulk: bool,
+    /// Whether to go on when sources are at their end.
+    follow: bool,
+    /// Where to answer over HTTP.
+    listen: Option<&'a str>,
+}
+
+impl How<'_> {
+    /// Whether the pipeline goes on until it is interrupted.
+    fn goes_on(&self) -> bool {
+        self.follow || self.listen.is_some()
+    }
 }
 
 /// Pipes sources in until they end, or a signal says so.
-fn pipe(
-    context: &Context,
-    config: &Config,
-    args: &PipeArgs,
-    bulk: bool,
-    follow: bool,
-) -> Result<(), Failure> {
+fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> Result<(), Failure> {
     let given = &args.sources;
     let stop = Arc::new(AtomicBool::new(false));
-    let options = source_options(config, given, follow, stop.clone())?;
-    let opened = open_engine(&context.folder, config, args.model.as_deref(), args.workers, bulk)?;
+    let options = source_options(config, given, how.follow, stop.clone())?;
+    // Before the records are read back, which may take minutes: whoever asks is told so.
+    let server = how.listen.map(|address| Server::start(address, config)).transpose()?;
+    let opening = Opening {
+        model: args.model.as_deref(),
+        workers: args.workers,
+        bulk: how.bulk,
+        observer: server.as_ref().map(Server::observer),
+    };
+    let opened = open_engine(&context.folder, config, opening)?;
     let store = opened.store.clone();
     let read_with = given.map.as_deref().map_or_else(String::new, |map| config.map_text(map));
     let known = |source: &str| -> Option<Offset> {
@@ -65,7 +86,7 @@ fn pipe(
         (offset.map == read_with).then_some(offset)
     };
     let mut names = given.sources.clone();
-    if names.is_empty() && !follow {
+    if names.is_empty() && !how.goes_on() {
         names.push("-".into());
     }
     let sources = sources::open(&names, &options, &known)?;
@@ -74,17 +95,25 @@ fn pipe(
     let handle = opened.engine.handle();
     let commands = commands::of(opened.store.clone(), opened.eraser.clone(), handle.clone());
     let served = socket::Served { handle, latest_at, adopt: adopting(context, config), commands };
+    if let Some(server) = &server {
+        server.ready(context, config, &opened.store, &served)?;
+    }
     let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
     stop_on_signal(stop.clone())?;
     let erasing = erase::make_good(&opened.eraser);
-    let bar = progress(&names, bulk);
+    let bar = progress(&names, how.bulk);
     let started = Instant::now();
     let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
-    while follow && !stop.load(Ordering::Relaxed) && opened.engine.handle().committed().failure().is_none() {
+    while how.goes_on()
+        && !stop.load(Ordering::Relaxed)
+        && opened.engine.handle().committed().failure().is_none()
+    {
         std::thread::sleep(LOOK);
     }
+    // Requests come to their end before the pipeline does.
+    drop(server);
     if !stop.load(Ordering::Relaxed) {
         opened.engine.handle().settle(&stop)?;
     }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::commands::{self, Ask};
-use super::{Context, Failure, opening, pipe, show};
+use super::opening::{self, Opening};
+use super::{Context, Failure, pipe, show};
 use crate::engine::TakenOver;
 use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Request, Wanted};
@@ -32,7 +33,11 @@ pub fn use_model(context: &Context, model: &Path) -> Result<(), Failure> {
         Some(taken) => taken,
         None => {
             let before = standing(&context.folder)?.model;
-            let opened = opening::open_engine(&context.folder, &context.config, Some(model), None, false)?;
+            let opened = opening::open_engine(
+                &context.folder,
+                &context.config,
+                Opening { model: Some(model), ..Opening::default() },
+            )?;
             let stop = Arc::new(AtomicBool::new(false));
             pipe::stop_on_signal(stop.clone())?;
             opened.engine.handle().settle(&stop)?;
@@ -56,7 +61,7 @@ pub fn roll_back(context: &Context) -> Result<(), Failure> {
     let taken = match asked(context, Wanted::RollBack)? {
         Some(taken) => taken,
         None => {
-            let opened = opening::open_engine(&context.folder, &context.config, None, None, false)?;
+            let opened = opening::open_engine(&context.folder, &context.config, Opening::default())?;
             let taken = opened.engine.handle().roll_back();
             opened.engine.finish()?;
             taken.map_err(|error| Failure::No(error.to_string()))?

@@ -32,6 +32,17 @@ impl Span {
         Span { ms: hours * 3_600_000 }
     }
 
+    /// A window of whole hours, as `24h` or `7d`; none for `all`.
+    pub fn window_hours(text: &str) -> Result<Option<u32>, String> {
+        if text == "all" {
+            return Ok(None);
+        }
+        let wrong =
+            || format!("`{text}` is not a window: give whole hours or days, such as 24h or 7d, or `all`");
+        let span: Span = text.parse().map_err(|_| wrong())?;
+        span.whole_hours().filter(|hours| *hours > 0).map(Some).ok_or_else(wrong)
+    }
+
     /// The span in milliseconds.
     pub fn ms(self) -> i64 {
         self.ms as i64

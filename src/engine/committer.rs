@@ -20,6 +20,7 @@ use super::erasing::{self, Erasing, Mark};
 use super::held;
 use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
+use super::observer::{Commit, Observer};
 use super::recover::Standing;
 use super::storing::{self, Job, Stopped, Storing};
 use super::writer::{Effects, Writer, write_offsets};
@@ -54,6 +55,8 @@ pub struct Committer {
     pub rejected: Option<RejectedLog>,
     /// Where to say how far it is.
     pub committed: Arc<Committed>,
+    /// Told what is committed.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// A committer at work.
@@ -73,6 +76,8 @@ pub(super) struct Committing<'s> {
     gathered_records: usize,
     /// The model that stands by, as the store has it.
     pub(super) standby: Option<Standby>,
+    /// Told what is committed.
+    pub(super) observer: Option<Arc<dyn Observer>>,
     /// What the epoch that turns makes of the models.
     pub(super) turn: Option<(String, Option<Standby>)>,
 }
@@ -134,13 +139,13 @@ struct OpenEpoch {
 impl Committer {
     /// Commits epoch by epoch until nobody tells it anything any more, or the store fails.
     pub fn run(self, told: &Receiver<ToCommit>, start: &Standing) {
-        let Committer { store, names, key, workers, rejected, committed } = self;
+        let Committer { store, names, key, workers, rejected, committed, observer } = self;
         committed.publish(start.epoch, start.counts);
         let (storing, todo) = Storing::new();
         std::thread::scope(|scope| {
-            let stored = &*committed;
+            let (stored, observing) = (&*committed, observer.as_deref());
             let storer = std::thread::Builder::new().name("storer".into());
-            if let Err(error) = storer.spawn_scoped(scope, move || storing::run(&todo, stored)) {
+            if let Err(error) = storer.spawn_scoped(scope, move || storing::run(&todo, stored, observing)) {
                 storing::fail(&committed, StoreError::Thread(error.to_string()));
                 return;
             }
@@ -156,6 +161,7 @@ impl Committer {
                 gathered: Vec::new(),
                 gathered_records: 0,
                 standby: start.standby.clone(),
+                observer: observer.clone(),
                 turn: None,
             };
             committing.run(told);
@@ -276,7 +282,14 @@ impl<'s> Committing<'s> {
         epoch.deltas.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
         write_offsets(&epoch.records, &mut *change);
         self.writer.write_made(&self.key.fingerprint(), &mut *change);
-        self.close(epoch.epoch, change, true)
+        let told = self.observer.is_some().then(|| {
+            let mut commit = Commit::of(epoch.epoch, &epoch.deltas, &self.writer.names);
+            commit.records = epoch.records.slots.len() as u64;
+            commit.rejected = epoch.records.rejected.len() as u64;
+            commit.opened = epoch.records.opened;
+            commit
+        });
+        self.close_told(epoch.epoch, change, true, told)
     }
 
     fn commit_gathered(&mut self) -> Result<(), Halt> {
@@ -333,10 +346,22 @@ impl<'s> Committing<'s> {
     }
 
     /// Writes the epoch's number with the rest of its change, and says that it is on disk.
-    fn close(&self, epoch: Epoch, mut change: Box<dyn Transaction + 's>, synced: bool) -> Result<(), Halt> {
+    fn close(&self, epoch: Epoch, change: Box<dyn Transaction + 's>, synced: bool) -> Result<(), Halt> {
+        self.close_told(epoch, change, synced, None)
+    }
+
+    /// The same, and tells what it changes.
+    fn close_told(
+        &self,
+        epoch: Epoch,
+        mut change: Box<dyn Transaction + 's>,
+        synced: bool,
+        told: Option<Commit>,
+    ) -> Result<(), Halt> {
         self.put_epoch(epoch, &mut *change);
         let counts = self.writer.counts;
-        Ok(self.storing.send(Job::Close { epoch, change, synced, counts })?)
+        let told = told.map(|commit| Box::new(Commit { counts, ..commit }));
+        Ok(self.storing.send(Job::Close { epoch, change, synced, counts, told })?)
     }
 
     pub(super) fn put_epoch(&self, epoch: Epoch, change: &mut dyn Transaction) {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ingest::{EpochRecords, country_of};
 use crate::records::{self, Record, RecordType};
 use crate::stores::formats::{self, CellKey, meta};
-use crate::stores::{Store, StoreError, Table, Transaction};
+use crate::stores::{Store, StoreError, Table, Tables, Transaction};
 
 /// How many entries of a member were taken out of the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -73,7 +73,7 @@ pub fn put(mark: &Mark, erasing: &Erasing, change: &mut dyn Transaction) {
 }
 
 /// The marks of a store, oldest first.
-pub fn marks(store: &dyn Store) -> Result<Vec<(Mark, Erasing)>, StoreError> {
+pub fn marks(store: &dyn Tables) -> Result<Vec<(Mark, Erasing)>, StoreError> {
     let mut marks = Vec::new();
     let mut damage = None;
     store.scan(Table::Meta, meta::ERASING, &[], &mut |key, value| match (

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nearline_dataflows::types::{Action, Country, Event, Item, ItemVersion, Kind, Member, Op};
 
@@ -62,6 +63,8 @@ pub struct EpochRecords {
     pub tombstones: Vec<([u8; 16], TombstoneValue)>,
     /// How many of the records nobody sent: trims on the way to one.
     pub on_the_way: u64,
+    /// When the first of them was taken in.
+    pub opened: Option<Instant>,
 }
 
 impl EpochRecords {

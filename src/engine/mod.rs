@@ -14,6 +14,7 @@ mod held;
 pub mod ingest;
 mod memory;
 mod messages;
+pub mod observer;
 mod pipeline;
 mod pointer;
 pub mod recover;
@@ -41,6 +42,7 @@ use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::{Store, StoreError};
 use committed::{Committed, Counts};
+use observer::Observer;
 use takeover::Answer;
 pub use takeover::{TakenOver, TakeoverError};
 
@@ -137,6 +139,8 @@ pub struct EngineOptions {
     pub key_file: Option<PathBuf>,
     /// Where rejected lines go.
     pub rejected: Option<RejectedLog>,
+    /// Told what is committed.
+    pub observer: Option<Arc<dyn Observer>>,
     /// Make the views anew, whatever the store says of them.
     pub rebuild: bool,
 }

@@ -57,6 +57,7 @@ pub(super) fn run(
         workers: options.workers,
         rejected: options.rejected.take(),
         committed: committed.clone(),
+        observer: options.observer.clone(),
     };
     let start = standing.clone();
     let committing = std::thread::Builder::new()
@@ -357,9 +358,10 @@ impl Pipeline<'_> {
         }
         self.keep_key()?;
         self.epoch += 1;
-        self.opened = None;
+        let opened = self.opened.take();
         let next = EpochRecords::with_capacity(self.ingest.records.slots.len());
-        let records = Box::new(std::mem::replace(&mut self.ingest.records, next));
+        let mut records = Box::new(std::mem::replace(&mut self.ingest.records, next));
+        records.opened = opened;
         let members = self.ingest.members_met();
         self.send(ToCommit::Epoch { epoch: self.epoch, records, mode, members })?;
         for worker in 0..self.workers.count() {

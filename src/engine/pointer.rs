@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::committer::{Committing, Halt, WholeEpoch};
+use super::observer::Commit;
 use super::storing::Job;
 use crate::failpoints::reach;
 use crate::stores::formats::{Standby, meta};
@@ -42,7 +43,7 @@ impl Committing<'_> {
         }
         put_standby(self.standby.as_ref(), &mut *change);
         let (epoch, counts) = (slice.epoch, self.writer.counts);
-        Ok(self.storing.send(Job::Close { epoch, change, synced: false, counts })?)
+        Ok(self.storing.send(Job::Close { epoch, change, synced: false, counts, told: None })?)
     }
 
     /// Moves the pointer, and with it the model's name.
@@ -60,6 +61,10 @@ impl Committing<'_> {
         self.store.commit_turned(change)?;
         reach("turned");
         self.committed.publish(epoch.epoch, self.writer.counts);
+        if let Some(observer) = &self.observer {
+            let (epoch, counts) = (epoch.epoch, self.writer.counts);
+            observer.after(&Commit { epoch, counts, turned: true, ..Commit::default() });
+        }
         Ok(())
     }
 }

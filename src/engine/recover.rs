@@ -6,7 +6,7 @@ use super::committed::Counts;
 use crate::records::{self, Record};
 use crate::sources::Batch;
 use crate::stores::formats::{self, TombstoneValue, meta};
-use crate::stores::{Store, StoreError, Table};
+use crate::stores::{StoreError, Table, Tables};
 
 /// How many records are read back at a time.
 const CHUNK: usize = 65_536;
@@ -49,7 +49,7 @@ impl Standing {
     }
 
     /// Asks a store.
-    pub fn of(store: &dyn Store) -> Result<Self, StoreError> {
+    pub fn of(store: &dyn Tables) -> Result<Self, StoreError> {
         let get = |key: &[u8]| store.get(Table::Meta, key);
         let integer = |key: &[u8]| -> Result<Option<i64>, StoreError> {
             get(key)?.map(|value| formats::decode_i64(key, &value)).transpose()
@@ -77,7 +77,7 @@ impl Standing {
 
 /// Shows the tombstones of forgotten members, by keyed digest.
 pub fn tombstones(
-    store: &dyn Store,
+    store: &dyn Tables,
     show: &mut dyn FnMut([u8; 16], TombstoneValue) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     each(store, Table::Tombstones, &mut |key, value| {
@@ -90,7 +90,7 @@ pub fn tombstones(
 /// Shows every record that is kept, but for tombstones: a trim, the catalogue, then live events and retractions,
 /// member by member, in batches.
 pub fn records<E: From<StoreError>>(
-    store: &dyn Store,
+    store: &dyn Tables,
     standing: &Standing,
     show: &mut dyn FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -161,7 +161,7 @@ fn item_of<'a>(key: &'a [u8], value: &'a [u8]) -> Result<records::ItemVersion<'a
 
 /// Shows every entry of a table, until one cannot be read.
 pub fn each(
-    store: &dyn Store,
+    store: &dyn Tables,
     table: Table,
     show: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {

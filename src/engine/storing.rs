@@ -3,10 +3,13 @@
 //! Sorting and writing a load takes as long as making it, so the two run side by side. At most one load is stored
 //! while another is made.
 
+use std::time::Instant;
+
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nearline_dataflows::types::Epoch;
 
 use super::committed::{Committed, Counts};
+use super::observer::{Commit, Observer};
 use crate::failpoints::reach;
 use crate::stores::{StoreError, Transaction};
 
@@ -24,6 +27,8 @@ pub enum Job<'s> {
         synced: bool,
         /// Counts up to the epoch.
         counts: Counts,
+        /// What whoever observes is told.
+        told: Option<Box<Commit>>,
     },
     /// Somebody waits until all before it is stored.
     Wait(Sender<()>),
@@ -58,15 +63,23 @@ impl<'s> Storing<'s> {
 }
 
 /// Stores job by job until there are no more or the store fails.
-pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed) {
+pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed, observer: Option<&dyn Observer>) {
     for job in todo {
         let done = match job {
             Job::Load(load) => load.commit(true).map(|()| reach("loaded")),
-            Job::Close { epoch, change, synced, counts } => {
+            Job::Close { epoch, change, synced, counts, mut told } => {
+                if let (Some(observer), Some(commit)) = (observer, &told) {
+                    observer.before(commit);
+                }
                 reach("commit");
+                let began = Instant::now();
                 change.commit(synced).map(|()| {
                     reach("committed");
                     committed.publish(epoch, counts);
+                    if let (Some(observer), Some(commit)) = (observer, &mut told) {
+                        commit.stored_in = began.elapsed();
+                        observer.after(commit);
+                    }
                 })
             }
             Job::Wait(reply) => {

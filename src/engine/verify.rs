@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use crate::stores::canonical::ViewsDigest;
-use crate::stores::{Store, StoreError, Table, Transaction, formats};
+use crate::stores::{Store, StoreError, Table, Tables, Transaction, formats};
 
 /// How many differing entries are named.
 const NAMED: usize = 10;
@@ -87,7 +87,7 @@ impl Comparison {
 }
 
 /// The digest of the views of a store, and how many entries they have.
-pub fn digest(store: &dyn Store) -> Result<(ViewsDigest, u64), StoreError> {
+pub fn digest(store: &dyn Tables) -> Result<(ViewsDigest, u64), StoreError> {
     let mut digest = ViewsDigest::default();
     let mut entries = 0;
     for key in META_VIEWS {
@@ -102,7 +102,7 @@ pub fn digest(store: &dyn Store) -> Result<(ViewsDigest, u64), StoreError> {
     Ok((digest, entries))
 }
 
-fn add_table(store: &dyn Store, table: Table, digest: &mut ViewsDigest) -> Result<u64, StoreError> {
+fn add_table(store: &dyn Tables, table: Table, digest: &mut ViewsDigest) -> Result<u64, StoreError> {
     let (mut entries, mut damage) = (0, None);
     let mut normal = Vec::new();
     store.scan(table, &[], &[], &mut |key, value| {
@@ -131,15 +131,7 @@ fn add_meta(key: &[u8], value: &[u8], digest: &mut ViewsDigest) {
     digest.add(view, &[], value);
 }
 
-impl Store for Comparison {
-    fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(Comparing { comparison: self })
-    }
-
-    fn begin_load(&self) -> Box<dyn Transaction + '_> {
-        self.begin()
-    }
-
+impl Tables for Comparison {
     fn get(&self, _table: Table, _key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(None)
     }
@@ -151,6 +143,21 @@ impl Store for Comparison {
         _from: &[u8],
         _show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Store for Comparison {
+    fn begin(&self) -> Box<dyn Transaction + '_> {
+        Box::new(Comparing { comparison: self })
+    }
+
+    fn begin_load(&self) -> Box<dyn Transaction + '_> {
+        self.begin()
+    }
+
+    fn at_one_moment(&self, read: &mut dyn FnMut(&dyn Tables)) -> Result<(), StoreError> {
+        read(self);
         Ok(())
     }
 

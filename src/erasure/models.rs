@@ -15,7 +15,7 @@ use crate::folder::Folder;
 use crate::offline::ModelError;
 use crate::offline::trained_on::TrainedOn;
 use crate::stores::formats::meta;
-use crate::stores::{Store, StoreError, Table, Transaction};
+use crate::stores::{StoreError, Table, Tables, Transaction};
 
 /// The models of a folder, and whom they were trained on.
 pub(super) struct Models {
@@ -36,7 +36,7 @@ pub struct ModelStatus {
 }
 
 /// The versions of the models in a folder, sorted.
-fn versions(folder: &Folder) -> io::Result<Vec<String>> {
+pub fn versions(folder: &Folder) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder.models()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -76,7 +76,7 @@ impl Models {
 }
 
 /// What is known of the models in a folder.
-pub fn status(store: &dyn Store, folder: &Folder) -> Result<Vec<ModelStatus>, StoreError> {
+pub fn status(store: &dyn Tables, folder: &Folder) -> Result<Vec<ModelStatus>, StoreError> {
     let mut marks: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     store.scan(Table::Meta, meta::TRAINED_ON, &[], &mut |key, _| {
         let version = &key[meta::TRAINED_ON.len()..key.len().saturating_sub(16).max(meta::TRAINED_ON.len())];

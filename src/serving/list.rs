@@ -1,11 +1,20 @@
 //! `nearline get`: a member's list, and what to show where there is none.
+//!
+//! Lists are looked for on *rungs*, one below the other: the list as it is stored; where that cannot fill what is
+//! wanted, one that is made now ([`super::rank`]); and what is trending. Each rung gives a list or says why it has none.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::filters::Wanted;
 use super::popular::Ranking;
+use super::rank::{NoList, RankQuery};
 use super::{Serving, ServingError};
-use crate::stores::{Store, StoreError, Table, formats};
+use crate::stores::{StoreError, Table, formats};
 
 /// The lists that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -22,7 +31,12 @@ pub enum ListName {
 }
 
 impl ListName {
-    fn as_str(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [ListName; 4] =
+        [ListName::TopPicks, ListName::ContinueWatching, ListName::BecauseYouWatched, ListName::Trending];
+
+    /// The list's name.
+    pub fn as_str(self) -> &'static str {
         match self {
             ListName::TopPicks => "top_picks",
             ListName::ContinueWatching => "continue_watching",
@@ -32,8 +46,28 @@ impl ListName {
     }
 }
 
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// Which list.
+    pub list: ListName,
+    /// How many items to leave out at the head.
+    pub offset: usize,
+    /// How many items at most.
+    pub limit: usize,
+    /// Which items are wanted.
+    pub wanted: Wanted,
+}
+
+impl ListQuery {
+    /// The first `limit` items of a list.
+    pub fn first(list: ListName, limit: usize) -> Self {
+        ListQuery { list, offset: 0, limit, wanted: Wanted::default() }
+    }
+}
+
 /// One place of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, ToSchema)]
 pub struct Entry {
     /// The item's id.
     pub item: String,
@@ -41,27 +75,64 @@ pub struct Entry {
     pub score: f64,
     /// Its title, where the catalogue has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Arc<str>>,
+    /// Its genres, where the catalogue has some.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub genres: Arc<[Arc<str>]>,
 }
 
 /// The item that a list is about.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, ToSchema)]
 pub struct Because {
     /// Its id.
     pub item: String,
     /// Its title, where the catalogue has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Arc<str>>,
 }
 
-/// Why there is no stored list; no reason where trending is what was asked for.
-type NoList = Option<&'static str>;
+/// What a rung gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// What the entries are like, in `because_you_watched`.
+    pub because: Option<Because>,
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Where from.
+    pub source: Rung,
+}
 
-/// An item, and what is like it.
-type Like = (Option<Because>, Vec<Entry>);
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// Made when it was asked for.
+    Online,
+    /// Kept fresh, event by event.
+    Nearline,
+    /// Of the last batch job.
+    Offline,
+    /// What is acted on most of late.
+    Trending,
+}
+
+impl Rung {
+    /// The rung's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rung::Online => "online",
+            Rung::Nearline => "nearline",
+            Rung::Offline => "offline",
+            Rung::Trending => "trending",
+        }
+    }
+}
 
 /// A list, and how fresh it is.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, ToSchema)]
 pub struct ListAnswer {
     /// Whose.
     pub member: String,
@@ -72,11 +143,12 @@ pub struct ListAnswer {
     pub because: Option<Because>,
     /// Its items, best first.
     pub items: Vec<Entry>,
-    /// Where it is from: `nearline` or `trending`.
-    pub source: &'static str,
+    /// Where it is from.
+    pub source: Rung,
     /// Why another list than the one asked for is given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    pub reason: Option<Cow<'static, str>>,
     /// The epoch that it is read from.
     pub epoch: u64,
     /// The newest event that it covers, in milliseconds since 1970.
@@ -87,147 +159,205 @@ pub struct ListAnswer {
     pub model: Option<String>,
 }
 
-impl Serving {
-    /// A member's list, `limit` items from `offset` on. `now_ms` is the wall clock, for the age.
-    pub fn list(
+impl Serving<'_> {
+    /// A member's list from the first rung that has it. `now_ms` is the wall clock, for the age.
+    pub fn list(&self, member: &str, query: &ListQuery, now_ms: i64) -> Result<ListAnswer, ServingError> {
+        let (found, reason) = match self.own_list(member, query)? {
+            Ok(found) => (found, None),
+            Err(reason) => (self.trending_list(member, query)?, Some(reason).filter(|why| !why.is_empty())),
+        };
+        Ok(self.answer(member, query.list.as_str(), found, reason, now_ms))
+    }
+
+    /// What was found as an answer of this epoch.
+    pub fn answer(
         &self,
         member: &str,
-        list: ListName,
-        offset: usize,
-        limit: usize,
+        list: &'static str,
+        found: Found,
+        reason: Option<NoList>,
         now_ms: i64,
-    ) -> Result<ListAnswer, ServingError> {
-        // The fallback is a list like any other: no longer than lists are.
-        let wanted = offset.saturating_add(limit).min(self.config.lists.length);
-        let found = match list {
-            ListName::BecauseYouWatched => self.similar_to_newest(member, wanted)?,
-            _ => self.stored(member, list, wanted)?.map(|entries| (None, entries)),
-        };
-        let (because, entries, reason) = match found {
-            Ok((because, entries)) => (because, entries, None),
-            Err(reason) => (None, self.trending(member, wanted)?, reason),
-        };
-        let fell_back = reason.is_some() || list == ListName::Trending;
-        Ok(ListAnswer {
+    ) -> ListAnswer {
+        ListAnswer {
             member: member.to_owned(),
-            list: list.as_str(),
-            because,
-            items: entries.into_iter().skip(offset).collect(),
-            source: if fell_back { "trending" } else { "nearline" },
+            list,
+            because: found.because,
+            items: found.entries,
+            source: found.source,
             reason,
             epoch: self.standing.epoch,
             as_of: self.standing.now,
             age_ms: self.standing.now.map(|now| now_ms - now),
-            model: if fell_back { None } else { self.standing.model.clone() },
-        })
+            model: if found.source == Rung::Trending { None } else { self.standing.model.clone() },
+        }
+    }
+
+    /// The list that was asked for, stored or made now; or why there is none. No reason at all where trending is what was
+    /// asked for.
+    fn own_list(&self, member: &str, query: &ListQuery) -> Result<Result<Found, NoList>, ServingError> {
+        match self.nearline_list(member, query)? {
+            Ok(Nearline::Whole(found)) => Ok(Ok(found)),
+            Ok(Nearline::Short(found)) => {
+                let Some(version) = &self.standing.model else { return Ok(Ok(found)) };
+                let model = self.known.models.get(version)?;
+                Ok(Ok(self.filled(member, query, &model)?.unwrap_or(found)))
+            }
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
+    /// The list made now, longer than what is stored.
+    pub fn filled(
+        &self,
+        member: &str,
+        query: &ListQuery,
+        model: &super::models::ServedModel,
+    ) -> Result<Result<Found, NoList>, ServingError> {
+        let ListQuery { offset, limit, wanted, .. } = query;
+        let rank =
+            RankQuery { offset: *offset, limit: *limit, wanted: wanted.clone(), ..RankQuery::default() };
+        let made = self.rank(member, &rank, model)?;
+        Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }))
+    }
+
+    /// The list as it is stored, or as it follows from what is stored; or why there is none.
+    pub fn nearline_list(
+        &self,
+        member: &str,
+        query: &ListQuery,
+    ) -> Result<Result<Nearline, NoList>, ServingError> {
+        match query.list {
+            ListName::Trending => Ok(Err("".into())),
+            ListName::BecauseYouWatched => self.similar_to_newest(member, query),
+            ListName::TopPicks | ListName::ContinueWatching => self.stored(member, query),
+        }
     }
 
     /// `because_you_watched`, or why there is none.
-    fn similar_to_newest(&self, member: &str, wanted: usize) -> Result<Result<Like, NoList>, ServingError> {
-        self.standing.made_with(self.config.meaning_hash())?;
+    fn similar_to_newest(
+        &self,
+        member: &str,
+        query: &ListQuery,
+    ) -> Result<Result<Nearline, NoList>, ServingError> {
+        self.standing.made_with(self.config().meaning_hash())?;
         let past = self.past(member)?;
         if past.events.is_empty() {
-            return Ok(Err(Some("unknown member")));
+            return Ok(Err("unknown member".into()));
         }
-        Ok(match self.because(&past, wanted)? {
+        Ok(match self.because(&past, query)? {
             Ok((item, entries)) => {
                 let title = self.title(&item)?;
-                Ok((Some(Because { item, title }), entries))
+                let because = Some(Because { item, title });
+                Ok(Nearline::Whole(Found { because, entries, source: Rung::Nearline }))
             }
-            Err(reason) => Err(Some(reason)),
+            Err(reason) => Err(reason.into()),
         })
     }
 
-    /// The stored list, or why there is none; no reason where trending is what was asked for.
-    fn stored(
-        &self,
-        member: &str,
-        list: ListName,
-        wanted: usize,
-    ) -> Result<Result<Vec<Entry>, NoList>, ServingError> {
+    /// The stored list, or why there is none.
+    fn stored(&self, member: &str, query: &ListQuery) -> Result<Result<Nearline, NoList>, ServingError> {
         let key = member.as_bytes();
-        let table = match list {
-            ListName::TopPicks => Table::TopPicks,
-            ListName::ContinueWatching => Table::ContinueWatching,
-            ListName::BecauseYouWatched | ListName::Trending => return Ok(Err(None)),
-        };
         if self.standing.pending {
-            return Ok(Err(Some("the lists are being made anew")));
+            return Ok(Err("the lists are being made anew".into()));
         }
-        let Some(value) = self.store.get(table, key)? else {
+        let top_picks = query.list == ListName::TopPicks;
+        let table = if top_picks { Table::TopPicks } else { Table::ContinueWatching };
+        let Some(value) = self.tables.get(table, key)? else {
             let past = self.past(member)?;
-            return Ok(match list {
-                _ if past.events.is_empty() => Err(Some("unknown member")),
-                ListName::ContinueWatching => Ok(Vec::new()),
-                _ if self.standing.model.is_none() => Err(Some("no model")),
-                _ if self.store.get(Table::Factors, key)?.is_some() => Err(Some("no item is left to list")),
-                _ => Err(Some("no positive signal for an item of the model")),
+            let empty = || Found { because: None, entries: Vec::new(), source: Rung::Nearline };
+            return Ok(match () {
+                () if past.events.is_empty() => Err("unknown member".into()),
+                () if !top_picks => Ok(Nearline::Whole(empty())),
+                () if self.standing.model.is_none() => Err("no model".into()),
+                () if self.tables.get(Table::Factors, key)?.is_some() => {
+                    Err("no item is left to list".into())
+                }
+                () => Err("no positive signal for an item of the model".into()),
             });
         };
-        let scored: Vec<(String, f64)> = if table == Table::TopPicks {
-            let entries = formats::decode_scored(key, &value)?;
-            entries.into_iter().map(|(item, score)| (item.to_owned(), f64::from(score))).collect()
+        let ListQuery { offset, limit, wanted, .. } = query;
+        let (entries, length) = if top_picks {
+            let stored = formats::decode_scored(key, &value)?;
+            let length = stored.len();
+            let stored = stored.into_iter().map(|(item, score)| (item, f64::from(score)));
+            (self.entries(stored, wanted, *offset, *limit)?, length)
         } else {
-            let entries = formats::decode_begun(key, &value)?;
-            entries.into_iter().map(|(item, _, value)| (item.to_owned(), value as f64 / 1e6)).collect()
+            let stored = formats::decode_begun(key, &value)?.into_iter();
+            let stored = stored.map(|(item, _, value)| (item, value as f64 / 1e6));
+            (self.entries(stored, wanted, *offset, *limit)?, 0)
         };
-        Ok(Ok(self.entries(scored, wanted)?))
+        let more = top_picks && entries.len() < *limit && length >= self.config().lists.length;
+        let found = Found { because: None, entries, source: Rung::Nearline };
+        Ok(Ok(if more { Nearline::Short(found) } else { Nearline::Whole(found) }))
     }
 
     /// Trending items without those that the member has seen, hides or dislikes.
-    fn trending(&self, member: &str, wanted: usize) -> Result<Vec<Entry>, ServingError> {
+    pub fn trending_list(&self, member: &str, query: &ListQuery) -> Result<Found, ServingError> {
         let past = self.past(member)?;
         let unwanted =
             |item: &str| past.of_item(item).is_some_and(|state| state.seen || state.never_listed());
-        let stored = match self.store.get(Table::Meta, formats::meta::TRENDING)? {
+        let ListQuery { offset, limit, wanted, .. } = query;
+        let (entries, more) = match self.tables.get(Table::Meta, formats::meta::TRENDING)? {
             Some(value) if !self.standing.pending => {
                 let entries = formats::decode_trends(&value)?;
-                let length = entries.len();
-                let left: Vec<(String, f64)> = entries
-                    .into_iter()
-                    .filter(|(item, _)| !unwanted(item))
-                    .map(|(item, score)| (item.to_owned(), trend_score(score)))
-                    .collect();
-                let short = length >= self.config.lists.length;
-                (self.entries(left, wanted)?, short)
+                let more = entries.len() >= self.config().lists.length;
+                let left = entries.into_iter().filter(|(item, _)| !unwanted(item));
+                (self.entries(left.map(scored), wanted, *offset, *limit)?, more)
             }
             Some(_) => (Vec::new(), true),
             None => (Vec::new(), self.standing.pending),
         };
-        let (entries, more) = stored;
-        if entries.len() >= wanted || !more {
-            return Ok(entries);
-        }
-        // What the member has seen left too little of the stored list: count further down.
-        let Ranking { ranked, .. } = self.trending_counts()?;
-        let left = ranked.into_iter().filter(|(item, _)| !unwanted(item));
-        let scored = left.map(|(item, score)| (item, trend_score(score))).collect();
-        Ok(self.entries(scored, wanted)?)
+        let entries = if entries.len() < *limit && more {
+            // What the member has seen left too little of the stored list: count further down.
+            let Ranking { ranked, .. } = self.trending_counts()?;
+            let left = ranked.into_iter().filter(|(item, _)| !unwanted(item));
+            self.entries(left.map(scored), wanted, *offset, *limit)?
+        } else {
+            entries
+        };
+        Ok(Found { because: None, entries, source: Rung::Trending })
     }
 
-    /// The first `wanted` of scored items that are not withdrawn, with their titles.
-    pub(super) fn entries(
+    /// Of scored items those that are wanted and not withdrawn, `limit` of them from `offset` on, with their titles.
+    pub(super) fn entries<S: AsRef<str> + Into<String>>(
         &self,
-        scored: Vec<(String, f64)>,
-        wanted: usize,
+        scored: impl IntoIterator<Item = (S, f64)>,
+        wanted: &Wanted,
+        offset: usize,
+        limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::with_capacity(wanted.min(scored.len()));
+        let mut entries = Vec::new();
+        let mut passed = 0;
         for (item, score) in scored {
-            if entries.len() == wanted {
+            if entries.len() == limit {
                 break;
             }
-            let known = self.item(&item)?;
-            if !known.withdrawn {
-                entries.push(Entry { item, score, title: known.title });
+            let known = self.item(item.as_ref())?;
+            if !wanted.takes(item.as_ref(), &known) {
+                continue;
             }
+            if passed < offset {
+                passed += 1;
+                continue;
+            }
+            entries.push(Entry { item: item.into(), score, title: known.title, genres: known.genres });
         }
         Ok(entries)
     }
 }
 
-/// From units of 2⁻³² events to events.
-fn trend_score(score: u128) -> f64 {
-    score as f64 / 4_294_967_296.0
+/// What the nearline rung has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Nearline {
+    /// As much as was asked for, or all there is.
+    Whole(Found),
+    /// Less than was asked for, and there may be more further down.
+    Short(Found),
+}
+
+/// A place of the trending list: from units of 2⁻³² events to events.
+fn scored<S>((item, score): (S, u128)) -> (S, f64) {
+    (item, score as f64 / 4_294_967_296.0)
 }
 
 /// The JSON Schema of a list, as `get --json` prints it.

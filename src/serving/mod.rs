@@ -3,32 +3,64 @@
 //! Reads what the engine committed and never writes. An answer says how fresh it is: the epoch, the newest event
 //! it covers, the model, and where it fell back, why.
 
+pub mod catalogue;
+pub mod filters;
+pub mod http;
 pub mod list;
 pub mod member;
+pub mod models;
+pub mod page;
 pub mod popular;
+pub mod rank;
 pub mod similar;
 pub mod status;
 pub mod why;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::config::{Config, KindTable};
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
-use crate::offline::model::Manifest;
 use crate::stores::rocks::RocksStore;
-use crate::stores::{Store, StoreError, Table, formats};
+use crate::stores::{Store, StoreError, Table, Tables, formats};
+use catalogue::{Catalogue, CatalogueEntry};
+use filters::Shelves;
+use models::Models;
 
-/// A view of a data folder at its last committed epoch.
-pub struct Serving {
-    /// The store.
-    pub store: RocksStore,
+/// Reads a data folder: each answer from one moment of the store.
+pub struct Reader {
+    store: Arc<dyn Store>,
+    /// What is known besides.
+    pub known: Known,
+}
+
+/// What answers are made of besides the store, kept from one to the next.
+pub struct Known {
     /// The folder.
     pub folder: Folder,
-    /// What it says it holds.
-    pub standing: Standing,
     /// The config.
     pub config: Config,
+    /// Models that were read.
+    pub models: Models,
+    /// The catalogue, where it is kept in memory.
+    pub catalogue: Option<Catalogue>,
+    /// What the store last said of itself.
+    standing: Mutex<Option<Arc<Standing>>>,
+    /// The live model's items by what the catalogue says of them.
+    shelves: Mutex<Option<Arc<Shelves>>>,
+}
+
+/// A data folder at one committed epoch.
+pub struct Serving<'a> {
+    /// The tables at that epoch.
+    pub tables: &'a dyn Tables,
+    /// What the store says it holds.
+    pub standing: Arc<Standing>,
+    /// What is known besides.
+    pub known: &'a Known,
     /// The kinds, as the folder's model weighs them.
-    pub kinds: KindTable,
+    pub kinds: Arc<KindTable>,
+    store: &'a dyn Store,
 }
 
 /// Why there is no answer.
@@ -45,42 +77,99 @@ pub enum ServingError {
     Model(#[from] crate::offline::model::ModelError),
 }
 
-impl Serving {
-    /// Opens a folder for reading, beside a process that may be writing.
+impl Reader {
+    /// Opens a folder for reading, beside a process that may be writing. Stays at the epoch that was committed last.
     pub fn open(folder: &Folder, config: Config) -> Result<Self, ServingError> {
-        let store = RocksStore::open_reader(folder.path())?;
-        let standing = Standing::of(&store)?;
-        if standing.epoch == 0 {
+        let store = Arc::new(RocksStore::open_reader(folder.path())?);
+        let reader = Reader::over(store, folder, config);
+        if reader.read(|serving| Ok(serving.standing.epoch))? == 0 {
             return Err(StoreError::Empty(folder.path().to_owned()).into());
         }
-        let mut kinds = config.kinds.clone();
-        if let Some(version) = &standing.model {
-            let manifest = Manifest::load(&folder.model(version))?;
-            kinds.kinds = kinds.kinds.weighted_by(&manifest.weights(&kinds));
-        }
-        Ok(Serving { store, folder: folder.clone(), standing, config, kinds })
+        Ok(reader)
     }
 
-    /// An item's title, where the catalogue has one.
-    pub fn title(&self, item: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.item(item)?.title)
-    }
-
-    /// An item's title and whether it is withdrawn, where the catalogue has it.
-    fn item(&self, item: &str) -> Result<CatalogueEntry, StoreError> {
-        let Some(value) = self.store.get(Table::Items, item.as_bytes())? else {
-            return Ok(CatalogueEntry::default());
+    /// Reads a store that is open here; each answer is of the newest epoch.
+    pub fn over(store: Arc<dyn Store>, folder: &Folder, config: Config) -> Self {
+        let known = Known {
+            folder: folder.clone(),
+            models: Models::new(folder.clone()),
+            catalogue: None,
+            standing: Mutex::new(None),
+            shelves: Mutex::new(None),
+            config,
         };
-        let (_, withdrawn, body) = formats::decode_item(item.as_bytes(), &value)?;
-        let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-        let title = body.get("title").and_then(|title| title.as_str()).map(str::to_owned);
-        Ok(CatalogueEntry { title, withdrawn })
+        Reader { store, known }
+    }
+
+    /// Keeps the catalogue in memory, as it is now. Whoever commits to the store tells it what changes.
+    pub fn with_catalogue(mut self) -> Result<Self, ServingError> {
+        self.known.catalogue =
+            Some(self.read(|serving| Ok(Catalogue::read(serving.tables, serving.standing.epoch)?))?);
+        Ok(self)
+    }
+
+    /// Asks something of one moment.
+    pub fn read<T>(
+        &self,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        let (mut ask, mut answer) = (Some(ask), None);
+        self.store.at_one_moment(&mut |tables| {
+            if let Some(ask) = ask.take() {
+                answer = Some(self.serving(tables).and_then(|serving| ask(&serving)));
+            }
+        })?;
+        answer.expect("a store shows a moment or says why not")
+    }
+
+    fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
+        let standing = self.known.standing(tables)?;
+        let kinds = self.known.models.kinds(standing.model.as_deref(), &self.known.config.kinds)?;
+        Ok(Serving { tables, standing, known: &self.known, kinds, store: &*self.store })
     }
 }
 
-/// What an answer says of an item.
-#[derive(Debug, Default)]
-struct CatalogueEntry {
-    title: Option<String>,
-    withdrawn: bool,
+impl Known {
+    fn shelves(&self) -> Option<Arc<Shelves>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_shelves(&self, shelves: &Arc<Shelves>) {
+        *self.shelves.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelves.clone());
+    }
+
+    /// What the store says it holds; asked anew only where the epoch is another one.
+    fn standing(&self, tables: &dyn Tables) -> Result<Arc<Standing>, StoreError> {
+        let epoch = tables.get(Table::Meta, formats::meta::EPOCH)?;
+        let epoch = epoch.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let mut last = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(standing) = last.as_ref().filter(|standing| standing.epoch == epoch && !standing.pending)
+        {
+            return Ok(standing.clone());
+        }
+        let standing = Arc::new(Standing::of(tables)?);
+        *last = Some(standing.clone());
+        Ok(standing)
+    }
+}
+
+impl Serving<'_> {
+    /// The config.
+    pub fn config(&self) -> &Config {
+        &self.known.config
+    }
+
+    /// An item's title, where the catalogue has one.
+    pub fn title(&self, item: &str) -> Result<Option<Arc<str>>, StoreError> {
+        Ok(self.item(item)?.title)
+    }
+
+    /// What the catalogue says of an item; nothing where it is not in it.
+    pub fn item(&self, item: &str) -> Result<CatalogueEntry, StoreError> {
+        let kept = self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch));
+        match kept {
+            Some(kept) => Ok(kept.get(item)),
+            None => CatalogueEntry::read(self.tables, item),
+        }
+    }
 }

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use nearline_dataflows::trending::decay_table;
-use nearline_dataflows::types::{Kind, hour_of};
+use nearline_dataflows::types::{HOUR_MS, Kind, hour_of};
 use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
 
 use super::{Serving, ServingError};
-use crate::stores::{Store, StoreError, Table, formats};
+use crate::stores::{StoreError, Table, formats};
 
 /// Items with what they are ranked by, best first; equal ones by item id.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub struct PopularQuery {
 }
 
 /// One item of a ranking.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PopularEntry {
     /// The item's id.
     pub item: String,
@@ -39,11 +41,40 @@ pub struct PopularEntry {
     pub count: u64,
     /// Its title, where the catalogue has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Arc<str>>,
+}
+
+/// Events of a kind in an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HourCount {
+    /// When the hour begins, in milliseconds since 1970.
+    pub at: i64,
+    /// The kind.
+    pub kind: String,
+    /// Live events.
+    pub count: u64,
+}
+
+/// How often an item was acted on, hour by hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CountsAnswer {
+    /// The item's id.
+    pub item: String,
+    /// Its title, where the catalogue has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Arc<str>>,
+    /// Hours with events, the oldest first.
+    pub counts: Vec<HourCount>,
+    /// The epoch that it is read from.
+    pub epoch: u64,
+    /// The newest event that it covers, in milliseconds since 1970.
+    pub as_of: Option<i64>,
 }
 
 /// A ranking, and how fresh it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PopularAnswer {
     /// Which kind was counted.
     pub kind: String,
@@ -63,7 +94,7 @@ pub struct PopularAnswer {
     pub views_pending: bool,
 }
 
-impl Serving {
+impl Serving<'_> {
     /// Ranks items by count.
     pub fn popular(&self, query: &PopularQuery) -> Result<PopularAnswer, ServingError> {
         let mut counts: HashMap<String, u128> = HashMap::new();
@@ -89,11 +120,41 @@ impl Serving {
         })
     }
 
+    /// How often an item was acted on in each hour of a window, as far as there are events.
+    pub fn counts_of(
+        &self,
+        item: &str,
+        kind: Option<&str>,
+        hours: u32,
+    ) -> Result<CountsAnswer, ServingError> {
+        let kinds = kind.map_or_else(|| self.counted_kinds(), |kind| Ok(vec![kind.to_owned()]))?;
+        let now = self.standing.now.map_or(0, hour_of);
+        let (mut prefix, mut counts) = (Vec::new(), Vec::new());
+        for hour in (now + 1).saturating_sub(hours)..=now {
+            for kind in &kinds {
+                formats::cell_key(&formats::CellKey { kind, hour, item, country: "" }, &mut prefix);
+                let mut count = 0;
+                self.each_cell(&prefix, &prefix, &mut |_, more| count += more)?;
+                if count > 0 {
+                    let at = i64::from(hour) * HOUR_MS;
+                    counts.push(HourCount { at, kind: kind.clone(), count });
+                }
+            }
+        }
+        Ok(CountsAnswer {
+            item: item.to_owned(),
+            title: self.title(item)?,
+            counts,
+            epoch: self.standing.epoch,
+            as_of: self.standing.now,
+        })
+    }
+
     /// All trending items: what the stored list is the head of.
     pub(super) fn trending_counts(&self) -> Result<Ranking, ServingError> {
-        let decay = decay_table(self.config.lists.half_life_hours);
+        let decay = decay_table(self.config().lists.half_life_hours);
         let now = self.standing.now.map_or(0, hour_of);
-        let kinds = &self.config.kinds;
+        let kinds = &self.config().kinds;
         let mut scores: HashMap<String, u128> = HashMap::new();
         for (number, name) in kinds.names.iter().enumerate() {
             if !kinds.kinds.trends(Kind(number as u16)) {
@@ -113,7 +174,7 @@ impl Serving {
         let mut from = Vec::new();
         loop {
             let mut found = None;
-            self.store.scan(Table::Popularity, &[], &from, &mut |key, _| {
+            self.tables.scan(Table::Popularity, &[], &from, &mut |key, _| {
                 found = formats::decode_cell_key(key).ok().map(|cell| cell.kind.to_owned());
                 ControlFlow::Break(())
             })?;
@@ -136,8 +197,18 @@ impl Serving {
         let (mut prefix, mut from) = (Vec::new(), Vec::new());
         formats::kind_prefix(kind, None, &mut prefix);
         formats::kind_prefix(kind, first, &mut from);
+        self.each_cell(&prefix, &from, show)
+    }
+
+    /// Shows the counts whose keys begin with a prefix, from a key on.
+    fn each_cell(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        show: &mut dyn FnMut(&formats::CellKey<'_>, u64),
+    ) -> Result<(), StoreError> {
         let mut damage = None;
-        self.store.scan(Table::Popularity, &prefix, &from, &mut |key, value| {
+        self.tables.scan(Table::Popularity, prefix, from, &mut |key, value| {
             let read =
                 formats::decode_cell_key(key).and_then(|cell| Ok((cell, formats::decode_count(key, value)?)));
             match read {

@@ -2,22 +2,27 @@
 //!
 //! Both are made when they are read, from the model and the store; nothing of them is stored.
 
-use nearline_factors::{Bitmap, ItemSide};
-use serde::Serialize;
+use std::sync::Arc;
 
-use super::list::Entry;
+use nearline_factors::Bitmap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::filters::Wanted;
+use super::list::{Entry, ListQuery};
 use super::member::Past;
+use super::models::ServedModel;
 use super::{Serving, ServingError};
-use crate::offline::Model;
 
 /// The items most like one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SimilarAnswer {
     /// Like which.
     pub item: String,
     /// Its title.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Arc<str>>,
     /// The items, the most alike first; the score is the cosine of the angle between the factors.
     pub items: Vec<Entry>,
     /// Why there are none.
@@ -29,17 +34,18 @@ pub struct SimilarAnswer {
     pub model: Option<String>,
 }
 
-impl Serving {
+impl Serving<'_> {
     /// The `limit` items most like `item`, withdrawn ones left out.
     pub fn similar(&self, item: &str, limit: usize) -> Result<SimilarAnswer, ServingError> {
-        self.standing.made_with(self.config.meaning_hash())?;
+        self.standing.made_with(self.config().meaning_hash())?;
         let found = match self.used_model()? {
             None => Err("there is no model: train one and run with it"),
-            Some(model) => match model.index_of(item) {
+            Some(model) => match model.model.index_of(item) {
                 None => Err("the item is not in the model: it had no signal when the model was trained"),
                 Some(index) => {
-                    let all = Bitmap::full(model.items().len());
-                    Ok(self.nearest(&model, index, &all, limit)?)
+                    let version = &model.model.manifest.version;
+                    let available = self.shelves(&model, version)?.wanted(&Wanted::default());
+                    Ok(self.nearest(&model, index, &available, 0, limit)?)
                 }
             },
         };
@@ -60,17 +66,17 @@ impl Serving {
     }
 
     /// The item that a member last turned to, of those with a positive signal in the model, and what is most like it of
-    /// what the member has not seen, hides or dislikes; or why there is none.
+    /// what is wanted and the member has not seen, hides or dislikes; or why there is none.
     pub(super) fn because(
         &self,
         past: &Past,
-        wanted: usize,
+        query: &ListQuery,
     ) -> Result<Result<(String, Vec<Entry>), &'static str>, ServingError> {
         let Some(model) = self.used_model()? else { return Ok(Err("no model")) };
         let positive = |item: &str| past.of_item(item).is_some_and(|state| state.signal > 0);
         let newest = past.events.iter().map(|event| event.item.as_str()).find(|item| positive(item));
         let of_model = past.events.iter().find_map(|event| {
-            let index = model.index_of(&event.item)?;
+            let index = model.model.index_of(&event.item)?;
             positive(&event.item).then_some((event.item.clone(), index))
         });
         let Some((item, index)) = of_model else {
@@ -79,45 +85,37 @@ impl Serving {
                 None => "no positive signal",
             }));
         };
-        let mut wished = Bitmap::full(model.items().len());
-        for (item, state) in past.states() {
-            if (state.seen || state.never_listed())
-                && let Some(unwanted) = model.index_of(item)
-            {
-                wished.set(unwanted, false);
-            }
-        }
-        let entries = self.nearest(&model, index, &wished, wanted)?;
-        Ok(if entries.is_empty() { Err("no item is left to list") } else { Ok((item, entries)) })
+        let mut wished = self.shelves(&model, &model.model.manifest.version)?.wanted(&query.wanted);
+        let unwanted = past
+            .states()
+            .filter(|(_, state)| state.seen || state.never_listed())
+            .map(|(item, _)| item)
+            .chain(query.wanted.exclude.iter().map(String::as_str));
+        unwanted.filter_map(|item| model.model.index_of(item)).for_each(|index| wished.set(index, false));
+        let entries = self.nearest(&model, index, &wished, query.offset, query.limit)?;
+        let nothing = entries.is_empty() && query.limit > 0 && query.offset == 0;
+        Ok(if nothing { Err("no item is left to list") } else { Ok((item, entries)) })
     }
 
-    fn used_model(&self) -> Result<Option<Model>, ServingError> {
-        let load = |version: &String| Model::load(&self.folder.model(version));
-        Ok(self.standing.model.as_ref().map(load).transpose()?)
+    fn used_model(&self) -> Result<Option<Arc<ServedModel>>, ServingError> {
+        let read = |version: &String| self.known.models.get(version);
+        Ok(self.standing.model.as_ref().map(read).transpose()?)
     }
 
-    /// The `wanted` nearest of `wished` items that are not withdrawn.
+    /// The nearest of `wished` items: `limit` of them from `offset` on.
     fn nearest(
         &self,
-        model: &Model,
+        model: &ServedModel,
         index: u32,
         wished: &Bitmap,
-        wanted: usize,
+        offset: usize,
+        limit: usize,
     ) -> Result<Vec<Entry>, ServingError> {
-        let side: ItemSide = model.side();
-        let mut asked = wanted;
-        loop {
-            let found = side.similar(index, wished, asked);
-            let end = found.len() < asked;
-            let named = found
-                .into_iter()
-                .map(|scored| (model.items()[scored.item as usize].clone(), f64::from(scored.score)));
-            let entries = self.entries(named.collect(), wanted)?;
-            // Withdrawn ones left too few: look further.
-            if end || entries.len() == wanted {
-                return Ok(entries);
-            }
-            asked = asked.saturating_mul(4);
-        }
+        let found = model.side.similar(index, wished, offset.saturating_add(limit));
+        let named = found
+            .into_iter()
+            .skip(offset)
+            .map(|scored| (model.model.items()[scored.item as usize].clone(), f64::from(scored.score)));
+        Ok(self.entries(named, &Wanted::default(), 0, limit)?)
     }
 }

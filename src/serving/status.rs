@@ -11,7 +11,7 @@ use crate::engine::erasing;
 use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
 use crate::sources::Offset;
-use crate::stores::{Store, Table, formats};
+use crate::stores::{Table, formats};
 
 /// The event that set *now*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -76,11 +76,11 @@ pub struct StatusAnswer {
     pub sizes: BTreeMap<String, u64>,
 }
 
-impl Serving {
+impl Serving<'_> {
     /// What the folder holds. `now_ms` is the wall clock.
     pub fn status(&self, now_ms: i64) -> Result<StatusAnswer, ServingError> {
         let mut sources = Vec::new();
-        recover::each(&self.store, Table::Offsets, &mut |key, value| {
+        recover::each(self.tables, Table::Offsets, &mut |key, value| {
             let offset: Offset = serde_json::from_slice(value)
                 .map_err(|error| formats::damaged(Table::Offsets, key, &error.to_string()))?;
             sources.push(SourceStatus {
@@ -91,11 +91,11 @@ impl Serving {
             });
             Ok(())
         })?;
-        let now_event = self.store.get(Table::Meta, formats::meta::NOW_EVENT)?;
-        let rejected = crate::sources::rejected::counts(&self.folder.rejected()).unwrap_or_default();
+        let now_event = self.tables.get(Table::Meta, formats::meta::NOW_EVENT)?;
+        let rejected = crate::sources::rejected::counts(&self.known.folder.rejected()).unwrap_or_default();
         Ok(StatusAnswer {
-            data: self.folder.path().display().to_string(),
-            running: std::os::unix::net::UnixStream::connect(self.folder.socket()).is_ok(),
+            data: self.known.folder.path().display().to_string(),
+            running: std::os::unix::net::UnixStream::connect(self.known.folder.socket()).is_ok(),
             epoch: self.standing.epoch,
             now: self.standing.now,
             now_event: now_event.and_then(|value| serde_json::from_slice(&value).ok()),
@@ -104,10 +104,10 @@ impl Serving {
             views_pending: self.standing.pending,
             model: self.standing.model.clone(),
             standby: self.standing.standby.clone(),
-            models: models::status(&self.store, &self.folder)?,
+            models: models::status(self.tables, &self.known.folder)?,
             sources,
-            to_erase: erasing::marks(&self.store)?.len() as u64,
-            backups: backups::made(&self.store)?,
+            to_erase: erasing::marks(self.tables)?.len() as u64,
+            backups: backups::made(self.tables)?,
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),

@@ -5,20 +5,23 @@
 
 use nearline_factors::{ItemSide, Pair};
 use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
 
 use super::member::{Past, PastEvent};
 use super::{Serving, ServingError};
 use crate::offline::Model;
-use crate::stores::{Store, Table, formats};
+use crate::stores::{Table, formats};
 
 /// What one past event adds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Part {
     /// The event's item.
     pub item: String,
     /// The item's title.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Arc<str>>,
     /// The event's kind.
     pub kind: String,
     /// When it was, in milliseconds since 1970.
@@ -28,7 +31,7 @@ pub struct Part {
 }
 
 /// The reasons for an item's place in a member's `top_picks`, or for its absence.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WhyAnswer {
     /// Whose.
     pub member: String,
@@ -36,7 +39,8 @@ pub struct WhyAnswer {
     pub item: String,
     /// The item's title.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub title: Option<Arc<str>>,
     /// Its place in the list, from 1; none where it is not listed.
     pub position: Option<usize>,
     /// Its score; none where there is no factor, or the item is not in the model.
@@ -53,10 +57,10 @@ pub struct WhyAnswer {
     pub model: Option<String>,
 }
 
-impl Serving {
+impl Serving<'_> {
     /// Why an item is, or is not, in a member's `top_picks`.
     pub fn why(&self, member: &str, item: &str) -> Result<WhyAnswer, ServingError> {
-        self.standing.made_with(self.config.meaning_hash())?;
+        self.standing.made_with(self.config().meaning_hash())?;
         let past = self.past(member)?;
         let known = self.item(item)?;
         let mut answer = WhyAnswer {
@@ -75,27 +79,27 @@ impl Serving {
             answer.kept_out.push("there is no model: train one and run with it".into());
             return Ok(answer);
         };
-        if let Some(list) = self.store.get(Table::TopPicks, member.as_bytes())? {
+        if let Some(list) = self.tables.get(Table::TopPicks, member.as_bytes())? {
             let list = formats::decode_scored(member.as_bytes(), &list)?;
             answer.position = list.iter().position(|(listed, _)| *listed == item).map(|place| place + 1);
         }
-        let model = Model::load(&self.folder.model(version))?;
+        let served = self.known.models.get(version)?;
+        let (model, side) = (&served.model, &served.side);
         let Some(index) = model.index_of(item) else {
             answer
                 .kept_out
                 .push("the item is not in the model: it had no signal when the model was trained".into());
             return Ok(answer);
         };
-        let Some(factor) = self.store.get(Table::Factors, member.as_bytes())? else {
+        let Some(factor) = self.tables.get(Table::Factors, member.as_bytes())? else {
             answer.kept_out.push("the member has no positive signal for an item of the model".into());
             return Ok(answer);
         };
         let factor = formats::decode_factor(member.as_bytes(), &factor)?;
-        let side = model.side();
         answer.score = Some(f64::from(side.score(&factor, index)));
-        answer.parts = self.parts(&past, &model, &side, index)?;
+        answer.parts = self.parts(&past, model, side, index)?;
         if answer.kept_out.is_empty() && answer.position.is_none() {
-            let length = self.config.lists.length;
+            let length = self.config().lists.length;
             answer.kept_out.push(format!("{length} other items score higher, and the list holds {length}"));
         }
         Ok(answer)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Store, StoreError, Table, Transaction};
+use super::{Store, StoreError, Table, Tables, Transaction};
 
 type Entries = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
@@ -18,15 +18,7 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
-    fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(MemoryTransaction { store: self, changes: Vec::new(), size: 0 })
-    }
-
-    fn begin_load(&self) -> Box<dyn Transaction + '_> {
-        self.begin()
-    }
-
+impl Tables for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.entries().get(&(table, key.to_vec())).cloned())
     }
@@ -46,6 +38,22 @@ impl Store for MemoryStore {
                 break;
             }
         }
+        Ok(())
+    }
+}
+
+impl Store for MemoryStore {
+    fn begin(&self) -> Box<dyn Transaction + '_> {
+        Box::new(MemoryTransaction { store: self, changes: Vec::new(), size: 0 })
+    }
+
+    fn begin_load(&self) -> Box<dyn Transaction + '_> {
+        self.begin()
+    }
+
+    fn at_one_moment(&self, read: &mut dyn FnMut(&dyn Tables)) -> Result<(), StoreError> {
+        let copy = MemoryStore(Mutex::new(self.entries().clone()));
+        read(&copy);
         Ok(())
     }
 

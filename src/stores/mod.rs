@@ -210,8 +210,23 @@ pub(crate) fn advice(message: &str) -> &'static str {
     ADVICE.iter().find(said).map_or("", |(_, advice)| advice)
 }
 
-/// Ordered tables of bytes.
-pub trait Store: Send + Sync {
+/// Ordered tables of bytes, to be read: a store as it is now, or as it was at one moment.
+pub trait Tables: Sync {
+    /// The value of a key.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Shows the entries whose key starts with `prefix` and is at least `from`, in order, until told to break.
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+}
+
+/// Ordered tables of bytes that are kept.
+pub trait Store: Tables + Send {
     /// Begins a transaction; nothing of it is seen before it is committed.
     fn begin(&self) -> Box<dyn Transaction + '_>;
 
@@ -234,17 +249,19 @@ pub trait Store: Send + Sync {
         false
     }
 
-    /// The value of a key.
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Shows the store as it is at one moment: whole epochs, whatever is committed meanwhile. The store cannot be
+    /// erased before `read` returns.
+    fn at_one_moment(&self, read: &mut dyn FnMut(&dyn Tables)) -> Result<(), StoreError>;
 
-    /// Shows the entries whose key starts with `prefix` and is at least `from`, in order, until told to break.
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        from: &[u8],
-        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    /// Bytes on disk: tables, write-ahead log and all else.
+    fn size(&self) -> u64 {
+        0
+    }
+
+    /// The size of the files of each table, in bytes.
+    fn sizes(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 
     /// Removes all entries of a table, at once.
     fn clear(&self, table: Table) -> Result<(), StoreError>;

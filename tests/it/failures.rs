@@ -31,15 +31,7 @@ impl Brittle {
     }
 }
 
-impl Store for Brittle {
-    fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(Changes { store: self, by_table: false, changes: Vec::new() })
-    }
-
-    fn begin_load(&self) -> Box<dyn Transaction + '_> {
-        Box::new(Changes { store: self, by_table: true, changes: Vec::new() })
-    }
-
+impl Tables for Brittle {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.get(table, key)
     }
@@ -52,6 +44,20 @@ impl Store for Brittle {
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.inner.scan(table, prefix, from, show)
+    }
+}
+
+impl Store for Brittle {
+    fn begin(&self) -> Box<dyn Transaction + '_> {
+        Box::new(Changes { store: self, by_table: false, changes: Vec::new() })
+    }
+
+    fn begin_load(&self) -> Box<dyn Transaction + '_> {
+        Box::new(Changes { store: self, by_table: true, changes: Vec::new() })
+    }
+
+    fn at_one_moment(&self, read: &mut dyn FnMut(&dyn Tables)) -> Result<(), StoreError> {
+        self.inner.at_one_moment(read)
     }
 
     fn clear(&self, table: Table) -> Result<(), StoreError> {

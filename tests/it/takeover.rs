@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nearline::config::Config;
 use nearline::engine::{Beside, Engine, EngineOptions};
 use nearline::folder::Folder;
-use nearline::serving::Serving;
-use nearline::serving::list::ListName;
+use nearline::serving::Reader;
+use nearline::serving::list::{ListName, ListQuery, Rung};
 use nearline::stores::memory::MemoryStore;
 use nearline::stores::rocks::{RocksOptions, RocksStore};
 use nearline::stores::{Store, Table};
@@ -65,10 +65,11 @@ fn digest_with(home: &Home, model: &str, logs: &[&str]) -> String {
 
 /// Every stored list of a folder, as a member sees it.
 fn lists_of(home: &Home, data: &str) -> BTreeMap<String, Vec<String>> {
-    let serving = Serving::open(&Folder::new(home.path(data)), Config::default()).unwrap();
+    let reader = Reader::open(&Folder::new(home.path(data)), Config::default()).unwrap();
+    let query = ListQuery::first(ListName::TopPicks, 10);
     let list = |member: usize| {
         let member = format!("m{member}");
-        let answer = serving.list(&member, ListName::TopPicks, 0, 10, 0).unwrap();
+        let answer = reader.read(|serving| serving.list(&member, &query, 0)).unwrap();
         (member, answer.items.into_iter().map(|entry| entry.item).collect())
     };
     (0..MEMBERS).map(list).collect()
@@ -133,12 +134,13 @@ fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_whi
             let mut read: BTreeMap<String, u64> = BTreeMap::new();
             let mut chance = Chance(9);
             while !over.load(Ordering::Relaxed) {
-                let serving =
-                    Serving::open(&Folder::new(home.path("nearline-data")), Config::default()).unwrap();
+                let reader =
+                    Reader::open(&Folder::new(home.path("nearline-data")), Config::default()).unwrap();
+                let query = ListQuery::first(ListName::TopPicks, 10);
                 for _ in 0..50 {
                     let member = format!("m{}", chance.below(MEMBERS));
-                    let answer = serving.list(&member, ListName::TopPicks, 0, 10, 0).unwrap();
-                    assert_eq!(answer.source, "nearline", "{member}: {:?}", answer.reason);
+                    let answer = reader.read(|serving| serving.list(&member, &query, 0)).unwrap();
+                    assert_eq!(answer.source, Rung::Nearline, "{member}: {:?}", answer.reason);
                     let model = answer.model.unwrap();
                     let items: Vec<String> = answer.items.into_iter().map(|entry| entry.item).collect();
                     assert_eq!(lists[&model][&member], items, "{member} under {model}");

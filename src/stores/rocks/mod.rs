@@ -6,6 +6,7 @@ mod erase;
 mod load;
 mod loads;
 mod lock;
+mod moment;
 mod reader;
 mod witness;
 
@@ -19,13 +20,14 @@ use std::time::Duration;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    Direction, FlushOptions, IteratorMode, Options, PrefixRange, ReadOptions, WriteBatch, WriteOptions,
+    FlushOptions, Options, WriteBatch, WriteOptions,
 };
 
 use self::load::{Buffers, RocksLoad};
 use self::loads::Loads;
+use self::moment::{Moment, range, show_each};
 use self::witness::Witness;
-use super::{Erased, Store, StoreError, Table, Transaction, formats};
+use super::{Erased, Store, StoreError, Table, Tables, Transaction, formats};
 
 /// How much memory RocksDB may use.
 #[derive(Debug, Clone, Copy)]
@@ -154,23 +156,6 @@ impl RocksStore {
         let turned = self.get(Table::Meta, formats::meta::TURNED)?.is_some();
         self.turned.store(turned, Ordering::Relaxed);
         Ok(self)
-    }
-
-    /// The size of the files of each table, in bytes.
-    pub fn sizes(&self) -> Vec<(&'static str, u64)> {
-        let Ok(db) = self.db() else { return Vec::new() };
-        let size = |table: Table| {
-            let of = |family| db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
-            let bytes = self.known_family(&db, table).and_then(|family| of(family).ok().flatten());
-            (table.name(), bytes.unwrap_or(0))
-        };
-        Table::ALL.into_iter().map(size).collect()
-    }
-
-    /// Bytes on disk: tables, write-ahead log and all else.
-    pub fn size(&self) -> u64 {
-        let entries = std::fs::read_dir(db_path(&self.path)).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
     }
 
     /// RocksDB, to work with and let go of.
@@ -329,6 +314,28 @@ fn family_name(table: Table) -> &'static str {
     }
 }
 
+impl Tables for RocksStore {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let db = self.db()?;
+        let Some(family) = self.known_family(&db, table) else { return Ok(None) };
+        db.get_cf(family, key).map_err(|error| self.failed("be read", error))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let db = self.db()?;
+        let Some(family) = self.known_family(&db, table) else { return Ok(()) };
+        let (options, mode) = range(prefix, from);
+        let entries = db.iterator_cf_opt(family, options, mode);
+        show_each(entries, prefix, show).map_err(|error| self.failed("be read", error))
+    }
+}
+
 impl Store for RocksStore {
     fn begin(&self) -> Box<dyn Transaction + '_> {
         Box::new(RocksTransaction { store: self, bytes: Vec::new(), changes: Vec::new(), epoch: None })
@@ -363,38 +370,25 @@ impl Store for RocksStore {
         self.db().ok().and_then(flushes).is_some_and(|flushes| flushes > 0)
     }
 
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    fn at_one_moment(&self, read: &mut dyn FnMut(&dyn Tables)) -> Result<(), StoreError> {
         let db = self.db()?;
-        let Some(family) = self.known_family(&db, table) else { return Ok(None) };
-        db.get_cf(family, key).map_err(|error| self.failed("be read", error))
+        read(&Moment::now(&db, &self.path)?);
+        Ok(())
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        from: &[u8],
-        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        let db = self.db()?;
-        let Some(family) = self.known_family(&db, table) else { return Ok(()) };
-        let first = if from > prefix { from } else { prefix };
-        let mut options = ReadOptions::default();
-        if prefix.is_empty() {
-            options.set_readahead_size(1 << 20);
-            options.fill_cache(false);
-        } else {
-            // A few entries of one member, as a rule, out of dozens of files: nothing is read ahead, and nothing behind.
-            options.set_iterate_range(PrefixRange(prefix));
-        }
-        let mode = IteratorMode::From(first, Direction::Forward);
-        for entry in db.iterator_cf_opt(family, options, mode) {
-            let (key, value) = entry.map_err(|error| self.failed("be read", error))?;
-            if !key.starts_with(prefix) || show(&key, &value).is_break() {
-                break;
-            }
-        }
-        Ok(())
+    fn size(&self) -> u64 {
+        let entries = std::fs::read_dir(db_path(&self.path)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let Ok(db) = self.db() else { return Vec::new() };
+        let size = |table: Table| {
+            let of = |family| db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
+            let bytes = self.known_family(&db, table).and_then(|family| of(family).ok().flatten());
+            (table.name(), bytes.unwrap_or(0))
+        };
+        Table::ALL.into_iter().map(size).collect()
     }
 
     fn clear(&self, table: Table) -> Result<(), StoreError> {

@@ -1,0 +1,137 @@
+//! What answers say of items: titles, genres, countries, and what is withdrawn.
+//!
+//! A process that serves keeps the catalogue in memory. It is that of one epoch, so an answer of another epoch, between
+//! a commit that changes items and its arrival here, reads the store instead.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use serde::Deserialize;
+
+use crate::stores::{StoreError, Table, Tables, formats};
+
+/// What an answer says of an item.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogueEntry {
+    /// Its title.
+    pub title: Option<Arc<str>>,
+    /// Its genres.
+    pub genres: Arc<[Arc<str>]>,
+    /// The countries where it may be shown; everywhere where there are none.
+    pub countries: Arc<[Arc<str>]>,
+    /// Whether it may no longer be listed.
+    pub withdrawn: bool,
+}
+
+/// The part of an item's body that answers use. Whatever else it holds, or holds of another type, is passed over.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    title: serde_json::Value,
+    #[serde(default)]
+    genres: serde_json::Value,
+    #[serde(default)]
+    countries: serde_json::Value,
+}
+
+impl CatalogueEntry {
+    /// Reads an item of the store.
+    pub fn read(tables: &dyn Tables, item: &str) -> Result<Self, StoreError> {
+        let value = tables.get(Table::Items, item.as_bytes())?;
+        value.map_or(Ok(CatalogueEntry::default()), |value| CatalogueEntry::decode(item.as_bytes(), &value))
+    }
+
+    /// Reads an item as it is stored.
+    pub fn decode(item: &[u8], value: &[u8]) -> Result<Self, StoreError> {
+        let (_, withdrawn, body) = formats::decode_item(item, value)?;
+        let Ok(Body { title, genres, countries }) = serde_json::from_str(body) else {
+            return Ok(CatalogueEntry { withdrawn, ..CatalogueEntry::default() });
+        };
+        Ok(CatalogueEntry {
+            title: title.as_str().map(Arc::from),
+            genres: texts(&genres),
+            countries: texts(&countries),
+            withdrawn,
+        })
+    }
+}
+
+fn texts(value: &serde_json::Value) -> Arc<[Arc<str>]> {
+    let texts = value.as_array().into_iter().flatten();
+    texts.filter_map(|text| text.as_str()).map(Arc::from).collect()
+}
+
+/// The catalogue in memory.
+#[derive(Debug)]
+pub struct Catalogue {
+    kept: RwLock<Kept>,
+    /// The newest epoch that changes items and is on its way, or committed.
+    changes_in: AtomicU64,
+}
+
+/// The items of an epoch.
+#[derive(Debug)]
+pub struct Kept {
+    /// The epoch in which items changed last.
+    pub changed_in: u64,
+    items: HashMap<Box<str>, CatalogueEntry>,
+}
+
+impl Kept {
+    /// What is known of an item.
+    pub fn get(&self, item: &str) -> CatalogueEntry {
+        self.items.get(item).cloned().unwrap_or_default()
+    }
+
+    /// All items, in no order.
+    pub fn items(&self) -> impl Iterator<Item = (&str, &CatalogueEntry)> {
+        self.items.iter().map(|(id, entry)| (&**id, entry))
+    }
+}
+
+impl Catalogue {
+    /// The catalogue of a store at an epoch.
+    pub fn read(tables: &dyn Tables, epoch: u64) -> Result<Self, StoreError> {
+        let mut items = HashMap::new();
+        let mut damage = None;
+        tables.scan(Table::Items, &[], &[], &mut |key, value| match CatalogueEntry::decode(key, value) {
+            Ok(entry) => {
+                items.insert(String::from_utf8_lossy(key).into(), entry);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                damage = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        let kept = Kept { changed_in: epoch, items };
+        damage.map_or(Ok(Catalogue { kept: RwLock::new(kept), changes_in: AtomicU64::new(epoch) }), Err)
+    }
+
+    /// The catalogue at an epoch, where it is that one's.
+    pub fn at(&self, epoch: u64) -> Option<RwLockReadGuard<'_, Kept>> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let current = kept.changed_in == self.changes_in.load(Ordering::Acquire) && kept.changed_in <= epoch;
+        current.then_some(kept)
+    }
+
+    /// Told before an epoch is committed that changes items.
+    pub fn will_change(&self, epoch: u64) {
+        self.changes_in.store(epoch, Ordering::Release);
+    }
+
+    /// Told afterwards: the items that changed, as the store has them.
+    pub fn changed(&self, tables: &dyn Tables, epoch: u64, items: &[Arc<str>]) -> Result<(), StoreError> {
+        let entries: Result<Vec<_>, StoreError> =
+            items.iter().map(|item| Ok((&**item, CatalogueEntry::read(tables, item)?))).collect();
+        let entries = entries?;
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        for (item, entry) in entries {
+            kept.items.insert(item.into(), entry);
+        }
+        kept.changed_in = epoch;
+        Ok(())
+    }
+}

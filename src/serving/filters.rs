@@ -1,0 +1,155 @@
+//! What an answer may hold: items of some genres, of a country, and none of those that were named.
+//!
+//! The same rule in two forms: item by item, for lists that are there, and as sets of a model's items, for lists that
+//! are made.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use nearline_factors::Bitmap;
+
+use super::catalogue::CatalogueEntry;
+use super::models::ServedModel;
+use super::{Serving, ServingError};
+use crate::stores::{StoreError, Table};
+
+/// Which items are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of one of these genres; of any where there are none.
+    pub genres: Vec<String>,
+    /// Shown in this country.
+    pub country: Option<String>,
+    /// None of these.
+    pub exclude: Vec<String>,
+}
+
+impl Wanted {
+    /// Whether everything is wanted.
+    pub fn is_everything(&self) -> bool {
+        self.genres.is_empty() && self.country.is_none() && self.exclude.is_empty()
+    }
+
+    /// Whether an item is wanted and may be listed at all.
+    pub fn takes(&self, item: &str, known: &CatalogueEntry) -> bool {
+        let of_genre =
+            || known.genres.iter().any(|genre| self.genres.iter().any(|wanted| **genre == **wanted));
+        let shown = |country: &String| {
+            known.countries.is_empty() || known.countries.iter().any(|own| **own == **country)
+        };
+        !known.withdrawn
+            && (self.genres.is_empty() || of_genre())
+            && self.country.as_ref().is_none_or(shown)
+            && !self.exclude.iter().any(|excluded| excluded == item)
+    }
+}
+
+/// A model's items by what the catalogue says of them.
+pub struct Shelves {
+    version: String,
+    /// The epoch in which the catalogue changed last.
+    changed_in: u64,
+    available: Bitmap,
+    genres: HashMap<Arc<str>, Bitmap>,
+    countries: HashMap<Arc<str>, Bitmap>,
+    /// Items that name no country.
+    everywhere: Bitmap,
+}
+
+impl Shelves {
+    fn new(model: &ServedModel, version: &str, changed_in: u64) -> Self {
+        let items = model.model.items().len();
+        Shelves {
+            version: version.to_owned(),
+            changed_in,
+            available: Bitmap::full(items),
+            genres: HashMap::new(),
+            countries: HashMap::new(),
+            everywhere: Bitmap::full(items),
+        }
+    }
+
+    fn put(&mut self, index: u32, known: &CatalogueEntry) {
+        let items = self.available.len();
+        self.available.set(index, !known.withdrawn);
+        self.everywhere.set(index, known.countries.is_empty());
+        let sets = known.genres.iter().map(|genre| (true, genre));
+        for (of_genre, name) in sets.chain(known.countries.iter().map(|country| (false, country))) {
+            let shelf = if of_genre { &mut self.genres } else { &mut self.countries };
+            shelf.entry(name.clone()).or_insert_with(|| Bitmap::empty(items)).set(index, true);
+        }
+    }
+
+    /// The items that are wanted, as far as this knows: what is excluded by name is not looked at.
+    pub fn wanted(&self, wanted: &Wanted) -> Bitmap {
+        let mut found = self.available.clone();
+        if !wanted.genres.is_empty() {
+            let mut of_genre = Bitmap::empty(found.len());
+            wanted
+                .genres
+                .iter()
+                .filter_map(|genre| self.genres.get(genre.as_str()))
+                .for_each(|own| of_genre.unite(own));
+            found.intersect(&of_genre);
+        }
+        if let Some(country) = &wanted.country {
+            let mut shown = self.everywhere.clone();
+            if let Some(own) = self.countries.get(country.as_str()) {
+                shown.unite(own);
+            }
+            found.intersect(&shown);
+        }
+        found
+    }
+}
+
+impl Serving<'_> {
+    /// The shelves of a model; made anew where the catalogue has changed since.
+    pub(super) fn shelves(&self, model: &ServedModel, version: &str) -> Result<Arc<Shelves>, ServingError> {
+        let kept = self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch));
+        let changed_in = kept.as_ref().map_or(self.standing.epoch, |kept| kept.changed_in);
+        let last = self.known.shelves();
+        if let Some(shelves) = last.filter(|last| last.version == version && last.changed_in == changed_in) {
+            return Ok(shelves);
+        }
+        let mut shelves = Shelves::new(model, version, changed_in);
+        match &kept {
+            Some(kept) => {
+                for (item, known) in kept.items() {
+                    if let Some(index) = model.model.index_of(item) {
+                        shelves.put(index, known);
+                    }
+                }
+            }
+            None => self.each_item(&mut |item, known| {
+                if let Some(index) = model.model.index_of(item) {
+                    shelves.put(index, &known);
+                }
+            })?,
+        }
+        let shelves = Arc::new(shelves);
+        self.known.keep_shelves(&shelves);
+        Ok(shelves)
+    }
+
+    /// Shows every item of the catalogue.
+    pub fn each_item(&self, show: &mut dyn FnMut(&str, CatalogueEntry)) -> Result<(), StoreError> {
+        let mut damage = None;
+        self.tables.scan(
+            Table::Items,
+            &[],
+            &[],
+            &mut |key, value| match CatalogueEntry::decode(key, value) {
+                Ok(entry) => {
+                    show(&String::from_utf8_lossy(key), entry);
+                    std::ops::ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    damage = Some(error);
+                    std::ops::ControlFlow::Break(())
+                }
+            },
+        )?;
+        damage.map_or(Ok(()), Err)
+    }
+}

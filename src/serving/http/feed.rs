@@ -1,0 +1,197 @@
+//! What was committed, told to whoever waits for it: those who wait for an epoch, server-sent events, the catalogue and
+//! the trending list in memory, and the metrics.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{broadcast, watch};
+
+use super::super::list::{Entry, ListName, ListQuery};
+use super::super::{Reader, ServingError};
+use super::metrics::Metrics;
+use super::now_ms;
+use crate::engine::observer::{Commit, Observer};
+
+/// How many commits a slow listener may be behind before it misses some.
+const BEHIND: usize = 256;
+/// How often the trending list in memory is made anew at most.
+const FLOOR_EVERY: Duration = Duration::from_millis(250);
+/// How long it is.
+const FLOOR: usize = 500;
+
+/// A commit as listeners are told.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What it changed.
+    pub commit: Arc<Commit>,
+    /// The newest event time that it covers.
+    pub as_of: Option<i64>,
+    /// The model that is live.
+    pub model: Option<String>,
+    /// The wall clock.
+    pub committed_at: i64,
+}
+
+/// What is trending, in memory: what is there when nothing else is.
+#[derive(Debug, Clone, Default)]
+pub struct Floor {
+    /// The list, withdrawn items left out.
+    pub entries: Vec<Entry>,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The newest event that it covers.
+    pub as_of: Option<i64>,
+}
+
+/// Hears of every commit.
+pub struct Feed {
+    epoch: watch::Sender<u64>,
+    commits: broadcast::Sender<Told>,
+    floor: ArcSwap<Floor>,
+    metrics: Arc<Metrics>,
+    reader: Mutex<Weak<Reader>>,
+    work: Mutex<Option<crossbeam_channel::Sender<Arc<Commit>>>>,
+}
+
+impl Feed {
+    /// Nothing is known yet.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Feed {
+            epoch: watch::Sender::new(0),
+            commits: broadcast::Sender::new(BEHIND),
+            floor: ArcSwap::default(),
+            metrics,
+            reader: Mutex::default(),
+            work: Mutex::default(),
+        }
+    }
+
+    /// Begins to keep what is in memory as the reader sees it.
+    pub(super) fn begin(self: &Arc<Self>, reader: &Arc<Reader>) {
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(reader);
+        if let Err(error) = self.renew(reader) {
+            tracing::warn!(%error, "what is trending cannot be kept in memory");
+        }
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if work.is_some() {
+            return;
+        }
+        let (todo, jobs) = crossbeam_channel::unbounded::<Arc<Commit>>();
+        let feed = Arc::downgrade(self);
+        let spawned = std::thread::Builder::new().name("feed".into()).spawn(move || keep_up(&feed, &jobs));
+        match spawned {
+            Ok(_) => *work = Some(todo),
+            Err(error) => tracing::error!(%error, "no thread could be started that tells of commits"),
+        }
+    }
+
+    /// The trending list in memory, and the epoch that is visible.
+    fn renew(&self, reader: &Reader) -> Result<(), ServingError> {
+        let floor = reader.read(|serving| {
+            let query = ListQuery::first(ListName::Trending, FLOOR);
+            let entries = serving.trending_list("", &query)?.entries;
+            if let Some(version) = &serving.standing.model {
+                serving.known.models.get(version)?;
+            }
+            Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now })
+        })?;
+        self.epoch.send_if_modified(|epoch| {
+            let newer = floor.epoch > *epoch;
+            *epoch = floor.epoch.max(*epoch);
+            newer
+        });
+        self.floor.store(Arc::new(floor));
+        Ok(())
+    }
+
+    /// What is trending, from memory.
+    pub(super) fn floor(&self) -> Arc<Floor> {
+        self.floor.load_full()
+    }
+
+    /// Tells when the visible epoch changes.
+    pub(super) fn epochs(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+
+    /// Tells of every commit.
+    pub(super) fn commits(&self) -> broadcast::Receiver<Told> {
+        self.commits.subscribe()
+    }
+
+    /// What a commit brings besides its epoch: the catalogue, the new model, and what listeners are told.
+    fn take_in(&self, commit: &Arc<Commit>) {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let Some(reader) = reader else { return };
+        let told = reader.read(|serving| {
+            if let (Some(catalogue), false) = (&serving.known.catalogue, commit.items.is_empty()) {
+                catalogue.changed(serving.tables, commit.epoch, &commit.items)?;
+            }
+            if let (Some(version), true) = (&serving.standing.model, commit.turned) {
+                serving.known.models.get(version)?;
+            }
+            Ok(Told {
+                commit: commit.clone(),
+                as_of: serving.standing.now,
+                model: serving.standing.model.clone(),
+                committed_at: now_ms(),
+            })
+        });
+        match told {
+            // Nobody may be listening.
+            Ok(told) => drop(self.commits.send(told)),
+            Err(error) => tracing::warn!(%error, "a commit could not be looked into"),
+        }
+    }
+}
+
+/// Takes commits in as they come, and what is trending now and then.
+fn keep_up(feed: &Weak<Feed>, jobs: &crossbeam_channel::Receiver<Arc<Commit>>) {
+    let mut stale = false;
+    let mut renewed = std::time::Instant::now();
+    loop {
+        let job = jobs.recv_timeout(if stale { FLOOR_EVERY } else { Duration::from_secs(3600) });
+        let Some(feed) = feed.upgrade() else { return };
+        match job {
+            Ok(commit) => {
+                feed.take_in(&commit);
+                stale = true;
+            }
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
+        }
+        if stale && renewed.elapsed() >= FLOOR_EVERY {
+            let reader = feed.reader.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+            if let Some(Err(error)) = reader.map(|reader| feed.renew(&reader)) {
+                tracing::warn!(%error, "what is trending in memory is not made anew");
+            }
+            (stale, renewed) = (false, std::time::Instant::now());
+        }
+    }
+}
+
+impl Observer for Feed {
+    fn before(&self, commit: &Commit) {
+        if commit.items.is_empty() {
+            return;
+        }
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(catalogue) = reader.as_ref().and_then(|reader| reader.known.catalogue.as_ref()) {
+            catalogue.will_change(commit.epoch);
+        }
+    }
+
+    fn after(&self, commit: &Commit) {
+        self.metrics.committed(commit);
+        self.epoch.send_if_modified(|epoch| {
+            let newer = commit.epoch > *epoch;
+            *epoch = commit.epoch.max(*epoch);
+            newer
+        });
+        if let Some(work) = &*self.work.lock().unwrap_or_else(PoisonError::into_inner) {
+            // The thread ends with the server.
+            let _ = work.send(Arc::new(commit.clone()));
+        }
+    }
+}

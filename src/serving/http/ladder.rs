@@ -1,0 +1,298 @@
+//! The ladder: a list from the first rung that has it in time.
+//!
+//! Rungs are tried from the freshest down, each within a share of the time that is left, and each behind a breaker: what
+//! failed again and again is not waited for. The floor needs no store: it is what was trending a moment ago, in memory.
+//! So there is an answer inside the deadline whatever stalls; it names the rung that it is from, and why it is not from
+//! the one above.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use super::super::filters::Wanted;
+use super::super::list::{Found, ListAnswer, ListName, ListQuery, Nearline, Rung};
+use super::super::page::{PageAnswer, PageQuery, Row};
+use super::super::rank::{NoList, RankQuery};
+use super::super::{Reader, Serving, ServingError};
+use super::breaker::Breaker;
+use super::feed::Floor;
+use super::metrics::Metrics;
+use super::now_ms;
+
+/// How much of a deadline is kept for sending the answer: a tenth, and no more than this.
+const SENDING: Duration = Duration::from_millis(10);
+/// How much of the time that is left a rung may take, in percent: the ones below need some too.
+const SHARE: u32 = 60;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub member: String,
+    pub what: What,
+    pub deadline: Deadline,
+    /// How old the newest event that an answer covers may be, unless nothing fresher is there.
+    pub max_age: Option<Duration>,
+}
+
+/// A list that is kept, or items to rank.
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    List(ListQuery),
+    Rank(RankQuery),
+}
+
+impl What {
+    fn name(&self) -> &'static str {
+        match self {
+            What::List(query) => query.list.as_str(),
+            What::Rank(_) => "rank",
+        }
+    }
+
+    /// The list that stands in where it cannot be had.
+    fn as_list(&self) -> ListQuery {
+        match self {
+            What::List(query) => query.clone(),
+            What::Rank(RankQuery { wanted, offset, limit, .. }) => {
+                let list = ListName::TopPicks;
+                ListQuery { list, offset: *offset, limit: *limit, wanted: wanted.clone() }
+            }
+        }
+    }
+}
+
+/// By when an answer must be there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    /// So long from now on, less what it takes to send it.
+    pub fn within(time: Duration) -> Self {
+        Deadline(Instant::now() + time - (time / 10).min(SENDING))
+    }
+
+    /// What is left.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+/// The rungs, and how they have done of late.
+pub(super) struct Ladder {
+    breakers: [Breaker; 4],
+    /// Reads of the store that may be under way: what waits for a disk must not take all threads.
+    reads: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// Why there is nothing on a rung.
+enum Miss {
+    /// It has none, and that is no fault.
+    NoList(NoList),
+    /// It came too late, or failed.
+    Fault(NoList),
+}
+
+impl Ladder {
+    /// With so many reads of the store at a time.
+    pub fn new(reads: usize, metrics: Arc<Metrics>) -> Self {
+        Ladder { breakers: Default::default(), reads: Arc::new(Semaphore::new(reads)), metrics }
+    }
+
+    /// An answer inside the deadline.
+    pub async fn answer(&self, reader: &Arc<Reader>, floor: &Floor, ask: Ask) -> ListAnswer {
+        let ask = Arc::new(ask);
+        let mut reason: Option<NoList> = None;
+        let rungs: &[Rung] = match &ask.what {
+            What::List(ListQuery { list: ListName::Trending, .. }) => &[Rung::Trending],
+            What::List(_) => &[Rung::Nearline, Rung::Trending],
+            What::Rank(_) => &[Rung::Online, Rung::Nearline, Rung::Trending],
+        };
+        for &rung in rungs {
+            match self.try_rung(rung, reader, &ask).await {
+                Ok(mut answer) => {
+                    answer.reason = reason.or(answer.reason);
+                    self.metrics.answered(answer.source, answer.reason.as_deref());
+                    return answer;
+                }
+                // The reason why the best rung has none is the one that is told.
+                Err(Miss::NoList(why) | Miss::Fault(why)) => {
+                    reason.get_or_insert(why);
+                }
+            }
+        }
+        let answer = from_floor(floor, &ask, reason.unwrap_or_default());
+        self.metrics.answered(answer.source, Some("floor"));
+        answer
+    }
+
+    async fn try_rung(&self, rung: Rung, reader: &Arc<Reader>, ask: &Arc<Ask>) -> Result<ListAnswer, Miss> {
+        let breaker = &self.breakers[rung as usize];
+        if !breaker.lets_through(Instant::now()) {
+            return Err(Miss::Fault(format!("the {} rung failed a moment ago", rung.as_str()).into()));
+        }
+        let budget = ask.deadline.left() * SHARE / 100;
+        let (reader, asked) = (reader.clone(), ask.clone());
+        let read = self.read(budget, move || reader.read(|serving| on_rung(rung, serving, &asked))).await;
+        let outcome = match read {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(why))) => Err(Miss::NoList(why)),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, rung = rung.as_str(), "a rung failed");
+                Err(Miss::Fault(format!("the {} rung failed", rung.as_str()).into()))
+            }
+            Err(TooLate) => {
+                let (rung, budget) = (rung.as_str(), budget.as_millis());
+                Err(Miss::Fault(format!("the {rung} rung had no answer within {budget} ms").into()))
+            }
+        };
+        match &outcome {
+            Err(Miss::Fault(_)) => {
+                self.metrics.faulted(rung);
+                breaker.failed(Instant::now());
+            }
+            _ => breaker.succeeded(),
+        }
+        outcome
+    }
+
+    /// A page inside the deadline: its rows, or what was trending a moment ago.
+    pub async fn page(
+        &self,
+        reader: &Arc<Reader>,
+        floor: &Floor,
+        asked: PageQuery,
+        deadline: Deadline,
+    ) -> PageAnswer {
+        let breaker = &self.breakers[Rung::Nearline as usize];
+        let mut reason = "the nearline rung failed a moment ago".to_owned();
+        if breaker.lets_through(Instant::now()) {
+            let (reader, own, budget) = (reader.clone(), asked.clone(), deadline.left());
+            match self.read(budget, move || reader.read(|serving| serving.page(&own, now_ms()))).await {
+                Ok(Ok(page)) => {
+                    breaker.succeeded();
+                    page.rows.iter().for_each(|row| self.metrics.answered(row.source, row.reason.as_deref()));
+                    return page;
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a page failed");
+                    reason = "the page failed".to_owned();
+                }
+                Err(TooLate) => reason = format!("the page was not there within {} ms", budget.as_millis()),
+            }
+            self.metrics.faulted(Rung::Nearline);
+            breaker.failed(Instant::now());
+        }
+        let list = ListName::Trending;
+        let wanted = Wanted { country: asked.country, ..Wanted::default() };
+        let what = What::List(ListQuery { list, offset: 0, limit: asked.limit, wanted });
+        let ask = Ask { member: asked.member, what, deadline, max_age: None };
+        let from = from_floor(floor, &ask, reason.into());
+        self.metrics.answered(Rung::Trending, Some("floor"));
+        let found = Found { because: None, entries: from.items, source: Rung::Trending };
+        PageAnswer {
+            member: from.member,
+            rows: vec![Row::new(list, found, from.reason.map(Into::into))],
+            epoch: from.epoch,
+            as_of: from.as_of,
+            age_ms: from.age_ms,
+            model: None,
+        }
+    }
+
+    /// Reads on a thread where it may wait for a disk, for so long at most.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        budget: Duration,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TooLate> {
+        let work = async {
+            let permit = self.reads.clone().acquire_owned().await.map_err(|_| TooLate)?;
+            let read = tokio::task::spawn_blocking(move || {
+                let done = read();
+                drop(permit);
+                done
+            });
+            read.await.map_err(|_| TooLate)
+        };
+        tokio::time::timeout(budget, work).await.map_err(|_| TooLate)?
+    }
+}
+
+/// There was no answer in time.
+#[derive(Debug)]
+pub(super) struct TooLate;
+
+/// What a rung has at one moment of the store.
+fn on_rung(rung: Rung, serving: &Serving<'_>, ask: &Ask) -> Result<Result<ListAnswer, NoList>, ServingError> {
+    let (member, now) = (ask.member.as_str(), now_ms());
+    let name = ask.what.name();
+    let found = match (rung, &ask.what) {
+        (Rung::Trending | Rung::Offline, what) => {
+            let found = serving.trending_list(member, &what.as_list())?;
+            return Ok(Ok(serving.answer(member, name, found, None, now)));
+        }
+        (Rung::Online, What::Rank(query)) => online(serving, member, query)?,
+        (_, what) => {
+            let query = what.as_list();
+            match serving.nearline_list(member, &query)? {
+                Ok(Nearline::Whole(found)) => Ok(found),
+                Ok(Nearline::Short(found)) => Ok(refilled(serving, member, &query)?.unwrap_or(found)),
+                Err(why) => Err(why),
+            }
+        }
+    };
+    let too_old = |age: Duration| {
+        let covered = serving.standing.now.is_some_and(|newest| now - newest <= age.as_millis() as i64);
+        (!covered).then(|| format!("the newest event is older than {} ms", age.as_millis()).into())
+    };
+    Ok(match (found, ask.max_age.and_then(too_old)) {
+        (Ok(_), Some(why)) => Err(why),
+        (Ok(found), None) => Ok(serving.answer(member, name, found, None, now)),
+        (Err(why), _) => Err(why),
+    })
+}
+
+/// A list made now, as long as the model is in memory: reading it takes longer than anyone waits.
+fn online(
+    serving: &Serving<'_>,
+    member: &str,
+    query: &RankQuery,
+) -> Result<Result<Found, NoList>, ServingError> {
+    let Some(version) = &serving.standing.model else { return Ok(Err("no model".into())) };
+    let Some(model) = serving.known.models.ready(version) else {
+        return Ok(Err("the model is being read".into()));
+    };
+    let made = serving.rank(member, query, &model)?;
+    Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }))
+}
+
+/// More than is stored, where the model is in memory.
+fn refilled(serving: &Serving<'_>, member: &str, query: &ListQuery) -> Result<Option<Found>, ServingError> {
+    let model = serving.standing.model.as_ref().and_then(|version| serving.known.models.ready(version));
+    Ok(model.map(|model| serving.filled(member, query, &model)).transpose()?.and_then(Result::ok))
+}
+
+/// What was trending a moment ago. Nothing of the member is known here.
+fn from_floor(floor: &Floor, ask: &Ask, reason: NoList) -> ListAnswer {
+    let ListQuery { offset, limit, wanted, .. } = ask.what.as_list();
+    let takes = |entry: &&super::super::list::Entry| {
+        let known =
+            super::super::catalogue::CatalogueEntry { genres: entry.genres.clone(), ..Default::default() };
+        wanted.takes(&entry.item, &known)
+    };
+    let entries: Vec<_> = floor.entries.iter().filter(takes).skip(offset).take(limit).cloned().collect();
+    ListAnswer {
+        member: ask.member.clone(),
+        list: ask.what.name(),
+        because: None,
+        items: entries,
+        source: Rung::Trending,
+        reason: Some(format!("{reason}; what the member has seen or hides is not left out").into()),
+        epoch: floor.epoch,
+        as_of: floor.as_of,
+        age_ms: floor.as_of.map(|as_of| now_ms() - as_of),
+        model: None,
+    }
+}

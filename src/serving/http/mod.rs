@@ -1,0 +1,113 @@
+//! The HTTP server: DESIGN's interface over a folder that a pipeline keeps fresh, or that another process does.
+//!
+//! ```text
+//! request ─→ limits ─→ route ─→ ladder (rungs, each with a budget) ─→ one moment of the store ─→ answer
+//!                        │
+//!                        └─→ posts (many share a commit) ─→ the engine
+//! engine ─→ feed (what was committed) ─→ catalogue in memory, whoever waits for an epoch, server-sent events, metrics
+//! ```
+//!
+//! The only place that names `axum`. [`app`] is a value, which tests call as a client would.
+
+mod breaker;
+mod feed;
+mod ladder;
+mod metrics;
+mod posts;
+mod problem;
+mod query;
+mod routes;
+mod running;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+pub use feed::Feed;
+use ladder::Ladder;
+use metrics::Metrics;
+pub use posts::Pipeline;
+pub use problem::Problem;
+pub use routes::{app, openapi};
+pub use running::{Listening, listen};
+
+use super::Reader;
+
+/// How the server answers.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long an answer may take where a request does not say.
+    pub deadline: Duration,
+    /// The largest body, in bytes, after decompression.
+    pub body_limit: usize,
+    /// How many requests may be under way.
+    pub requests: usize,
+    /// How many reads of the store may be under way.
+    pub reads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { deadline: Duration::from_millis(50), body_limit: 8 << 20, requests: 1024, reads: 128 }
+    }
+}
+
+/// What all requests share.
+pub struct App {
+    /// Set once recovery is done.
+    ready: OnceLock<Ready>,
+    feed: Arc<Feed>,
+    ladder: Ladder,
+    metrics: Arc<Metrics>,
+    options: Options,
+    started: Instant,
+}
+
+/// What answers are made of once the folder is open.
+pub struct Ready {
+    reader: ArcSwap<Reader>,
+    /// The way to change something; none in a replica.
+    pipeline: Option<Pipeline>,
+}
+
+impl App {
+    /// A server that is not ready yet, and says so.
+    pub fn new(options: Options) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::default());
+        let feed = Arc::new(Feed::new(metrics.clone()));
+        let ladder = Ladder::new(options.reads, metrics.clone());
+        Arc::new(App { ready: OnceLock::new(), feed, ladder, metrics, options, started: Instant::now() })
+    }
+
+    /// What is told of commits.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// From here on there are answers: from this reader, and where there is a pipeline, changes go to it.
+    pub fn ready(&self, reader: Reader, pipeline: Option<Pipeline>) {
+        let reader = Arc::new(reader);
+        self.feed.begin(&reader);
+        // Whoever was first stays.
+        let _ = self.ready.set(Ready { reader: ArcSwap::new(reader), pipeline });
+    }
+
+    /// The folder as it is now, in a replica.
+    pub fn renew(&self, reader: Reader) {
+        if let Some(ready) = self.ready.get() {
+            let reader = Arc::new(reader);
+            self.feed.begin(&reader);
+            ready.reader.store(reader);
+        }
+    }
+
+    fn get(&self) -> Result<&Ready, Problem> {
+        self.ready.get().ok_or_else(Problem::recovering)
+    }
+}
+
+/// The wall clock, in milliseconds since 1970: for the age of answers.
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}

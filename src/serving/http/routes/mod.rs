@@ -1,0 +1,164 @@
+//! The routes, and what holds for all of them.
+
+#![expect(unused_qualifications, reason = "what `utoipa::path` makes names types in full")]
+
+mod changes;
+mod events;
+mod items;
+mod lists;
+mod members;
+mod models;
+mod page;
+mod status;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::problem::Problem;
+use crate::serving::{Serving, ServingError};
+
+/// How long an answer may take that has no deadline of its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What requests share.
+type Shared = State<Arc<App>>;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Nearline",
+    description = "Fresh recommendation lists from a log of member events. Times are in milliseconds since 1970, UTC. What goes wrong is told as RFC 9457 says it, as `application/problem+json`."
+))]
+struct Api;
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(lists::list))
+        .routes(routes!(lists::page))
+        .routes(routes!(lists::rank))
+        .routes(routes!(lists::trending))
+        .routes(routes!(members::search))
+        .routes(routes!(members::forget))
+        .routes(routes!(members::history))
+        .routes(routes!(members::why))
+        .routes(routes!(items::search))
+        .routes(routes!(items::similar))
+        .routes(routes!(items::counts))
+        .routes(routes!(items::popular))
+        .routes(routes!(events::post))
+        .routes(routes!(models::list))
+        .routes(routes!(models::change))
+        .routes(routes!(changes::changes))
+        .routes(routes!(status::status))
+        .routes(routes!(status::live))
+        .routes(routes!(status::ready))
+        .routes(routes!(status::metrics))
+        .routes(routes!(status::description))
+}
+
+/// The server's description of itself (OpenAPI).
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut api = routes().split_for_parts().1;
+    api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    api
+}
+
+/// The server as a value: what answers requests, wherever they come from.
+pub fn app(app: &Arc<App>) -> Router {
+    let (router, _) = routes().split_for_parts();
+    let id = HeaderName::from_static("x-request-id");
+    let under_way = Arc::new(AtomicUsize::new(0));
+    router
+        .merge(page::routes())
+        .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
+        .method_not_allowed_fallback(async || {
+            Problem::bad_request("this path takes other methods; see /openapi.json").into_response()
+        })
+        .layer(DefaultBodyLimit::max(app.options.body_limit))
+        .layer(from_fn_with_state((app.clone(), under_way), measured))
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::failed("this request met an error of ours").into_response()
+        }))
+        .layer(PropagateRequestIdLayer::new(id.clone()))
+        .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
+        .with_state(app.clone())
+}
+
+/// Counts and times a request; turns it away where too many are under way.
+async fn measured(
+    State((app, under_way)): State<(Arc<App>, Arc<AtomicUsize>)>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let _one = UnderWay(&under_way);
+    let mut response = if under_way.fetch_add(1, Ordering::Relaxed) >= app.options.requests {
+        Problem::overloaded().into_response()
+    } else {
+        next.run(request).await
+    };
+    let route = path.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics.requested(route, response.status().as_u16(), began.elapsed());
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Parameters of a query; what cannot be understood is a problem like any other.
+struct Query<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query.map(|query| Query(query.0)).map_err(|error| Problem::bad_request(error.body_text()))
+    }
+}
+
+/// Parts of a path; what cannot be understood is a problem like any other.
+struct Path<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|path| Path(path.0)).map_err(|error| Problem::bad_request(error.body_text()))
+    }
+}
+
+/// Reads one moment of the store for an answer that has no other to stand in.
+async fn read<T: Send + 'static>(
+    app: &Arc<App>,
+    ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError> + Send + 'static,
+) -> Result<T, Problem> {
+    let reader = app.get()?.reader.load_full();
+    let read = app.ladder.read(PATIENCE, move || reader.read(ask)).await;
+    let answer = read.map_err(|_| Problem::too_late("the store did not answer in time; ask again"))?;
+    Ok(answer?)
+}

@@ -1,0 +1,92 @@
+//! How the server is: its folder, its health, its metrics and its description of itself.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::metrics::Lately;
+use super::super::now_ms;
+use super::super::problem::Problem;
+use super::{Shared, read};
+use crate::serving::status::StatusAnswer;
+
+/// What the folder holds, and how the server does.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ServerStatus {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    folder: StatusAnswer,
+    /// Rates of the last ten seconds.
+    rates: Lately,
+    /// How long the server has run.
+    uptime_ms: u64,
+    /// The version of Nearline.
+    version: &'static str,
+    /// Whether it takes no changes.
+    read_only: bool,
+}
+
+/// What the folder holds and how fresh it is, and how the server does.
+#[utoipa::path(get, path = "/v1/status", tag = "status",
+    responses((status = 200, body = ServerStatus), (status = 503, body = Problem)))]
+pub(super) async fn status(State(app): Shared) -> Result<Json<ServerStatus>, Problem> {
+    let folder = read(&app, |serving| serving.status(now_ms())).await?;
+    Ok(Json(ServerStatus {
+        folder,
+        rates: app.metrics.rates.lately(),
+        uptime_ms: app.started.elapsed().as_millis() as u64,
+        version: env!("CARGO_PKG_VERSION"),
+        read_only: app.get()?.pipeline.is_none(),
+    }))
+}
+
+/// Whether the server does.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`, or what it is doing.
+    status: &'static str,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Whether the process is alive.
+#[utoipa::path(get, path = "/health/live", tag = "status", responses((status = 200, body = Health)))]
+pub(super) async fn live() -> Json<Health> {
+    Json(Health { status: "ok", reason: None })
+}
+
+/// Whether lists can be had and records are taken; else why not.
+#[utoipa::path(get, path = "/health/ready", tag = "status",
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub(super) async fn ready(State(app): Shared) -> Response {
+    let unavailable = |status, reason: String| {
+        (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status, reason: Some(reason) })).into_response()
+    };
+    let Some(ready) = app.ready.get() else {
+        return unavailable("recovering", "the records of the folder are being read back".into());
+    };
+    let failure = ready.pipeline.as_ref().and_then(|pipeline| pipeline.handle.committed().failure());
+    match failure {
+        Some(failure) => unavailable("failed", failure.to_string()),
+        None => Json(Health { status: "ok", reason: None }).into_response(),
+    }
+}
+
+/// What is counted and timed, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "status",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(State(app): Shared) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], app.metrics.text())
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "status",
+    responses((status = 200, body = Object, description = "OpenAPI")))]
+pub(super) async fn description() -> impl IntoResponse {
+    Json(super::openapi())
+}

@@ -1,0 +1,132 @@
+//! A member's page: rows of lists, each an algorithm's, of one moment, no item twice.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::filters::Wanted;
+use super::list::{Because, Entry, Found, ListName, ListQuery, Nearline, Rung};
+use super::{Serving, ServingError};
+
+/// Whose page, and where it is shown.
+#[derive(Debug, Clone, Default)]
+pub struct PageQuery {
+    /// Whose.
+    pub member: String,
+    /// What it is shown on: tv, phone, …
+    pub device: Option<String>,
+    /// Only items that may be shown in this country.
+    pub country: Option<String>,
+    /// How many items a row has at most.
+    pub limit: usize,
+}
+
+/// A row of a page.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, ToSchema)]
+pub struct Row {
+    /// Which list.
+    pub list: &'static str,
+    /// The row's title.
+    pub title: String,
+    /// The item that the others are like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<Because>,
+    /// Its items.
+    pub items: Vec<Entry>,
+    /// Where they are from.
+    pub source: Rung,
+    /// Why from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A member's page.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, ToSchema)]
+pub struct PageAnswer {
+    /// Whose.
+    pub member: String,
+    /// Its rows, no item twice.
+    pub rows: Vec<Row>,
+    /// The epoch that it is read from.
+    pub epoch: u64,
+    /// The newest event that it covers.
+    pub as_of: Option<i64>,
+    /// How long ago that was.
+    pub age_ms: Option<i64>,
+    /// The model that it is made with.
+    pub model: Option<String>,
+}
+
+impl Serving<'_> {
+    /// The rows of a page. `now_ms` is the wall clock, for the age.
+    pub fn page(&self, query: &PageQuery, now_ms: i64) -> Result<PageAnswer, ServingError> {
+        let mut rows = Vec::new();
+        let mut wanted = Wanted { country: query.country.clone(), ..Wanted::default() };
+        for list in order(query.device.as_deref()) {
+            let asked = ListQuery { list, offset: 0, limit: query.limit, wanted: wanted.clone() };
+            let Some((found, reason)) = self.row(&query.member, &asked)? else { continue };
+            if found.entries.is_empty() {
+                continue;
+            }
+            wanted.exclude.extend(found.entries.iter().map(|entry| entry.item.clone()));
+            rows.push(Row::new(list, found, reason));
+        }
+        Ok(PageAnswer {
+            member: query.member.clone(),
+            rows,
+            epoch: self.standing.epoch,
+            as_of: self.standing.now,
+            age_ms: self.standing.now.map(|now| now_ms - now),
+            model: self.standing.model.clone(),
+        })
+    }
+
+    /// What a row holds. Only `top_picks` has something else in its place where there is none: a page is never empty.
+    fn row(&self, member: &str, asked: &ListQuery) -> Result<Option<(Found, Option<String>)>, ServingError> {
+        if asked.list == ListName::Trending {
+            return Ok(Some((self.trending_list(member, asked)?, None)));
+        }
+        Ok(match self.nearline_list(member, asked)? {
+            Ok(Nearline::Whole(found)) => Some((found, None)),
+            Ok(Nearline::Short(found)) => {
+                let version = self.standing.model.as_ref();
+                let model = version.and_then(|version| self.known.models.ready(version));
+                let filled = model.map(|model| self.filled(member, asked, &model)).transpose()?;
+                Some((filled.and_then(Result::ok).unwrap_or(found), None))
+            }
+            Err(_) if asked.list != ListName::TopPicks => None,
+            Err(why) => Some((self.trending_list(member, asked)?, Some(why.into()))),
+        })
+    }
+}
+
+impl Row {
+    /// A row of what was found.
+    pub fn new(list: ListName, found: Found, reason: Option<String>) -> Self {
+        let title = title(list, &found);
+        let Found { because, entries, source } = found;
+        Row { list: list.as_str(), title, because, items: entries, source, reason }
+    }
+}
+
+/// In which order rows come: what was begun is gone on with where one sits down to watch, and looked for later on the way.
+fn order(device: Option<&str>) -> [ListName; 4] {
+    let [top, begun, because, trending] =
+        [ListName::TopPicks, ListName::ContinueWatching, ListName::BecauseYouWatched, ListName::Trending];
+    match device {
+        Some("phone" | "mobile") => [top, because, begun, trending],
+        _ => [begun, top, because, trending],
+    }
+}
+
+fn title(list: ListName, found: &Found) -> String {
+    match (list, &found.because) {
+        (ListName::TopPicks, _) => "Top picks".into(),
+        (ListName::ContinueWatching, _) => "Continue watching".into(),
+        (ListName::BecauseYouWatched, Some(because)) => {
+            format!("Because of {}", because.title.as_deref().unwrap_or(&because.item))
+        }
+        (ListName::BecauseYouWatched, None) => "Because you watched".into(),
+        (ListName::Trending, _) => "Trending".into(),
+    }
+}

@@ -1,0 +1,80 @@
+//! The store as it was at one moment: a snapshot of RocksDB, which sees whole write batches and so whole epochs.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rocksdb::{DB, Direction, IteratorMode, PrefixRange, ReadOptions, Snapshot};
+
+use super::{StoreError, Table, Tables, failed, family_name, formats};
+
+/// A moment of a store.
+pub(super) struct Moment<'db> {
+    db: &'db DB,
+    path: &'db Path,
+    snapshot: Snapshot<'db>,
+    /// Whether the live lists were in the second place.
+    turned: bool,
+}
+
+impl<'db> Moment<'db> {
+    /// This moment.
+    pub(super) fn now(db: &'db DB, path: &'db Path) -> Result<Self, StoreError> {
+        let mut moment = Moment { db, path, snapshot: db.snapshot(), turned: false };
+        // As the snapshot says: the lists may change places at any time.
+        moment.turned = moment.get(Table::Meta, formats::meta::TURNED)?.is_some();
+        Ok(moment)
+    }
+
+    fn table(&self, table: Table) -> &'static str {
+        family_name(if self.turned { table.turned() } else { table })
+    }
+}
+
+impl Tables for Moment<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(family) = self.db.cf_handle(self.table(table)) else { return Ok(None) };
+        self.snapshot.get_cf(family, key).map_err(|error| failed("be read", self.path, error))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let Some(family) = self.db.cf_handle(self.table(table)) else { return Ok(()) };
+        let (options, mode) = range(prefix, from);
+        let entries = self.snapshot.iterator_cf_opt(family, options, mode);
+        show_each(entries, prefix, show).map_err(|error| failed("be read", self.path, error))
+    }
+}
+
+/// How the entries with a prefix are gone through, from a key on.
+pub(super) fn range<'k>(prefix: &'k [u8], from: &'k [u8]) -> (ReadOptions, IteratorMode<'k>) {
+    let first = if from > prefix { from } else { prefix };
+    let mut options = ReadOptions::default();
+    if prefix.is_empty() {
+        options.set_readahead_size(1 << 20);
+        options.fill_cache(false);
+    } else {
+        // A few entries of one member, as a rule, out of dozens of files: nothing is read ahead, and nothing behind.
+        options.set_iterate_range(PrefixRange(prefix));
+    }
+    (options, IteratorMode::From(first, Direction::Forward))
+}
+
+/// Shows entries until one has another prefix, or it is told to break.
+pub(super) fn show_each(
+    entries: impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>>,
+    prefix: &[u8],
+    show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+) -> Result<(), rocksdb::Error> {
+    for entry in entries {
+        let (key, value) = entry?;
+        if !key.starts_with(prefix) || show(&key, &value).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
