@@ -262,10 +262,6 @@ impl Server {
         items_of(&self.ok(path))
     }
 
-    pub fn id(&self) -> u32 {
-        self.running.id()
-    }
-
     pub fn kill(self) {
         self.running.kill();
     }
