@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nearline::stores::rocks::{RocksOptions, RocksStore};
-use nearline::stores::{Store, Table, formats};
+use nearline::stores::{Table, Tables, formats};
 
 use crate::support::{Chance, Home, Said, until};
 

@@ -29,6 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
+use super::access::guarded;
 use super::problem::Problem;
 use crate::serving::{Serving, ServingError};
 
@@ -89,6 +90,7 @@ pub fn app(app: &Arc<App>) -> Router {
             Problem::bad_request("this path takes other methods; see /openapi.json").into_response()
         })
         .layer(DefaultBodyLimit::max(app.options.body_limit))
+        .layer(from_fn_with_state(app.clone(), guarded))
         .layer(from_fn_with_state((app.clone(), under_way), measured))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::failed("this request met an error of ours").into_response()
