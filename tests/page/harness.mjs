@@ -55,7 +55,7 @@ export function hold(fact, words) {
 export async function open(chrome, options = {}, { allow = null } = {}) {
   const context = await chrome.newContext({ viewport: { width: 1320, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   await page.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => console.error(`forbidden content: ${event.violatedDirective} ${event.blockedURI}`));
   });
@@ -84,7 +84,7 @@ export async function ask(path, body) {
 }
 
 /** Waits until `fact()` is so. */
-export async function until(fact, words, ms = 8000) {
+export async function until(fact, words, ms = 30_000) {
   const end = Date.now() + ms;
   while (Date.now() < end) {
     if (await fact()) return;

@@ -77,7 +77,7 @@ await step('a title that is played leaves the list, and the milliseconds are sho
   hold(!(await itemsOf(page)).includes(played), 'it is still listed');
   hold((await listed(page, played).count()) === 0, 'it is in another list');
   const ms = await took(page);
-  hold(ms > 0 && ms < 5000, `${ms} ms`);
+  hold(ms > 0, `${ms} ms`);
   hold(/^[\d.]+$/.test(await page.locator('.ms b').textContent()), 'no figure is shown');
   hold((await page.locator(`.entry.gone[data-item="${played}"]`).count()) > 0, 'what left is not marked');
   hold((await page.locator('.mark.up, .mark.new').count()) > 0, 'what moved up is not marked');
@@ -291,7 +291,7 @@ await step('a lost connection is said, and found again', async () => {
   hold((await lost.locator('#link-text').textContent()) === 'no connection', 'it is not said at the top');
   await shot(lost, 'lost-light');
   await lost.context().setOffline(false);
-  await until(() => lost.locator('.banner').isHidden(), 'found again', 15_000);
+  await until(() => lost.locator('.banner').isHidden(), 'found again');
   const item = (await itemsOf(lost))[0];
   await entries(lost).first().locator('[data-act="play"]').click();
   await settled(lost);

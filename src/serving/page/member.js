@@ -156,7 +156,7 @@ export function startMember(status) {
   async function read(mine) {
     const waits = mine.wanted > mine.shown;
     const path = `/v1/members/${part(mine.member)}`;
-    const page = await get(`${path}/page`, { limit: settings.limit(), deadline_ms: 1000, ...(waits ? { after: mine.wanted } : {}) });
+    const page = await get(`${path}/page`, { limit: settings.limit(), deadline_ms: 5000, ...(waits ? { after: mine.wanted } : {}) });
     if (mine !== now || page.epoch < mine.shown) return;
     const readAt = performance.now();
     const first = !mine.page;

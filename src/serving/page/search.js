@@ -25,8 +25,9 @@ export function search(onPick) {
     try {
       const { members } = await get('/v1/members', { query: typed, limit: 12 }, aborter.signal);
       if (document.activeElement === field) show(typed, members.map(({ member }) => member));
-    } catch {
-      close();
+    } catch (problem) {
+      // A newer look took the place of this one.
+      if (problem.name !== 'AbortError') close();
     }
   }
 
