@@ -15,7 +15,7 @@ pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 use crate::config::MAX_WORKERS;
 use crate::serving::list::ListName;
-use crate::serving::performance::By;
+use crate::serving::performance::{By, MAX_DAYS};
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
@@ -51,6 +51,10 @@ pub enum Command {
     /// Backfill: pipe logs in, in bulk, with a progress bar; lists are made at the end.
     #[command(after_help = "Example:\n  nearline replay logs/2026-*.jsonl.gz")]
     Replay(PipeArgs),
+    /// Answer over HTTP from a folder that another process writes: a replica that takes no changes.
+    #[command(after_help = "Example:\n  nearline serve --listen 127.0.0.1:7071\n\n\
+        Follows what the other process commits. `nearline run --listen` answers from the process that writes, at once.")]
+    Serve(ListenArgs),
     /// A member's list. An unknown member gets trending, with the reason.
     #[command(after_help = "Example:\n  nearline get m1 --list continue_watching --limit 5")]
     Get {
@@ -89,7 +93,7 @@ pub enum Command {
         list, variant and position.")]
     Performance {
         /// How many UTC days, that of the newest event included.
-        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DAYS)))]
         days: u32,
         /// Only this list.
         #[arg(long)]
@@ -339,6 +343,17 @@ pub struct PipeArgs {
     pub workers: Option<usize>,
 }
 
+/// Where to answer over HTTP.
+#[derive(Debug, Clone, Args)]
+pub struct ListenArgs {
+    /// Answer over HTTP at this address, such as 127.0.0.1:7070, until interrupted.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Listen at an address that others reach, without tokens: everybody may do everything.
+    #[arg(long)]
+    pub open: bool,
+}
+
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -348,9 +363,9 @@ pub struct RunArgs {
     /// Go on when sources are at their end: wait for more.
     #[arg(long)]
     pub follow: bool,
-    /// Answer over HTTP at this address, such as 127.0.0.1:7070, until interrupted.
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<String>,
+    /// Whether and where there are answers.
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// Close an epoch after this many milliseconds at the latest.
     #[arg(long, value_name = "MS")]
     pub epoch_ms: Option<u64>,

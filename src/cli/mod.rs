@@ -175,6 +175,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Run(args) => pipe::run(&context, args),
         Command::Replay(args) => pipe::replay(&context, args),
+        Command::Serve(args) => server::serve(&context, &args),
         Command::Get { member, list, limit, offset } => ask::get(&context, &member, list, offset, limit),
         Command::Popular { kind, window, country, limit } => {
             ask::popular(&context, kind, &window, country, limit)

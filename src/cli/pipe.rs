@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{PipeArgs, RunArgs, SourceArgs};
+use super::args::{ListenArgs, PipeArgs, RunArgs, SourceArgs};
 use super::opening::{Opening, adopting, open_engine};
 use super::server::Server;
 use super::{Context, Failure, commands, erase, now_ms, show};
@@ -35,7 +35,7 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     if let Some(records) = args.epoch_records {
         config.run.epoch_records = records.max(1);
     }
-    let how = How { bulk: false, follow: args.follow, listen: args.listen.as_deref() };
+    let how = How { bulk: false, follow: args.follow, listen: Some(&args.listen) };
     pipe(context, &config, &args.pipe, &how)
 }
 
@@ -54,13 +54,13 @@ struct How<'a> {
     /// Whether to go on when sources are at their end.
     follow: bool,
     /// Where to answer over HTTP.
-    listen: Option<&'a str>,
+    listen: Option<&'a ListenArgs>,
 }
 
 impl How<'_> {
     /// Whether the pipeline goes on until it is interrupted.
     fn goes_on(&self) -> bool {
-        self.follow || self.listen.is_some()
+        self.follow || self.listen.is_some_and(|given| given.listen.is_some())
     }
 }
 
@@ -70,7 +70,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let stop = Arc::new(AtomicBool::new(false));
     let options = source_options(config, given, how.follow, stop.clone())?;
     // Before the records are read back, which may take minutes: whoever asks is told so.
-    let server = how.listen.map(|address| Server::start(address, config)).transpose()?;
+    let server = how.listen.map(|given| Server::start(given, config)).transpose()?.flatten();
     let opening = Opening {
         model: args.model.as_deref(),
         workers: args.workers,

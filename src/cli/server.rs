@@ -2,17 +2,25 @@
 
 #![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::{Context, Failure};
+use super::args::ListenArgs;
+use super::{Context, Failure, pipe};
 use crate::config::Config;
 use crate::engine::observer::Observer;
 use crate::engine::socket::Served;
-use crate::serving::Reader;
-use crate::serving::http::{self, App, Listening, Options, Pipeline};
-use crate::stores::Store;
+use crate::serving::http::{self, App, Listen, Listening, Options, Pipeline};
+use crate::serving::{Reader, ServingError};
+use crate::stores::rocks::acknowledged;
+use crate::stores::{Store, StoreError};
 
-/// A server beside a pipeline.
+/// How often a replica looks whether there is something new.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A server over a folder.
 pub struct Server {
     app: Arc<App>,
     _listening: Listening,
@@ -20,12 +28,29 @@ pub struct Server {
 
 impl Server {
     /// Listens, and says to whoever asks that it is not ready yet.
-    pub fn start(address: &str, config: &Config) -> Result<Self, Failure> {
-        let app = App::new(Options::default());
-        let listening = http::listen(address, config.run.threads(), &app)
+    pub fn start(given: &ListenArgs, config: &Config) -> Result<Option<Self>, Failure> {
+        let Some(address) = &given.listen else { return Ok(None) };
+        let (address, serve) = (resolved(address)?, &config.serve);
+        let loopback = address.ip().is_loopback();
+        if !loopback && serve.tokens.is_empty() && !given.open {
+            return Err(Failure::Use(format!(
+                "whoever reaches {address} could read, change and forget everything: give the server tokens \
+                 ([serve.tokens] in the config), or say --open"
+            )));
+        }
+        let app = App::new(Options::of(serve, loopback));
+        let listen = Listen {
+            address,
+            threads: config.run.threads(),
+            connections: serve.connections,
+            head_within: serve.head_within,
+            tls: serve.tls.clone(),
+        };
+        let listening = http::listen(&listen, &app)
             .map_err(|error| Failure::Use(format!("cannot listen at {address}: {error}")))?;
-        eprintln!("listening at http://{}", listening.address());
-        Ok(Server { app, _listening: listening })
+        let scheme = if serve.tls.is_some() { "https" } else { "http" };
+        eprintln!("listening at {scheme}://{}", listening.address());
+        Ok(Some(Server { app, _listening: listening }))
     }
 
     /// What is to be told of commits.
@@ -33,7 +58,7 @@ impl Server {
         self.app.feed().clone()
     }
 
-    /// From here on there are answers.
+    /// From here on there are answers, and changes go to the engine.
     pub fn ready(
         &self,
         context: &Context,
@@ -47,4 +72,48 @@ impl Server {
         self.app.ready(reader, Some(pipeline));
         Ok(())
     }
+}
+
+/// The first address of a name.
+fn resolved(address: &str) -> Result<SocketAddr, Failure> {
+    let wrong = |why: &str| {
+        Failure::Use(format!("{address} is no address to listen at: {why}, such as 127.0.0.1:7070"))
+    };
+    let mut found = address.to_socket_addrs().map_err(|_| wrong("give a host and a port"))?;
+    found.next().ok_or_else(|| wrong("the name has no address; give another"))
+}
+
+/// `nearline serve`: a replica, which reads what another process writes.
+pub fn serve(context: &Context, given: &ListenArgs) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let given =
+        ListenArgs { listen: given.listen.clone().or_else(|| Some("127.0.0.1:7070".into())), ..*given };
+    let Some(server) = Server::start(&given, &context.config)? else { return Ok(()) };
+    pipe::stop_on_signal(stop.clone())?;
+    let mut shown = None;
+    while !stop.load(Ordering::Relaxed) {
+        let newest = acknowledged(context.folder.path())?;
+        if shown != Some(newest) {
+            match open(context) {
+                Ok(reader) if shown.is_none() => server.app.ready(reader, None),
+                Ok(reader) => server.app.renew(reader),
+                // There may be something soon.
+                Err(ServingError::Store(StoreError::Empty(_))) if shown.is_none() => {
+                    std::thread::sleep(LOOK);
+                    continue;
+                }
+                Err(error) if shown.is_none() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%error, "the folder cannot be read anew; answers stay as they are")
+                }
+            }
+            shown = Some(newest);
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+fn open(context: &Context) -> Result<Reader, ServingError> {
+    Reader::open(&context.folder, context.config.clone())?.with_catalogue()
 }

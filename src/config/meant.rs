@@ -1,6 +1,7 @@
 //! The config as meant: checked, in the units the code works with. It is made from what is written and no other way.
 
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nearline_dataflows::kinds::{KindRule, Seen};
@@ -10,7 +11,7 @@ use nearline_factors::ARITHMETIC;
 use super::kinds::{KindTable, kinds};
 use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::span::Span;
-use super::written::{self, Written};
+use super::written::{self, Token, Written};
 
 /// The longest list.
 pub const MAX_LIST: u32 = 10_000;
@@ -26,6 +27,8 @@ pub struct Config {
     pub run: Run,
     /// How the store uses memory.
     pub store: Store,
+    /// How answers are given over HTTP.
+    pub serve: Serve,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// The tables of `[maps]`, by name, as written: the column maps of logs check them.
@@ -105,6 +108,28 @@ pub struct Store {
     /// Whether tables are written so that anyone can search them.
     pub plain: bool,
 }
+
+/// How answers are given over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serve {
+    /// How long an answer may take where a request does not say.
+    pub deadline: Duration,
+    /// The largest body, in bytes, after decompression.
+    pub body_limit: usize,
+    /// How many requests may be under way.
+    pub requests: usize,
+    /// How many connections there may be.
+    pub connections: usize,
+    /// How long a client may take to send the head of a request.
+    pub head_within: Duration,
+    /// The certificate chain and the private key of TLS, PEM files.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Who may do what, by name; everybody everything where there are none.
+    pub tokens: Vec<(String, Token)>,
+}
+
+/// A token that can be guessed is none.
+const SHORTEST_TOKEN: usize = 16;
 
 /// How a model is trained (DESIGN.md section 5).
 #[derive(Debug, Clone, PartialEq)]
@@ -218,6 +243,7 @@ impl TryFrom<Written> for Config {
             },
             run: run(&written.run)?,
             store: store(&written.store)?,
+            serve: serve(written.serve)?,
             train: train(&written.train)?,
             maps: written.maps,
         };
@@ -246,6 +272,39 @@ fn store(written: &written::Store) -> Result<Store, KeyError> {
         block_cache: bytes("block_cache_mb", written.block_cache_mb)?,
         write_buffer: bytes("write_buffer_mb", written.write_buffer_mb)?,
         plain: written.plain,
+    })
+}
+
+fn serve(written: written::Serve) -> Result<Serve, KeyError> {
+    let number = |key, value: u64, most| within(&["serve", key], value, 1, most);
+    for (name, token) in &written.tokens {
+        if token.token.len() < SHORTEST_TOKEN {
+            let wanted = format!("must have at least {SHORTEST_TOKEN} bytes");
+            return Err(KeyError::new(&["serve", "tokens", name, "token"], &wanted));
+        }
+        if token.scopes.is_empty() {
+            let wanted = "must name one of read, write and admin";
+            return Err(KeyError::new(&["serve", "tokens", name, "scopes"], wanted));
+        }
+    }
+    let tls = match (written.certificate.is_empty(), written.key.is_empty()) {
+        (true, true) => None,
+        (false, false) => Some((written.certificate.into(), written.key.into())),
+        (true, false) => {
+            return Err(KeyError::new(&["serve", "certificate"], "must be given where there is a key"));
+        }
+        (false, true) => {
+            return Err(KeyError::new(&["serve", "key"], "must be given where there is a certificate"));
+        }
+    };
+    Ok(Serve {
+        deadline: Duration::from_millis(number("deadline_ms", written.deadline_ms, 60_000)?),
+        body_limit: number("body_limit_mb", written.body_limit_mb.into(), 1024)? as usize * 1_000_000,
+        requests: number("requests", written.requests.into(), 1 << 20)? as usize,
+        connections: number("connections", written.connections.into(), 1 << 20)? as usize,
+        head_within: written.head_within.duration(),
+        tls,
+        tokens: written.tokens.into_iter().collect(),
     })
 }
 

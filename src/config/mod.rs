@@ -23,12 +23,13 @@ use std::path::{Path, PathBuf};
 pub use edited::{Edit, edited};
 pub use kinds::{KindTable, MAX_KINDS, MAX_WEIGHT};
 pub use meant::{
-    Config, ContinueWatching, Lists, MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Store, Train, Transform,
+    Config, ContinueWatching, Lists, MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Serve, Store, Train, Transform,
 };
 pub use number::KeyError;
 pub use schema::schema;
 pub use size::Size;
 pub use span::Span;
+pub use written::{Scope, Token};
 
 /// The file that is read where no other is named.
 pub const FILE: &str = "nearline.toml";

@@ -32,6 +32,11 @@ impl Span {
         Span { ms: hours * 3_600_000 }
     }
 
+    /// So many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Span { ms: seconds * 1_000 }
+    }
+
     /// A window of whole hours, as `24h` or `7d`; none for `all`.
     pub fn window_hours(text: &str) -> Result<Option<u32>, String> {
         if text == "all" {

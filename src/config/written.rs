@@ -24,6 +24,8 @@ pub struct Written {
     pub run: Run,
     /// How the store uses memory.
     pub store: Store,
+    /// How answers are given over HTTP.
+    pub serve: Serve,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// How to read other people's logs, by a name of your own for `--map`.
@@ -39,6 +41,7 @@ impl Default for Written {
             kinds: BTreeMap::new(),
             run: Run::default(),
             store: Store::default(),
+            serve: Serve::default(),
             train: Train::default(),
             maps: toml::Table::new(),
         }
@@ -169,6 +172,72 @@ impl Default for Store {
     fn default() -> Self {
         Store { block_cache_mb: 32, write_buffer_mb: 64, plain: false }
     }
+}
+
+/// How answers are given over HTTP.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Serve {
+    /// How long an answer may take where a request does not say, in milliseconds.
+    pub deadline_ms: u64,
+    /// The largest body, in MB, after decompression.
+    pub body_limit_mb: u32,
+    /// How many requests may be under way; more are turned away.
+    pub requests: u32,
+    /// How many connections there may be; more are closed.
+    pub connections: u32,
+    /// How long a client may take to send the head of a request.
+    pub head_within: Span,
+    /// The certificate chain of TLS, a PEM file; without one there is none.
+    pub certificate: String,
+    /// Its private key, a PEM file.
+    pub key: String,
+    /// Who may do what, by a name of your own; without any everybody may do everything.
+    pub tokens: BTreeMap<String, Token>,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        Serve {
+            deadline_ms: 50,
+            body_limit_mb: 8,
+            requests: 1024,
+            connections: 4096,
+            head_within: Span::seconds(10),
+            certificate: String::new(),
+            key: String::new(),
+            tokens: BTreeMap::new(),
+        }
+    }
+}
+
+/// A bearer token.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// What is sent as `Authorization: Bearer …`; at least 16 bytes.
+    pub token: String,
+    /// What it lets do.
+    pub scopes: Vec<Scope>,
+}
+
+impl std::fmt::Debug for Token {
+    /// A token is in no log.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "a token for {:?}", self.scopes)
+    }
+}
+
+/// What a token lets do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Read answers.
+    Read,
+    /// Send events.
+    Write,
+    /// Forget members and change models.
+    Admin,
 }
 
 /// What `nearline train` uses where the command line says nothing.

@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use nearline_dataflows::types::{DAY_MS, Day, day_of};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Serving, ServingError};
 use crate::stores::{StoreError, Table, formats};
 
+/// So many days are all there can be.
+pub const MAX_DAYS: u32 = 100_000;
+
 /// What rows are summed up by, beside the list; not by day then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// Nothing else.

@@ -7,7 +7,7 @@ use nearline::erasure::Receipt;
 use nearline::folder::Folder;
 use nearline::stores::Table;
 use nearline::stores::rocks::RocksStore;
-use nearline::stores::{Store, formats};
+use nearline::stores::{Tables, formats};
 
 use crate::support::{Chance, Home, Running, model, until};
 

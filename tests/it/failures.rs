@@ -8,7 +8,7 @@ use nearline::engine::recover::Standing;
 use nearline::engine::{Engine, EngineError, EngineOptions};
 use nearline::sources::Offset;
 use nearline::stores::memory::MemoryStore;
-use nearline::stores::{Store, StoreError, Table, Transaction};
+use nearline::stores::{Store, StoreError, Table, Tables, Transaction};
 use proptest::prelude::*;
 
 use crate::sets::{PLAIN, Way, any_records, any_way, batch, options, taken, verified};

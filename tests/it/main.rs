@@ -14,6 +14,8 @@ mod erasure;
 mod evaluate;
 mod failures;
 mod faults;
+mod http;
+mod ladder;
 mod marks;
 mod memory;
 mod models;

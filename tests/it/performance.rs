@@ -67,6 +67,14 @@ fn rows_are_the_counts_worked_out_by_hand() {
     home.say(&["performance", "--days", "0"]).ended(2);
     home.say(&["performance", "--by", "country"]).ended(2);
 
+    // Over HTTP it is the same.
+    let server = home.serve(&["run"]);
+    assert_eq!(server.ok("/v1/performance"), home.json(&["performance"]));
+    let path = "/v1/performance?days=7&list=top_picks&by=position";
+    assert_eq!(server.ok(path), home.json(&asked));
+    assert_eq!(server.get("/v1/performance?by=country").0, 400);
+    server.kill();
+
     // When nothing of it is left, nothing is counted.
     home.ok_pipe(&["run", "-"], "{\"type\":\"forget\",\"member\":\"m\",\"at\":1767312480000}\n");
     assert_eq!(home.json(&["performance"])["rows"], json!([]));

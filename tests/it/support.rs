@@ -1,6 +1,6 @@
 //! A folder of one's own to type commands in, and models whose factors are given.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -121,6 +121,36 @@ impl Home {
         running
     }
 
+    /// Starts `run` or `serve` with a server, and waits until it is ready.
+    pub fn serve(&self, args: &[&str]) -> Server {
+        let server = self.serve_soon(args);
+        until("it is ready", || server.get("/health/ready").0 == 200);
+        server
+    }
+
+    /// The same, and does not wait.
+    pub fn serve_soon(&self, args: &[&str]) -> Server {
+        let mut command = self.command(&[args, &["--listen", "127.0.0.1:0"]].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let Some(address) = line.trim().strip_prefix("listening at ") else {
+            said.read_to_string(&mut line).unwrap();
+            panic!("it said {line}");
+        };
+        let address = address.to_owned();
+        // What it says further must not fill the pipe.
+        let said = std::thread::spawn(move || {
+            let mut rest = String::new();
+            let _ = said.read_to_string(&mut rest);
+            rest
+        });
+        let stdin = child.stdin.take();
+        Server { running: Running { child: Some(child), stdin }, address, said: Some(said) }
+    }
+
     fn piped(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -194,6 +224,77 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// A process that answers over HTTP.
+pub struct Server {
+    running: Running,
+    /// Where: `http://127.0.0.1:…`.
+    pub address: String,
+    said: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Server {
+    /// What is answered at a path: the status, and the body where it is JSON.
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        answered(agent().get(format!("{}{path}", self.address)).call())
+    }
+
+    /// The same of a path that must be there.
+    #[track_caller]
+    pub fn ok(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Posts a body.
+    pub fn post(&self, path: &str, body: impl AsRef<[u8]>) -> (u16, Value) {
+        answered(agent().post(format!("{}{path}", self.address)).send(body.as_ref()))
+    }
+
+    pub fn delete(&self, path: &str) -> (u16, Value) {
+        answered(agent().delete(format!("{}{path}", self.address)).call())
+    }
+
+    /// The items of a list, in order.
+    pub fn items(&self, path: &str) -> Vec<String> {
+        items_of(&self.ok(path))
+    }
+
+    pub fn kill(self) {
+        self.running.kill();
+    }
+
+    /// Interrupts it, and waits for its end.
+    pub fn interrupt(mut self) -> Said {
+        let pid = self.running.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let child = self.running.child.take().unwrap();
+        let mut said = said(child.wait_with_output().unwrap());
+        said.err = self.said.take().unwrap().join().unwrap();
+        said
+    }
+}
+
+/// The items of a list, in order.
+pub fn items_of(answer: &Value) -> Vec<String> {
+    let items = answer["items"].as_array().unwrap();
+    items.iter().map(|entry| entry["item"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A client that takes every status as an answer.
+pub fn agent() -> ureq::Agent {
+    let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
+    let config = ureq::Agent::config_builder().http_status_as_error(false).tls_config(tls);
+    config.timeout_global(Some(PATIENCE)).build().into()
+}
+
+/// The status and the body.
+pub fn answered(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, Value) {
+    let mut answer = answer.unwrap();
+    let body = answer.body_mut().read_to_string().unwrap();
+    (answer.status().as_u16(), serde_json::from_str(&body).unwrap_or(Value::String(body)))
 }
 
 /// Waits until something holds, which must be soon.

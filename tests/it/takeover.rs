@@ -12,7 +12,7 @@ use nearline::serving::Reader;
 use nearline::serving::list::{ListName, ListQuery, Rung};
 use nearline::stores::memory::MemoryStore;
 use nearline::stores::rocks::{RocksOptions, RocksStore};
-use nearline::stores::{Store, Table};
+use nearline::stores::{Store, Table, Tables};
 
 use crate::sets::{batch, options};
 use crate::support::{Chance, ForEngine, Home, model, until};

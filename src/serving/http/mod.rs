@@ -9,6 +9,7 @@
 //!
 //! The only place that names `axum`. [`app`] is a value, which tests call as a client would.
 
+mod access;
 mod breaker;
 mod feed;
 mod ladder;
@@ -22,6 +23,7 @@ mod running;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use access::Access;
 use arc_swap::ArcSwap;
 pub use feed::Feed;
 use ladder::Ladder;
@@ -29,9 +31,10 @@ use metrics::Metrics;
 pub use posts::Pipeline;
 pub use problem::Problem;
 pub use routes::{app, openapi};
-pub use running::{Listening, listen};
+pub use running::{Listen, Listening, listen};
 
 use super::Reader;
+use crate::config::{Serve, Token};
 
 /// How the server answers.
 #[derive(Debug, Clone)]
@@ -44,13 +47,28 @@ pub struct Options {
     pub requests: usize,
     /// How many reads of the store may be under way.
     pub reads: usize,
+    /// Who may do what, by name; everybody everything where there are none.
+    pub tokens: Vec<(String, Token)>,
+    /// Whether the server is reached from this machine alone.
+    pub loopback: bool,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options { deadline: Duration::from_millis(50), body_limit: 8 << 20, requests: 1024, reads: 128 }
+impl Options {
+    /// What a config says.
+    pub fn of(serve: &Serve, loopback: bool) -> Self {
+        Options {
+            deadline: serve.deadline,
+            body_limit: serve.body_limit,
+            requests: serve.requests,
+            reads: READS,
+            tokens: serve.tokens.clone(),
+            loopback,
+        }
     }
 }
+
+/// How many reads of the store may be under way where nobody says: enough for a disk, and few enough for memory.
+const READS: usize = 128;
 
 /// What all requests share.
 pub struct App {
@@ -59,6 +77,7 @@ pub struct App {
     feed: Arc<Feed>,
     ladder: Ladder,
     metrics: Arc<Metrics>,
+    access: Access,
     options: Options,
     started: Instant,
 }
@@ -76,7 +95,16 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let feed = Arc::new(Feed::new(metrics.clone()));
         let ladder = Ladder::new(options.reads, metrics.clone());
-        Arc::new(App { ready: OnceLock::new(), feed, ladder, metrics, options, started: Instant::now() })
+        let access = Access::new(&options.tokens, options.loopback);
+        Arc::new(App {
+            ready: OnceLock::new(),
+            feed,
+            ladder,
+            metrics,
+            access,
+            options,
+            started: Instant::now(),
+        })
     }
 
     /// What is told of commits.
@@ -96,8 +124,9 @@ impl App {
     pub fn renew(&self, reader: Reader) {
         if let Some(ready) = self.ready.get() {
             let reader = Arc::new(reader);
+            // First: an epoch must not be said to be visible before its answers are.
+            ready.reader.store(reader.clone());
             self.feed.begin(&reader);
-            ready.reader.store(reader);
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::ServingError;
+use crate::config::Scope;
 
 /// A problem (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -23,12 +24,21 @@ pub struct Problem {
     pub detail: String,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    #[serde(skip)]
+    wants_token: bool,
 }
 
 impl Problem {
     fn new(status: StatusCode, name: &str, title: &'static str, detail: impl Into<String>) -> Self {
         let kind = format!("/problems/{name}");
-        Problem { kind, title, status: status.as_u16(), detail: detail.into(), retry_after: None }
+        Problem {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            retry_after: None,
+            wants_token: false,
+        }
     }
 
     fn after(mut self, wait: Duration) -> Self {
@@ -44,6 +54,32 @@ impl Problem {
     /// There is nothing at this path.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "there is no such thing", detail)
+    }
+
+    /// The path takes other methods.
+    pub fn other_method() -> Self {
+        let detail = "this path takes other methods; see /openapi.json";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "other-method", "the path takes other methods", detail)
+    }
+
+    /// There is no token, or one that is not known.
+    pub fn no_token() -> Self {
+        let detail = "send `Authorization: Bearer …` with a token of this server";
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "no-token", "a token is needed", detail);
+        problem.wants_token = true;
+        problem
+    }
+
+    /// The token is for other things.
+    pub fn other_scope(wanted: Scope) -> Self {
+        let wanted = format!("{wanted:?}").to_lowercase();
+        let detail = format!("this needs a token with the scope {wanted}");
+        Self::new(StatusCode::FORBIDDEN, "other-scope", "the token is not for this", detail)
+    }
+
+    /// A browser was made to send it.
+    pub fn other_site(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "other-site", "the request comes from elsewhere", detail)
     }
 
     /// This server takes no changes.
@@ -115,6 +151,9 @@ impl IntoResponse for Problem {
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.wants_token {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }

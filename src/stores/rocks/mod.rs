@@ -90,6 +90,11 @@ const MEMTABLES: i32 = 6;
 /// How long a write waits before it is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// The newest epoch that was acknowledged in a data folder; 0 where none was.
+pub fn acknowledged(data: &Path) -> Result<u64, StoreError> {
+    witness::acknowledged(data)
+}
+
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
     data.join("store")

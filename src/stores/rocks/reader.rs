@@ -95,7 +95,7 @@ mod tests {
 
     use crate::stores::formats::meta;
     use crate::stores::rocks::{RocksOptions, RocksStore};
-    use crate::stores::{Store, Table};
+    use crate::stores::{Store, Table, Tables};
 
     /// Each step brings an entry, by a commit or by a load, and then says so in another table; logs and files go all the
     /// while. No reader may see a step of which something is missing.

@@ -9,6 +9,7 @@ mod lists;
 mod members;
 mod models;
 mod page;
+mod performance;
 mod status;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
+use super::access::guarded;
 use super::problem::Problem;
 use crate::serving::{Serving, ServingError};
 
@@ -59,6 +61,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(items::similar))
         .routes(routes!(items::counts))
         .routes(routes!(items::popular))
+        .routes(routes!(performance::performance))
         .routes(routes!(events::post))
         .routes(routes!(models::list))
         .routes(routes!(models::change))
@@ -85,10 +88,9 @@ pub fn app(app: &Arc<App>) -> Router {
     router
         .merge(page::routes())
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
-        .method_not_allowed_fallback(async || {
-            Problem::bad_request("this path takes other methods; see /openapi.json").into_response()
-        })
+        .method_not_allowed_fallback(async || Problem::other_method())
         .layer(DefaultBodyLimit::max(app.options.body_limit))
+        .layer(from_fn_with_state(app.clone(), guarded))
         .layer(from_fn_with_state((app.clone(), under_way), measured))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::failed("this request met an error of ours").into_response()
@@ -161,4 +163,17 @@ async fn read<T: Send + 'static>(
     let read = app.ladder.read(PATIENCE, move || reader.read(ask)).await;
     let answer = read.map_err(|_| Problem::too_late("the store did not answer in time; ask again"))?;
     Ok(answer?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_description_in_the_repository_is_that_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/openapi.json");
+        let text = super::openapi().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("NEARLINE_REWRITE").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text, "NEARLINE_REWRITE=1 writes it anew");
+    }
 }
