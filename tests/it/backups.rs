@@ -209,7 +209,8 @@ fn a_backup_that_is_made_while_a_model_takes_over_is_whole_and_goes_on() {
     });
     running.finish().ok();
     assert!(!backups.is_empty());
-    for (number, name) in backups.iter().enumerate() {
+    // Some of them, from the first to the last: how many there are depends on the machine.
+    for (number, name) in backups.iter().enumerate().step_by(backups.len().div_ceil(6)) {
         let data = format!("restored-{number}");
         home.ok(&["--data", &data, "restore", name, "--key", "nearline-data/digest.key"]);
         let restored = home.verified(&data);
