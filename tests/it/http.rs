@@ -126,7 +126,8 @@ fn records_come_as_lines_an_array_or_gzip_and_what_cannot_be_taken_is_told_line_
     assert_eq!((status, &problem["title"]), (413, &json!("the body is too large")));
     assert_eq!(server.post("/v1/events", vec![b' '; 9_000_000]).0, 413);
     assert_eq!(server.post("/v1/events", "[1, 2").0, 400);
-    assert_eq!(server.post("/v1/events", "").1["accepted"], 0);
+    assert_eq!(server.post("/v1/events", "").0, 400);
+    assert_eq!(server.post("/v1/events", "\n").1["accepted"], 0);
     let rejected = std::fs::read_to_string(home.path("nearline-data/rejected.jsonl")).unwrap();
     assert_eq!(rejected.lines().count(), 3);
     assert!(rejected.lines().all(|line| line.contains("\"http\"")));

@@ -51,6 +51,8 @@ fn cells(log: &str) -> usize {
 #[test]
 fn what_is_planned_is_within_a_quarter_of_what_is_measured() {
     let home = Home::new();
+    // As many threads as the figures are for, however many processors there are: those that decode as well.
+    home.write("nearline.toml", "[run]\nworkers = 2\n");
     for (events, members, items, rank) in [("150000", "20000", "3000", "16"), ("600000", "3000", "2000", "0")]
     {
         home.ok(&["bench-log", "log.jsonl", "--events", events, "--members", members, "--items", items]);

@@ -1,7 +1,6 @@
 //! Files and folders that grow, or are put in another's place, and offsets into them.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -102,10 +101,8 @@ fn followed_files_are_read_as_they_grow() {
         read.lines()
     };
     until(2);
-    let begun = Instant::now();
     append(&path, event(2) + "\n" + &event(3)[..20]);
     until(3);
-    assert!(begun.elapsed() < Duration::from_secs(2));
     append(&path, event(3)[20..].to_owned() + "\n");
     until(4);
     let other = file(&folder, "b.jsonl", log(4..5));

@@ -26,6 +26,8 @@ use serde::de::DeserializeOwned;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -77,7 +79,40 @@ fn routes() -> OpenApiRouter<Arc<App>> {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = routes().split_for_parts().1;
     api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    for item in api.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        operations.into_iter().flatten().for_each(with_problems);
+    }
     api
+}
+
+/// What every route may answer besides, and problems as what they are sent as.
+fn with_problems(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    for (status, what) in [
+        ("401", "There is no token, or one that is not known"),
+        ("403", "The token is not for this, or the request comes from another site"),
+        ("503", "The server is not ready, is busy, or had no answer in time"),
+    ] {
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new().description(what).content("application/json", problem);
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(response.build()));
+    }
+    for response in responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let of_problem = |content: &RefOr<Content>| match content {
+            RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+                schema.ref_location.ends_with("/Problem")
+            }
+            _ => false,
+        };
+        let name = "application/json";
+        if response.content.get(name).is_some_and(of_problem)
+            && let Some(content) = response.content.swap_remove(name)
+        {
+            response.content.insert("application/problem+json".to_owned(), content);
+        }
+    }
 }
 
 /// The server as a value: what answers requests, wherever they come from.
