@@ -12,6 +12,7 @@ export function sending(action) {
   const node = byId('outcome');
   node.hidden = false;
   node.dataset.state = 'sending';
+  delete node.dataset.ms;
   put(node, h('div', { class: 'ms' }, h('b', {}, '…'), h('span', {}, 'on its way')), h('div', { class: 'told' }, h('p', {}, said(action))));
 }
 
@@ -38,6 +39,7 @@ export function elsewhere(epoch, sum) {
   if (!sum.entered && !sum.left && !sum.moved) return;
   node.hidden = false;
   node.dataset.state = 'elsewhere';
+  delete node.dataset.ms;
   const changed = changes(sum);
   put(node, h('div', { class: 'ms' }, h('b', {}, '↻'), h('span', {}, 'from elsewhere')), h('div', { class: 'told' }, h('p', {}, 'Events or a model from elsewhere changed the lists ', h('span', { class: 'sub' }, `in epoch ${count(epoch)}`)), h('p', { class: 'changed' }, changed)), closer());
   announce(`The lists changed. ${changed}`);
