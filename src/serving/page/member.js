@@ -9,7 +9,7 @@ import { byId, command, empty, h, painted, put, text, trouble } from './dom.js';
 import { brief, count, time } from './format.js';
 import { history } from './history.js';
 import { lists } from './lists.js';
-import { announce, done, elsewhere, failed, hideOutcome, sending } from './outcome.js';
+import { announce, done, elsewhere, failed, hideOutcome, idle, sending } from './outcome.js';
 import { search } from './search.js';
 import { tools } from './tools.js';
 
@@ -50,7 +50,7 @@ export function startMember(status) {
     finder.set(member);
     rows.clear();
     past.clear();
-    hideOutcome();
+    idle();
     put(byId('member-note'));
     text(byId('member-h'), member);
     if (!quietly) window.history.pushState(null, '', `?${new URLSearchParams({ member })}#member`);
@@ -110,6 +110,7 @@ export function startMember(status) {
     const mine = now;
     action.clicked = performance.now();
     sending(action);
+    mine.sending += 1;
     try {
       const answer = await post('/v1/events', records);
       action.acked = performance.now();
@@ -120,6 +121,8 @@ export function startMember(status) {
     } catch (problem) {
       node?.removeAttribute('aria-busy');
       failed(action, problem);
+    } finally {
+      mine.sending -= 1;
     }
   }
 
@@ -197,7 +200,7 @@ export function startMember(status) {
   function later(mine) {
     const show = mine.shows.at(-1);
     setTimeout(() => {
-      if (mine === now && !show.told && byId('outcome').dataset.state !== 'sending') elsewhere(show.epoch, show.sum);
+      if (mine === now && !show.told && !mine.sending) elsewhere(show.epoch, show.sum);
     }, 150);
   }
 
@@ -209,7 +212,7 @@ export function startMember(status) {
 
 const NONE = { entered: 0, left: 0, moved: 0, named: { entered: [], left: [] } };
 
-const fresh = (member) => ({ member, page: null, shown: -1, wanted: -1, busy: false, again: false, pending: [], shows: [], stop: () => {} });
+const fresh = (member) => ({ member, page: null, shown: -1, wanted: -1, busy: false, again: false, pending: [], sending: 0, shows: [], stop: () => {} });
 
 function rejected([{ reason }]) {
   return { words: `The record was rejected: ${reason}.`, todo: 'It is kept in rejected.jsonl of the data folder, with this reason.' };
