@@ -13,15 +13,31 @@ let wondering = 0;
 
 /** Before anything was clicked: keeps the place, so that nothing moves below the pointer at the first click. */
 export function idle() {
-  show('idle', h('div', { class: 'ms' }, h('b', {}, '0'), h('span', {}, 'clicks so far')),
-    h('div', { class: 'told' }, h('p', {}, 'Play, like, dislike or hide a title.'), h('p', { class: 'sub' }, 'The lists change as the event commits. Here stands after how many milliseconds, and what entered, moved and left.')));
+  show(
+    'idle',
+    h('div', { class: 'ms' }, h('b', {}, '0'), h('span', {}, 'clicks so far')),
+    h(
+      'div',
+      { class: 'told' },
+      h('p', {}, 'Play, like, dislike or hide a title.'),
+      h(
+        'p',
+        { class: 'sub' },
+        'The lists change as the event commits. Here stands after how many milliseconds, and what entered, moved and left.',
+      ),
+    ),
+  );
 }
 
 /** While it is on its way; said only where it takes long. */
 export function sending(action) {
   clearTimeout(wondering);
   wondering = setTimeout(() => {
-    show('sending', h('div', { class: 'ms' }, h('b', {}, '…'), h('span', {}, 'on its way')), h('div', { class: 'told' }, h('p', {}, said(action))));
+    show(
+      'sending',
+      h('div', { class: 'ms' }, h('b', {}, '…'), h('span', {}, 'on its way')),
+      h('div', { class: 'told' }, h('p', {}, said(action))),
+    );
   }, LONG_MS);
 }
 
@@ -41,9 +57,25 @@ export function done(action, sum, undo) {
   const changed = changes(sum, action.item);
   show(
     'done',
-    h('div', { class: 'ms' }, h('b', {}, span(total).replace(/ ms$/, '')), h('span', {}, total < 1000 ? 'ms from click to sight' : 'from click to sight')),
-    h('div', { class: 'told' }, h('p', {}, said(action), ' ', h('span', { class: 'sub' }, `in epoch ${count(action.epoch)}`)), h('p', { class: 'changed' }, changed), legs(action)),
-    h('div', { class: 'outcome-do' }, undo && h('button', { type: 'button', class: 'undo', onclick: undo }, 'Retract'), closer()),
+    h(
+      'div',
+      { class: 'ms' },
+      h('b', {}, span(total).replace(/ ms$/, '')),
+      h('span', {}, total < 1000 ? 'ms from click to sight' : 'from click to sight'),
+    ),
+    h(
+      'div',
+      { class: 'told' },
+      h('p', {}, said(action), ' ', h('span', { class: 'sub' }, `in epoch ${count(action.epoch)}`)),
+      h('p', { class: 'changed' }, changed),
+      legs(action),
+    ),
+    h(
+      'div',
+      { class: 'outcome-do' },
+      undo && h('button', { type: 'button', class: 'undo', onclick: undo }, 'Retract'),
+      closer(),
+    ),
   );
   byId('outcome').dataset.ms = String(total);
   announce(`${said(action)}. ${changed} Visible after ${span(total)}.`);
@@ -53,19 +85,51 @@ export function done(action, sum, undo) {
 export function elsewhere(epoch, sum) {
   if (!sum.entered && !sum.left && !sum.moved) return;
   const changed = changes(sum);
-  show('elsewhere', h('div', { class: 'ms' }, h('b', {}, '↻'), h('span', {}, 'from elsewhere')), h('div', { class: 'told' }, h('p', {}, 'Events or a model from elsewhere changed the lists ', h('span', { class: 'sub' }, `in epoch ${count(epoch)}`)), h('p', { class: 'changed' }, changed)), closer());
+  show(
+    'elsewhere',
+    h('div', { class: 'ms' }, h('b', {}, '↻'), h('span', {}, 'from elsewhere')),
+    h(
+      'div',
+      { class: 'told' },
+      h(
+        'p',
+        {},
+        'Events or a model from elsewhere changed the lists ',
+        h('span', { class: 'sub' }, `in epoch ${count(epoch)}`),
+      ),
+      h('p', { class: 'changed' }, changed),
+    ),
+    closer(),
+  );
   announce(`The lists changed. ${changed}`);
 }
 
 /** It could not be done. */
 export function failed(action, problem) {
-  show('failed', h('div', { class: 'ms' }, h('b', {}, '!'), h('span', {}, 'not done')), h('div', { class: 'told' }, h('p', {}, `${said(action)}: ${problem.words}`), h('p', { class: 'sub' }, problem.todo)), closer());
+  show(
+    'failed',
+    h('div', { class: 'ms' }, h('b', {}, '!'), h('span', {}, 'not done')),
+    h(
+      'div',
+      { class: 'told' },
+      h('p', {}, `${said(action)}: ${problem.words}`),
+      h('p', { class: 'sub' }, problem.todo),
+    ),
+    closer(),
+  );
   announce(`Not done. ${problem.words} ${problem.todo}`);
 }
 
-export const hideOutcome = () => { byId('outcome').hidden = true; };
+export const hideOutcome = () => {
+  byId('outcome').hidden = true;
+};
 
-const closer = () => h('button', { type: 'button', class: 'quiet close', 'aria-label': 'Close', title: 'Close', onclick: hideOutcome }, '×');
+const closer = () =>
+  h(
+    'button',
+    { type: 'button', class: 'quiet close', 'aria-label': 'Close', title: 'Close', onclick: hideOutcome },
+    '×',
+  );
 
 export const announce = (words) => text(byId('say'), words);
 
@@ -87,7 +151,10 @@ function changes({ entered, left, moved, named }, item) {
 
 /** Names of entries, that of the item which was clicked before the others. */
 function names(all, item) {
-  const shown = [...all].sort((a, b) => (b.item === item) - (a.item === item)).slice(0, 2).map(({ name, list, title }) => `${name} (${title || listTitle(list)})`);
+  const shown = [...all]
+    .sort((a, b) => (b.item === item) - (a.item === item))
+    .slice(0, 2)
+    .map(({ name, list, title }) => `${name} (${title || listTitle(list)})`);
   return all.length > 2 ? `${shown.join(', ')} and ${all.length - 2} more` : shown.join(', ');
 }
 
@@ -99,14 +166,22 @@ function legs({ clicked, acked, read, seen }) {
     ['paint', seen - read, 'until the browser had painted them'],
   ];
   const total = seen - clicked;
-  const bar = h('span', { class: 'legs', 'aria-hidden': 'true' }, all.map(([name, ms]) => {
-    const leg = h('i', { class: name });
-    leg.style.width = `${(ms / total) * 100}%`;
-    return leg;
-  }));
+  const bar = h(
+    'span',
+    { class: 'legs', 'aria-hidden': 'true' },
+    all.map(([name, ms]) => {
+      const leg = h('i', { class: name });
+      leg.style.width = `${(ms / total) * 100}%`;
+      return leg;
+    }),
+  );
   const sorted = [...taken].sort((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)];
-  return h('p', { class: 'sub legs-line' }, bar,
+  return h(
+    'p',
+    { class: 'sub legs-line' },
+    bar,
     all.map(([name, ms, means]) => h('span', { class: `leg ${name}`, title: means }, `${name} ${span(ms)}`)),
-    taken.length > 2 && h('span', { class: 'leg' }, `median of ${taken.length}: ${span(median)}`));
+    taken.length > 2 && h('span', { class: 'leg' }, `median of ${taken.length}: ${span(median)}`),
+  );
 }
