@@ -17,15 +17,13 @@ use crate::engine::recover::Standing;
 use crate::failpoints::reach;
 use crate::folder::{Folder, write_key};
 use crate::stores::formats::meta;
-use crate::stores::rocks::RocksStore;
-use crate::stores::{Store, StoreError, Table, Tables, formats};
+use crate::stores::rocks::{RESTORING, RocksStore, lock};
+use crate::stores::{self, Store, StoreError, Table, Tables, formats};
 
 /// The format of backups.
 pub const FORMAT: u32 = 1;
 /// What a backup says of itself.
 const MANIFEST: &str = "backup.json";
-/// What a restore is put together in.
-const RESTORING: &str = ".restoring";
 
 /// What a backup says of itself: `backup.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,7 +64,7 @@ pub enum BackupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file could not be read or written.
-    #[error("{}: {why}", .path.display())]
+    #[error("{}: {why}{}", .path.display(), stores::advice(&why.to_string()))]
     File {
         /// Which.
         path: PathBuf,
@@ -216,6 +214,10 @@ fn fill(store: &dyn Store, folder: &Folder, into: &Path, with: With) -> Result<B
 pub fn restore(from: &Path, folder: &Folder, key: Option<&Path>) -> Result<Backup, BackupError> {
     let backup = read_manifest(from)?;
     let data = folder.path();
+    may_restore(data)?;
+    // From here on no other process may begin a store there, nor another restore go on.
+    fs::create_dir_all(data).map_err(file(data))?;
+    let _lock = lock::lock(data)?;
     may_restore(data)?;
     let key = the_key(&backup, from, folder, key)?;
     let beside = data.join(RESTORING);

@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // Where nobody listens any more, a log that said so there would end the thread.
+        .log_internal_errors(false)
         .init();
     cli::run(Cli::parse())
 }

@@ -50,7 +50,7 @@ impl Basis {
         threads: usize,
     ) -> Self {
         let rank = factors.rank();
-        let Spectrum { values, vectors } = Spectrum::of(rank, |i, j| gram.element(i, j));
+        let Spectrum { values, vectors } = Spectrum::of(level, threads, rank, |i, j| gram.element(i, j));
         let values: Vec<f64> = values.iter().map(|x| f64::from(regularisation.alpha0) * x.max(0.0)).collect();
         let into = slabs(rank, |k, j| vectors[j * rank + k]);
         let back = slabs(rank, |k, j| vectors[k * rank + j]);

@@ -57,6 +57,7 @@ mod side;
 mod sketch;
 mod spectrum;
 mod start;
+mod strips;
 mod train;
 mod trainer;
 mod triangle;

@@ -1,6 +1,9 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix: the basis in which a Gram matrix, whatever ridge is added
 //! to it, is a diagonal. In f64 and always in the same order of operations, as all that follows from it is stored.
 
+use crate::level::Level;
+use crate::strips::{Mirror, Rotation, Strips, Update};
+
 /// A symmetric matrix as `Vᵀ diag(values) V`.
 #[derive(Clone, Debug)]
 pub(crate) struct Spectrum {
@@ -13,64 +16,96 @@ pub(crate) struct Spectrum {
 /// Steps of QL iteration for one eigenvalue before it is taken as it is; three are usual.
 const STEPS: usize = 64;
 
+/// Rotations that are put together before rows are turned by them.
+const TOGETHER: usize = 8192;
+
+/// Below this rank more threads than one take longer.
+const SHARED_OUT: usize = 512;
+
 impl Spectrum {
     /// Of the symmetric matrix with these elements: Householder's reduction to three diagonals, then QL with
     /// implicit shifts (Golub and Van Loan, Matrix Computations, 4th ed., sections 8.3.1 and 8.3.5; Wilkinson and
     /// Reinsch 1971, contribution II/3).
-    pub(crate) fn of(rank: usize, element: impl Fn(usize, usize) -> f64) -> Self {
-        let mut matrix: Vec<f64> = (0..rank * rank).map(|at| element(at / rank, at % rank)).collect();
-        let mut vectors = vec![0.0; rank * rank];
-        vectors.iter_mut().step_by(rank + 1).for_each(|x| *x = 1.0);
-        let mut beside = reduce(rank, &mut matrix, &mut vectors);
-        let mut values: Vec<f64> = matrix.iter().copied().step_by(rank + 1).collect();
-        iterate(rank, &mut values, &mut beside, &mut vectors);
-        sorted(rank, &values, &vectors)
+    ///
+    /// Eigenvectors have no part in either, so they are turned afterwards, strip by strip; the same bits on every
+    /// number of threads.
+    pub(crate) fn of(
+        level: Level,
+        threads: usize,
+        rank: usize,
+        element: impl Fn(usize, usize) -> f64,
+    ) -> Self {
+        Self::by((level, if rank < SHARED_OUT { 1 } else { threads }), rank, element)
+    }
+
+    fn by(by: (Level, usize), rank: usize, element: impl Fn(usize, usize) -> f64) -> Self {
+        let Reduced { mut values, mut beside, mirrors } = reduce(by, rank, &mut Strips::new(rank, element));
+        let mut vectors = Strips::new(rank, |i, j| f64::from(u8::from(i == j)));
+        vectors.mirror(by, &mirrors);
+        iterate(&mut values, &mut beside, &mut |rotations| vectors.rotate(by, rotations));
+        sorted(&values, &vectors)
     }
 }
 
-/// Turns the matrix into one of three diagonals, and `vectors` with it; returns what stands beside the diagonal.
-fn reduce(rank: usize, matrix: &mut [f64], vectors: &mut [f64]) -> Vec<f64> {
-    let mut beside = vec![0.0; rank];
-    let (mut v, mut p, mut t) = (vec![0.0; rank], vec![0.0; rank], vec![0.0; rank]);
-    for k in 0..rank.saturating_sub(1) {
-        let row = &matrix[k * rank..][..rank];
-        let square: f64 = row[k + 1..].iter().map(|x| x * x).sum();
-        let head = row[k + 1];
-        let norm = square.sqrt();
-        if square - head * head <= 0.0 || !norm.is_finite() {
-            beside[k] = head;
-            continue;
-        }
-        // v = x ± |x| e, of which H = I − beta v vᵀ takes x to ∓|x| e.
-        let end = if head > 0.0 { -norm } else { norm };
-        v[..=k].fill(0.0);
-        v[k + 1..].copy_from_slice(&row[k + 1..]);
-        v[k + 1] = head - end;
-        let beta = 1.0 / (norm * (norm + head.abs()));
-        beside[k] = end;
+/// A matrix of three diagonals, and the mirrors H that take the matrix it was made of to it, `… H₁ H₀ A H₀ H₁ …`.
+struct Reduced {
+    values: Vec<f64>,
+    beside: Vec<f64>,
+    mirrors: Vec<Mirror>,
+}
 
+/// Turns a matrix into one of three diagonals. What is left of `matrix` has no meaning.
+fn reduce(by: (Level, usize), rank: usize, matrix: &mut Strips) -> Reduced {
+    let (mut values, mut beside) = (vec![0.0; rank], vec![0.0; rank]);
+    let mut mirrors: Vec<Mirror> = Vec::with_capacity(rank);
+    let (mut row, mut x, mut p, mut w) = (vec![0.0; rank], vec![0.0; rank], vec![0.0; rank], vec![0.0; rank]);
+    // Whether the rows are still to be turned by the last mirror: that is done on the way to the next one's product.
+    let mut due = false;
+    for k in 0..rank {
+        matrix.copy_row(k, &mut row);
+        let update = mirrors.last().filter(|_| due).map(|mirror| Update { v: &mirror.v, w: &w });
+        if let Some(Update { v, w }) = &update {
+            add(&mut row[k..], -v[k], &w[k..]);
+            add(&mut row[k..], -w[k], &v[k..]);
+        }
+        values[k] = row[k];
+        let Some(&head) = row.get(k + 1) else { break };
+        let found = mirror(k, &row);
+        beside[k] = found.as_ref().map_or(head, |(_, end)| *end);
+        x.fill(0.0);
+        if let Some((Mirror { beta, v, .. }, _)) = &found {
+            x.iter_mut().zip(v).for_each(|(x, v)| *x = beta * v);
+        }
+        if due || found.is_some() {
+            matrix.turn_and_multiply(by, k + 1, update, &x, &mut p);
+        }
+        due = found.is_some();
+        let Some((found, _)) = found else { continue };
         // A ← H A H = A − v wᵀ − w vᵀ with w = p − (beta ÷ 2)(pᵀ v) v and p = beta A v.
-        p[k + 1..].fill(0.0);
-        for j in k + 1..rank {
-            add(&mut p[k + 1..], beta * v[j], &matrix[j * rank + k + 1..][..rank - k - 1]);
-        }
-        let half: f64 = 0.5 * beta * p[k + 1..].iter().zip(&v[k + 1..]).map(|(x, y)| x * y).sum::<f64>();
-        add(&mut p[k + 1..], -half, &v[k + 1..]);
-        for i in k + 1..rank {
-            let row = &mut matrix[i * rank + k + 1..][..rank - k - 1];
-            add(row, -v[i], &p[k + 1..]);
-            add(row, -p[i], &v[k + 1..]);
-        }
-        // V ← H V.
-        t.fill(0.0);
-        for i in k + 1..rank {
-            add(&mut t, beta * v[i], &vectors[i * rank..][..rank]);
-        }
-        for i in k + 1..rank {
-            add(&mut vectors[i * rank..][..rank], -v[i], &t);
-        }
+        let v = &found.v[k + 1..];
+        let half: f64 = 0.5 * found.beta * p[k + 1..].iter().zip(v).map(|(x, y)| x * y).sum::<f64>();
+        w[..=k].fill(0.0);
+        w[k + 1..].copy_from_slice(&p[k + 1..]);
+        add(&mut w[k + 1..], -half, v);
+        mirrors.push(found);
     }
-    beside
+    Reduced { values, beside, mirrors }
+}
+
+/// `v = x ± |x| e`, of which `H = I − beta v vᵀ` takes the row x behind the k-th number to `∓|x| e`; and that end. None
+/// where there is nothing to be done.
+fn mirror(k: usize, row: &[f64]) -> Option<(Mirror, f64)> {
+    let square: f64 = row[k + 1..].iter().map(|x| x * x).sum();
+    let head = row[k + 1];
+    let norm = square.sqrt();
+    if square - head * head <= 0.0 || !norm.is_finite() {
+        return None;
+    }
+    let end = if head > 0.0 { -norm } else { norm };
+    let mut v = row.to_vec();
+    v[..=k].fill(0.0);
+    v[k + 1] = head - end;
+    Some((Mirror { beta: 1.0 / (norm * (norm + head.abs())), v, zeros: k + 1 }, end))
 }
 
 /// Adds `x * y` to `to`.
@@ -80,8 +115,9 @@ fn add(to: &mut [f64], x: f64, y: &[f64]) {
     }
 }
 
-/// QL iteration until nothing stands beside the diagonal; each rotation turns two rows of `vectors`.
-fn iterate(rank: usize, values: &mut [f64], beside: &mut [f64], vectors: &mut [f64]) {
+/// QL iteration until nothing stands beside the diagonal. What turns the rows of eigenvectors is handed to `turn`.
+fn iterate(values: &mut [f64], beside: &mut [f64], turn: &mut dyn FnMut(&[Rotation])) {
+    let (rank, mut rotations) = (values.len(), Vec::with_capacity(2 * TOGETHER));
     for l in 0..rank {
         for _ in 0..STEPS {
             let small =
@@ -90,13 +126,18 @@ fn iterate(rank: usize, values: &mut [f64], beside: &mut [f64], vectors: &mut [f
             if m == l {
                 break;
             }
-            step(rank, (l, m), values, beside, vectors);
+            step((l, m), values, beside, &mut rotations);
+            if rotations.len() >= TOGETHER {
+                turn(&rotations);
+                rotations.clear();
+            }
         }
     }
+    turn(&rotations);
 }
 
 /// One sweep of rotations from row m up to row l.
-fn step(rank: usize, (l, m): (usize, usize), values: &mut [f64], beside: &mut [f64], vectors: &mut [f64]) {
+fn step((l, m): (usize, usize), values: &mut [f64], beside: &mut [f64], rotations: &mut Vec<Rotation>) {
     let shift = (values[l + 1] - values[l]) / (2.0 * beside[l]);
     let root = (shift * shift + 1.0).sqrt();
     let mut g = values[m] - values[l] + beside[l] / (shift + if shift < 0.0 { -root } else { root });
@@ -116,79 +157,24 @@ fn step(rank: usize, (l, m): (usize, usize), values: &mut [f64], beside: &mut [f
         p = s * r;
         values[i + 1] = g + p;
         g = c * r - b;
-        let (first, second) = vectors[i * rank..][..2 * rank].split_at_mut(rank);
-        for (x, y) in first.iter_mut().zip(second) {
-            (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
-        }
+        rotations.push(Rotation { i, c, s });
     }
     values[l] -= p;
     beside[l] = g;
     beside[m] = 0.0;
 }
 
-fn sorted(rank: usize, values: &[f64], vectors: &[f64]) -> Spectrum {
+fn sorted(values: &[f64], vectors: &Strips) -> Spectrum {
+    let rank = values.len();
     let mut order: Vec<usize> = (0..rank).collect();
     order.sort_by(|&i, &j| values[j].total_cmp(&values[i]));
-    Spectrum {
-        values: order.iter().map(|&i| values[i]).collect(),
-        vectors: order.iter().flat_map(|&i| &vectors[i * rank..][..rank]).copied().collect(),
+    let mut sorted = vec![0.0; rank * rank];
+    for (to, &i) in sorted.chunks_exact_mut(rank).zip(&order) {
+        vectors.copy_row(i, to);
     }
+    Spectrum { values: order.iter().map(|&i| values[i]).collect(), vectors: sorted }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A symmetric matrix of numbers between −1 and 1.
-    fn some(rank: usize, seed: u64) -> Vec<f64> {
-        let mut state = seed;
-        let mut matrix = vec![0.0; rank * rank];
-        for i in 0..rank {
-            for j in 0..=i {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let x = (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
-                (matrix[i * rank + j], matrix[j * rank + i]) = (x, x);
-            }
-        }
-        matrix
-    }
-
-    fn check(rank: usize, matrix: &[f64]) {
-        let size = matrix.iter().fold(1e-300, |size: f64, x| size.max(x.abs()));
-        let Spectrum { values, vectors } = Spectrum::of(rank, |i, j| matrix[i * rank + j]);
-        assert!(values.is_sorted_by(|x, y| x >= y));
-        for i in 0..rank {
-            for j in 0..rank {
-                let of = |weight: &dyn Fn(usize) -> f64| -> f64 {
-                    (0..rank).map(|e| weight(e) * vectors[e * rank + i] * vectors[e * rank + j]).sum()
-                };
-                let (got, one) = (of(&|e| values[e]), of(&|_| 1.0));
-                assert!(
-                    (got - matrix[i * rank + j]).abs() <= 1e-12 * size * rank as f64,
-                    "{got} at {i}, {j}"
-                );
-                assert!((one - f64::from(i == j)).abs() <= 1e-12, "{one} at {i}, {j}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_spectrum_gives_the_matrix_again() {
-        for rank in [1, 2, 3, 5, 16, 33, 64, 100] {
-            check(rank, &some(rank, rank as u64));
-        }
-    }
-
-    #[test]
-    fn zeros_repeated_and_far_apart_values_are_no_trouble() {
-        check(8, &[0.0; 64]);
-        let diagonal = |values: &[f64]| -> Vec<f64> {
-            let rank = values.len();
-            (0..rank * rank).map(|at| if at % (rank + 1) == 0 { values[at / rank] } else { 0.0 }).collect()
-        };
-        check(4, &diagonal(&[1.0, 1.0, 1.0, 1.0]));
-        check(5, &diagonal(&[1e-30, 1e30, 0.0, 1.0, 1e15]));
-        let ones = vec![1.0; 49];
-        check(7, &ones);
-    }
-}
+#[path = "spectrum_tests.rs"]
+mod tests;

@@ -1,7 +1,5 @@
 //! `nearline forget`: erase members, with a receipt.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
-
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
@@ -74,7 +72,7 @@ pub(super) fn make_good(eraser: &Arc<Eraser>) -> Option<JoinHandle<()>> {
     }
     let eraser = eraser.clone();
     let erase = move || match eraser.erase(By::Start) {
-        Ok(Some((receipt, kept))) => eprintln!("{}", said(&receipt, &kept.display().to_string())),
+        Ok(Some((receipt, kept))) => show::aside(said(&receipt, &kept.display().to_string())),
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "an earlier forget could not be made good"),
     };
@@ -91,7 +89,7 @@ pub(super) fn at_end(eraser: &Eraser, begun: Option<JoinHandle<()>>) -> Result<(
         let _ = begun.join();
     }
     if let Some((receipt, kept)) = eraser.erase(By::End)? {
-        eprintln!("{}", said(&receipt, &kept.display().to_string()));
+        show::aside(said(&receipt, &kept.display().to_string()));
     }
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! What `train`, `tune` and `evaluate` have in common.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
-
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -54,7 +52,9 @@ pub(super) fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet,
     }
     if rejected > 0 {
         let count = show::count(rejected);
-        eprintln!("{count} lines were rejected and left out; `nearline check` says which and why");
+        show::aside(format_args!(
+            "{count} lines were rejected and left out; `nearline check` says which and why"
+        ));
     }
     Ok(gatherer.finish())
 }

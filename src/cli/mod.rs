@@ -1,7 +1,5 @@
 //! The command line: what was typed, what it means, and how it is answered.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
-
 pub mod args;
 mod ask;
 mod backup;
@@ -53,6 +51,8 @@ pub enum Failure {
     Failed(String),
     /// 130: broken off by an interrupt; what was saved, and how to go on.
     Interrupted(String),
+    /// 0: whoever reads the answer has seen enough of it, as `head` does.
+    Unread,
 }
 
 impl Failure {
@@ -62,6 +62,7 @@ impl Failure {
             Failure::Use(_) => 2,
             Failure::Failed(_) => 3,
             Failure::Interrupted(_) => 130,
+            Failure::Unread => 0,
         }
     }
 }
@@ -72,6 +73,7 @@ impl std::fmt::Display for Failure {
             Failure::No(text) | Failure::Use(text) | Failure::Failed(text) | Failure::Interrupted(text) => {
                 out.write_str(text)
             }
+            Failure::Unread => out.write_str("nobody reads the answer"),
         }
     }
 }
@@ -133,8 +135,13 @@ impl From<ErasureError> for Failure {
 }
 
 impl From<io::Error> for Failure {
+    /// Of all that is written to, only standard output may be closed by who reads it: a process that does not answer
+    /// is a failure, and says so (`engine/socket.rs`).
     fn from(error: io::Error) -> Self {
-        Failure::Failed(error.to_string())
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Unread,
+            _ => Failure::Failed(error.to_string()),
+        }
     }
 }
 
@@ -156,10 +163,9 @@ impl Context {
 pub fn run(cli: Cli) -> ExitCode {
     match answer(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has seen enough, as `head` does.
-        Err(Failure::Failed(text)) if text.contains("Broken pipe") => ExitCode::SUCCESS,
+        Err(Failure::Unread) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("nearline: {failure}");
+            show::aside(format_args!("nearline: {failure}"));
             ExitCode::from(failure.code())
         }
     }

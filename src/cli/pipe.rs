@@ -1,7 +1,5 @@
 //! `run` and `replay`: pipe sources into the engine.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
-
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -230,7 +228,7 @@ impl<'a> Say<'a> {
         if !self.bar.is_hidden() {
             self.bar.set_message(text);
         } else if self.plain && state.1.elapsed() >= SAY_EVERY {
-            eprintln!("{text}");
+            show::aside(&text);
             state.1 = Instant::now();
         }
     }
@@ -319,7 +317,7 @@ fn summary(
         let log = context.folder.rejected();
         text += &format!("\n{} lines were rejected; they are in {}", show::count(rejected), log.display());
     }
-    eprintln!("{text}");
+    show::aside(&text);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! How answers look: tables for people, JSON for programs, times as RFC 3339.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -17,6 +18,12 @@ pub fn text(text: &str) -> Result<(), Failure> {
         out.write_all(b"\n")?;
     }
     Ok(out.flush()?)
+}
+
+/// Says something beside the answer, on standard error. What is said there is for whoever listens: where nobody does,
+/// all goes on.
+pub fn aside(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Prints an answer as one line of JSON.

@@ -1,7 +1,5 @@
 //! `model use` and `model rollback`: which model the lists are made with.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
-
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -92,7 +90,11 @@ fn asked(context: &Context, wanted: Wanted) -> Result<Option<TakenOver>, Failure
         bar.set_length(members.into());
         bar.set_position(built.into());
         if bar.is_hidden() && said.elapsed() >= SAY_EVERY {
-            eprintln!("lists of {} of {} members", show::count(built.into()), show::count(members.into()));
+            show::aside(format_args!(
+                "lists of {} of {} members",
+                show::count(built.into()),
+                show::count(members.into())
+            ));
             said = Instant::now();
         }
     }

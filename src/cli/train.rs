@@ -1,7 +1,5 @@
 //! `nearline train`: from logs or the store to a model, iteration by iteration, with checkpoints in between.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
-
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,11 +88,11 @@ fn iterations(
     })?;
     progress.end();
     let Estimate { mean: figure, standard_error: error } = best.tally.ndcg_20(validation.weighing());
-    eprintln!(
+    show::aside(format_args!(
         "{} iterations are best: NDCG@20 {figure:.4} ± {error:.4} of {} members; now training on everything",
         best.iterations,
         show::count(validation.members() as u64)
-    );
+    ));
     Ok(best.iterations)
 }
 
@@ -109,7 +107,10 @@ fn trained(context: &Context, args: &TrainArgs, options: &Train, live: &LiveSet)
     let found = if args.resume { checkpoints.load()? } else { None };
     let begun = match found {
         Some(Checkpoint { losses, state }) => {
-            eprintln!("going on from iteration {} of {}", state.iteration, options.iterations);
+            show::aside(format_args!(
+                "going on from iteration {} of {}",
+                state.iteration, options.iterations
+            ));
             (training.go_on(state)?, losses)
         }
         None => (training.begin()?, Vec::new()),

@@ -1,7 +1,5 @@
 //! How far training has come: a bar on a terminal, a line for each iteration elsewhere.
 
-#![expect(clippy::print_stderr, reason = "the command line talks to people on standard error")]
-
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -73,7 +71,7 @@ impl TrainProgress {
                 self.loss = Some(done.loss);
                 self.draw(done.iteration, done.iteration as f64);
                 if self.lines && !self.measuring {
-                    eprintln!("{}", self.line(done.iteration, done.iteration as f64));
+                    show::aside(self.line(done.iteration, done.iteration as f64));
                 }
             }
         }
@@ -85,7 +83,7 @@ impl TrainProgress {
         self.measured = Some((figure, best));
         self.draw(iteration, iteration as f64);
         if self.lines {
-            eprintln!("{}", self.line(iteration, iteration as f64));
+            show::aside(self.line(iteration, iteration as f64));
         }
     }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::args::TuneArgs;
 use super::{Context, Failure, fit, pipe, show};
 use crate::config::{self, Config, Edit, Train, Transform};
-use crate::offline::evaluate::Gain;
+use crate::offline::evaluate::{Gain, Shared};
 use crate::offline::stopping::Sign;
 use crate::offline::tune::{self as tuning, HeldBack, News, Settings, Trial, TuneOptions, Tuned};
 
@@ -168,9 +168,10 @@ fn line(trial: &Trial) -> String {
         (_, _, failure) => failure.clone().unwrap_or_default(),
     };
     let gain = trial.gain.map_or(String::new(), |gain| format!("  ({})", signed(&gain)));
+    let alike = if trial.shared.is_some_and(|shared| shared.nearly_one()) { "  nearly one list" } else { "" };
     let best = if trial.best { "  best so far" } else { "" };
     let (number, settings) = (trial.number, words(&trial.settings));
-    format!("trial {number:>3}  {settings}  {figure}{gain}  {:.1} s{best}", trial.seconds)
+    format!("trial {number:>3}  {settings}  {figure}{gain}  {:.1} s{alike}{best}", trial.seconds)
 }
 
 /// Settings in a line.
@@ -191,32 +192,46 @@ fn signed(gain: &Gain) -> String {
     format!("{:+.4} ± {:.4}", gain.ndcg_20, gain.standard_error)
 }
 
+/// What a good figure does not say.
+fn warning(shared: &Shared) -> String {
+    format!(
+        "beware: it gives everybody nearly the same list: those of two members have {:.0} % in common, where lists by \
+         popularity have {:.0} %; with a smaller lambda they are more of each member's own, and fresh events change \
+         them (docs/tuning.md, \"A trap\")\n",
+        100.0 * shared.nearline,
+        100.0 * shared.popularity
+    )
+}
+
 /// What was found, and how to use it.
 fn summary(tuned: &Tuned, out: &Path) -> String {
     let (trials, out) = (tuned.trials.len(), out.display());
-    let mut text = match &tuned.trials[tuned.best - 1] {
-        Trial { number: 1, .. } => {
-            format!("of {trials} trials none was better than the first, the config as it is\n")
-        }
-        best => format!(
-            "the best of {trials} trials is {}: {}\nby the lists of {} members its NDCG@20 is {} over the first trial\n",
-            best.number,
-            words(&best.settings),
-            show::count(tuned.members as u64),
-            best.gain.as_ref().map_or(String::new(), signed),
-        ),
+    let first = match tuned.first {
+        1 => "the first trial".into(),
+        number => format!("trial {number}, the first that a model came of"),
     };
-    if let Some(HeldBack { members, first, best, gain }) = &tuned.held_back {
+    let best = &tuned.trials[tuned.best - 1];
+    let mut text = if best.number == 1 {
+        format!("of {trials} trials none was better than the first, the config as it is\n")
+    } else {
+        let over = best.gain.as_ref().map_or(String::new(), |gain| {
+            let members = show::count(tuned.members as u64);
+            format!("by the lists of {members} members its NDCG@20 is {} over {first}\n", signed(gain))
+        });
+        format!("the best of {trials} trials is {}: {}\n{over}", best.number, words(&best.settings))
+    };
+    if let Some(HeldBack { members, first: began, best, gain }) = &tuned.held_back {
         let verdict = if gain.ndcg_20 > 2.0 * gain.standard_error {
             ""
         } else {
             "; that is no clear gain, and the config as it is may do as well"
         };
         text += &format!(
-            "on what no trial saw ({} members): NDCG@20 {best:.4} with it, {first:.4} with the first trial's, {}{verdict}\n",
+            "on what no trial saw ({} members): NDCG@20 {best:.4} with it, {began:.4} with that of {first}, {}{verdict}\n",
             show::count(*members as u64),
             signed(gain),
         );
     }
+    text += &best.shared.filter(Shared::nearly_one).map_or(String::new(), |shared| warning(&shared));
     text + &format!("it is in {out}: nearline --config {out} train … --out DIR")
 }

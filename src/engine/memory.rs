@@ -100,9 +100,14 @@ mod tests {
 
     #[test]
     fn resident_memory_is_what_was_touched() {
-        let Some(before) = resident() else { return };
-        let touched = std::hint::black_box(vec![1_u8; 64 << 20]);
-        assert!(resident().unwrap() > before + (48 << 20));
-        drop(touched);
+        // Other tests in this process take memory and give it back meanwhile.
+        let grows = || {
+            let before = resident()?;
+            let touched = std::hint::black_box(vec![1_u8; 64 << 20]);
+            let after = resident()?;
+            drop(touched);
+            Some(after > before + (48 << 20))
+        };
+        assert!((0..50).any(|_| grows().unwrap_or(true)));
     }
 }

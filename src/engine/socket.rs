@@ -4,7 +4,9 @@
 //! answer, once the records are on disk or the command is done. The socket's mode is 0600, so whoever can write to it
 //! could write to the folder.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -105,10 +107,11 @@ impl Drop for Listening {
 /// is there is what a killed process left.
 pub fn serve(path: &Path, served: Served) -> io::Result<Listening> {
     let _ = std::fs::remove_file(path);
+    let (short, _folder) = short(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
         let _inside = runtime.enter();
-        UnixListener::bind(path)?
+        UnixListener::bind(short)?
     };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     std::thread::Builder::new().name("socket".into()).spawn(move || {
@@ -194,7 +197,7 @@ pub fn send(path: &Path, records: &str) -> io::Result<Option<Response>> {
 
 /// Asks the process that holds the folder; none where there is no such process.
 pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Response>> {
-    let mut stream = match UnixStream::connect(path) {
+    let mut stream = match short(path).and_then(|(short, _folder)| UnixStream::connect(short)) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
@@ -203,11 +206,38 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Response>> {
     };
     let mut request = serde_json::to_vec(request).map_err(io::Error::other)?;
     request.push(b'\n');
-    stream.write_all(&request)?;
+    stream.write_all(&request).map_err(unanswered)?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    if line.is_empty() {
-        return Err(io::Error::other("the process that holds the folder ended before its answer; ask again"));
+    BufReader::new(stream).read_line(&mut line).map_err(unanswered)?;
+    if !line.ends_with('\n') {
+        return Err(io::Error::other(UNANSWERED));
     }
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)
+}
+
+/// The longest path by which the system finds a socket, in bytes.
+const LONGEST: usize = 100;
+
+/// A path to a socket that the system takes, however deep the data folder lies: by way of the folder, which is held open
+/// for as long as the path is of use.
+fn short(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    if !cfg!(target_os = "linux") || path.as_os_str().len() <= LONGEST {
+        return Ok((path.to_owned(), None));
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok((path.to_owned(), None));
+    };
+    let folder = File::open(folder)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name), Some(folder)))
+}
+
+/// What is known of a request whose answer did not come, or not whole.
+const UNANSWERED: &str = "the process that holds the folder ended before its answer; ask again";
+
+/// A process that was killed closes its end of the socket, before a request is written or after it.
+fn unanswered(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => io::Error::other(UNANSWERED),
+        _ => error,
+    }
 }

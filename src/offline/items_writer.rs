@@ -47,11 +47,21 @@ pub fn write(path: &Path, ids: &[String], values: &[f32], rank: usize) -> Result
 /// Writes ids and their factors in Spark's schema, and returns the file, not yet synced: the ids as integers where
 /// each is the plain form of one of 32 bits, else as strings.
 pub fn write_spark(path: &Path, ids: &[String], values: &[f32], rank: usize) -> Result<File, ItemsError> {
+    write_spark_packed(path, ids, (values, rank), Compression::SNAPPY)
+}
+
+/// The same, packed in any way that Spark can be told to.
+pub(super) fn write_spark_packed(
+    path: &Path,
+    ids: &[String],
+    (values, rank): (&[f32], usize),
+    compression: Compression,
+) -> Result<File, ItemsError> {
     // What Spark's reader wants this to look like.
     let made_by = concat!("nearline version ", env!("CARGO_PKG_VERSION"));
     let numbers: Option<Vec<i32>> = ids.iter().map(|id| integer(id)).collect();
     let schema = if numbers.is_some() { SPARK } else { SPARK_STRINGS };
-    let mut file = Parquet::create(path, schema, made_by, Compression::SNAPPY)?;
+    let mut file = Parquet::create(path, schema, made_by, compression)?;
     for (group, values) in values.chunks(ROWS_AT_ONCE * rank).enumerate() {
         let rows = group * ROWS_AT_ONCE..group * ROWS_AT_ONCE + values.len() / rank;
         match &numbers {

@@ -35,6 +35,27 @@ fn string_ids_and_doubles_are_read_too() {
 }
 
 #[test]
+fn parts_may_be_packed_as_spark_can_be_told_to_pack_them() {
+    use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (ids, values): (Vec<String>, Vec<f32>) = (0..100).map(|n| (n.to_string(), n as f32)).unzip();
+    let config = Config::default();
+    for compression in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::LZ4_RAW,
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        let path = folder.path().join("part.parquet");
+        items_writer::write_spark_packed(&path, &ids, (&values, 1), compression).unwrap();
+        let model = Model::from_spark(&path, &config.kinds, &config.train).unwrap();
+        assert_eq!(model.factors().row(model.index_of("42").unwrap() as usize), [42.0], "{compression}");
+    }
+}
+
+#[test]
 fn a_spark_model_is_saved_and_loaded_as_one_of_ours() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use nearline_factors::Progress;
 
+use super::evaluate::alike::Alike;
 use super::evaluate::tally::Tally;
 use super::train::TrainError;
 use super::training::Training;
@@ -19,6 +20,8 @@ pub struct Best {
     pub iterations: usize,
     /// The lists then.
     pub tally: Tally,
+    /// How alike those of different members were.
+    pub alike: Alike,
 }
 
 /// What a search tells of itself.
@@ -49,10 +52,10 @@ pub fn best(
         if patience.is_none() && iterations < training.iterations() {
             continue;
         }
-        let tally = validation.measure(&training.model(trainer.items(), None)?, table);
+        let (tally, alike) = validation.measure(&training.model(trainer.items(), None)?, table);
         let figure = tally.ndcg_20(validation.weighing()).mean;
         if best.as_ref().is_none_or(|(best, _)| figure > *best) {
-            best = Some((figure, Best { iterations, tally }));
+            best = Some((figure, Best { iterations, tally, alike }));
         }
         if watch(Sign::Measured(figure)).is_break() {
             return Err(nearline_factors::TrainError::Stopped.into());

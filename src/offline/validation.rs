@@ -7,12 +7,13 @@
 use nearline_dataflows::types::{Event, Item, Member};
 
 use super::evaluate::EvaluateError;
+use super::evaluate::alike::Alike;
 use super::evaluate::lists::{Lists, by_popularity};
 use super::evaluate::members::{ONE_IN, divide, hash};
 use super::evaluate::moments::{Moment, moments};
 use super::evaluate::spread::spread;
 use super::evaluate::tally::{Tally, Weighing};
-use super::evaluate::time::split_at;
+use super::evaluate::time::{something_trains, split_at};
 use super::evaluate::{Protocol, Split};
 use super::live::LiveSet;
 use super::model::Model;
@@ -75,6 +76,9 @@ impl<'a> Validation<'a> {
             }
             (Protocol::Members { seed }, Look::Last) => Part::Members { seed, tested: 0, left_out: None },
         };
+        if let Part::Time { split, .. } = part {
+            something_trains(live, split)?;
+        }
         let mut validation = Validation { live, table, part, members: Vec::new(), popular: Vec::new() };
         validation.members = validation.tested();
         validation.popular =
@@ -124,22 +128,32 @@ impl<'a> Validation<'a> {
         self.members.len()
     }
 
-    /// The lists of a model that was trained on the part that trains. `table` has the kinds it was trained with.
-    pub fn measure(&self, model: &Model, table: &KindTable) -> Tally {
+    /// The lists of a model that was trained on the part that trains, and how alike those of different members are.
+    /// `table` has the kinds it was trained with.
+    pub fn measure(&self, model: &Model, table: &KindTable) -> (Tally, Alike) {
         let number = |id: &str| Item(self.live.items.get(id).expect("the model was trained on these items"));
         let lists = Lists::new(model.for_graph(table, number), table.kinds.clone(), self.popular.clone());
         let each = |member: &Member| {
             let member = *member;
-            let mut tally = Tally::default();
+            let (mut tally, mut alike) = (Tally::default(), None);
             lists.show(&self.moments(member), None, |moment, shown| {
                 tally.add(shown.nearline.as_ref().unwrap_or(&shown.popularity), &moment.relevant);
+                // One list of each member: its first from a factor of its own.
+                if let (None, Some(own)) = (&alike, &shown.nearline) {
+                    let mut first = Alike::default();
+                    first.add(own, &shown.popularity, lists.items_in_model());
+                    alike = Some(first);
+                }
             });
             tally.end_member();
-            tally
+            (tally, alike)
         };
-        let mut all = Tally::default();
-        spread(&self.members, &each, &mut |tally, _| all.merge(tally));
-        all
+        let (mut all, mut alike) = (Tally::default(), Alike::default());
+        spread(&self.members, &each, &mut |(tally, own), _| {
+            all.merge(tally);
+            own.iter().for_each(|own| alike.merge(own));
+        });
+        (all, alike)
     }
 
     fn moments(&self, member: Member) -> Vec<Moment> {
@@ -153,7 +167,7 @@ impl<'a> Validation<'a> {
         }
     }
 
-    /// Those with something to be found; of too many, those with the smallest hashes.
+    /// Those with something to be found; of too many, those of them with the smallest hashes.
     fn tested(&self) -> Vec<Member> {
         let may = |member: &Member| match self.part {
             Part::Time { split, until } => {
@@ -162,13 +176,11 @@ impl<'a> Validation<'a> {
             Part::Members { tested, .. } => self.fold(*member) == Some(tested),
         };
         let mut members: Vec<Member> = self.live.members_by_id().into_iter().filter(may).collect();
-        if members.len() > MOST_TESTED {
-            let seed = if let Part::Members { seed, .. } = self.part { seed } else { 0 };
-            members.sort_by_cached_key(|member| hash(seed, self.live.members.name(member.0), "tested"));
-            members.truncate(MOST_TESTED);
-            members.sort_unstable_by_key(|member| self.live.members.name(member.0).as_bytes());
-        }
-        members.retain(|member| !self.moments(*member).is_empty());
+        let seed = if let Part::Members { seed, .. } = self.part { seed } else { 0 };
+        members.sort_by_cached_key(|member| hash(seed, self.live.members.name(member.0), "tested"));
+        let asks = |member: &Member| !self.moments(*member).is_empty();
+        let mut members: Vec<Member> = members.into_iter().filter(asks).take(MOST_TESTED).collect();
+        members.sort_unstable_by_key(|member| self.live.members.name(member.0).as_bytes());
         members
     }
 

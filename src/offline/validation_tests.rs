@@ -66,6 +66,32 @@ fn by_members_those_held_back_and_those_tested_differ_and_neither_trains() {
     }
 }
 
+#[test]
+fn a_log_of_one_moment_has_nothing_before_the_split_and_says_so() {
+    let config = Config::default();
+    let live = log(&config, &[("m1", "i1", "like", 9, 1.0), ("m1", "i2", "like", 9, 1.0)]);
+    for look in [Look::All, Look::HoldingBack, Look::Last] {
+        let error = Validation::new(&live, &config.kinds, Protocol::default(), look).err().unwrap();
+        assert!(
+            error.to_string().contains("no event comes before the split (1970-01-01T00:00:00.009Z)"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn of_too_many_members_those_with_something_to_be_found_are_tested() {
+    let config = Config::default();
+    let names: Vec<String> = (0..MOST_TESTED + 700).map(|member| format!("m{member}")).collect();
+    let mut lines: Vec<Line<'_>> = names.iter().map(|name| (name.as_str(), "i0", "browse", 9, 1.0)).collect();
+    for name in &names[..300] {
+        lines.extend([(name.as_str(), "i1", "like", 0, 1.0), (name.as_str(), "i2", "like", 9, 1.0)]);
+    }
+    let live = log(&config, &lines);
+    let validation = Validation::new(&live, &config.kinds, Protocol::default(), Look::All).unwrap();
+    assert_eq!(validation.members(), 300);
+}
+
 fn search(live: &LiveSet, config: &Config, patience: Option<usize>) -> (Best, Vec<f64>) {
     let validation = Validation::new(live, &config.kinds, Protocol::default(), Look::All).unwrap();
     let keep = |member, event: &_| validation.trains(member, event);

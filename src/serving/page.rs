@@ -64,7 +64,15 @@ impl Serving<'_> {
         let mut wanted = Wanted { country: query.country.clone(), ..Wanted::default() };
         for list in order(query.device.as_deref()) {
             let asked = ListQuery { list, offset: 0, limit: query.limit, wanted: wanted.clone() };
-            let Some((found, reason)) = self.row(&query.member, &asked)? else { continue };
+            let row = match self.row(&query.member, &asked) {
+                // A row that needs a model which cannot be read takes no other row with it.
+                Err(ServingError::Model(error)) => {
+                    tracing::warn!(%error, list = list.as_str(), "a row of a page is left out");
+                    None
+                }
+                row => row?,
+            };
+            let Some((found, reason)) = row else { continue };
             if found.entries.is_empty() {
                 continue;
             }

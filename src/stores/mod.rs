@@ -112,6 +112,13 @@ pub enum StoreError {
     /// There is nothing in the folder.
     #[error("there is no nearline data in {}; pipe events into it first with `nearline run` or `nearline replay`", .0.display())]
     Empty(PathBuf),
+    /// A restore into the folder did not come to its end.
+    #[error(
+        "a restore into this folder was broken off, or is under way: {} is there, and no store; say `nearline restore` \
+         again, or remove that folder to begin without the backup",
+        .0.display()
+    )]
+    Restoring(PathBuf),
     /// The folder was written by a later version.
     #[error("the data folder {} has format {found}, and this nearline reads up to {known}; use a newer nearline", .path.display())]
     Newer {

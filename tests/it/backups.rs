@@ -142,3 +142,124 @@ fn an_export_piped_into_an_empty_folder_gives_the_digest_also_after_what_is_in_n
     assert_eq!(home.verified("copy"), original);
     assert_eq!(home.json(&["--data", "copy", "get", "m6"])["source"], "trending");
 }
+
+#[test]
+fn nothing_is_written_into_a_folder_while_a_backup_is_put_into_it_nor_after_a_restore_that_was_broken_off() {
+    let home = prepared();
+    home.ok_pipe(&RUN, &log(0..100));
+    home.ok(&["backup", "backup", "--with-key"]);
+    let digest = home.verified("nearline-data");
+    // What a restore leaves that was killed.
+    std::fs::create_dir_all(home.path("again/.restoring/store")).unwrap();
+    for command in [&["run", "-"][..], &["get", "m1"], &["forget", "m1"], &["backup", "other"]] {
+        let said = home.say(&[&["--data", "again"], command].concat()).ended(3);
+        assert!(said.contains("was broken off") && said.contains("say `nearline restore` again"), "{said}");
+    }
+    assert!(!home.path("again/store").exists());
+    // Another process is at it.
+    let lock = std::fs::File::open(home.path("again")).unwrap();
+    lock.lock().unwrap();
+    let said = home.say(&["--data", "again", "restore", "backup"]).ended(3);
+    assert!(said.contains("is held by another nearline process"), "{said}");
+    drop(lock);
+    home.ok(&["--data", "again", "restore", "backup"]);
+    assert_eq!(home.verified("again"), digest);
+    // A backup of a later release.
+    let manifest = std::fs::read_to_string(home.path("backup/backup.json")).unwrap();
+    home.write("backup/backup.json", &manifest.replace("\"format\": 1", "\"format\": 2"));
+    let said = home.say(&["--data", "later", "restore", "backup"]).ended(2);
+    assert!(said.contains("has format 2, and this nearline reads 1"), "{said}");
+}
+
+/// Backups one after the other, while a model takes over and back, and members are forgotten.
+#[test]
+fn a_backup_that_is_made_while_a_model_takes_over_is_whole_and_goes_on() {
+    let home = prepared();
+    model(&[("a", vec![0.0, 1.0]), ("b", vec![0.5, -0.5]), ("c", vec![1.0, 0.0])])
+        .save(&home.path("other"))
+        .unwrap();
+    // Members enough for the building of lists to take a while.
+    let event = |minute: usize| play(&format!("m{}", minute % 3_000), ["a", "b"][minute / 3_000], minute);
+    home.write("all.jsonl", &(0..6_000).map(event).collect::<String>());
+    home.ok(&["replay", "--model", "model", "all.jsonl"]);
+    let original = home.verified("nearline-data");
+    home.ok(&["--data", "with-other", "replay", "--model", "other", "all.jsonl"]);
+    let with_other = home.verified("with-other");
+    let running = home.start(&["run", "-"]);
+    let backups = std::thread::scope(|scope| {
+        let swaps = scope.spawn(|| {
+            for model in ["other", "model", "other"] {
+                home.ok(&["model", "use", model]);
+                home.ok(&["forget", "nobody"]);
+            }
+        });
+        let mut backups = Vec::new();
+        while !swaps.is_finished() {
+            let name = format!("backups/{}", backups.len());
+            let said = home.say(&["backup", &name]);
+            // It may ask to be asked again, and then it is not there.
+            assert!(said.code == 0 || said.err.contains("ask again"), "{said:?}");
+            assert_eq!(home.path(&name).exists(), said.code == 0);
+            if said.code == 0 {
+                backups.push(name);
+            }
+        }
+        swaps.join().unwrap();
+        backups
+    });
+    running.finish().ok();
+    assert!(!backups.is_empty());
+    // Some of them, from the first to the last: how many there are depends on the machine.
+    for (number, name) in backups.iter().enumerate().step_by(backups.len().div_ceil(6)) {
+        let data = format!("restored-{number}");
+        home.ok(&["--data", &data, "restore", name, "--key", "nearline-data/digest.key"]);
+        let restored = home.verified(&data);
+        assert!([&original, &with_other].contains(&&restored), "{name}");
+        // What was being built then is built now, or stands by.
+        home.ok_pipe(&["--data", &data, "run", "-"], "");
+        home.ok(&["--data", &data, "model", "use", "other"]);
+        assert_eq!(home.verified(&data), with_other, "{name}");
+    }
+}
+
+/// The process that makes it is killed, or the command that asked for it; beside them events flow.
+#[test]
+fn a_backup_that_is_killed_is_whole_or_absent_and_what_it_left_is_in_no_ones_way() {
+    let home = prepared();
+    home.ok_pipe(&RUN, &log(0..3_000));
+    home.ok(&["backup", "first"]);
+    let mut chance = crate::support::Chance(8);
+    let (mut made, mut events) = (0, 3_000);
+    for round in 0..12 {
+        let name = format!("backups/{round}");
+        let mut running = home.start(&RUN);
+        running.send(&log(events..events + 200));
+        events += 200;
+        let mut asking = home.command(&["backup", &name]);
+        let mut asking =
+            asking.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(chance.below(120_000) as u64));
+        if round % 3 == 0 {
+            // Nobody waits for the answer any more.
+            asking.kill().unwrap();
+            running.finish().ok();
+        } else {
+            running.kill();
+        }
+        let answered = asking.wait().unwrap().success();
+        home.verified("nearline-data");
+        assert!(!answered || home.path(&name).exists(), "round {round} was answered");
+        if home.path(&name).exists() {
+            made += 1;
+            let data = format!("restored-{round}");
+            home.ok(&["--data", &data, "restore", &name, "--key", "nearline-data/digest.key"]);
+            home.verified(&data);
+        } else {
+            home.ok(&["backup", &name]);
+        }
+    }
+    println!("{made} of 12 were made");
+    // Every one of them is known, so that a receipt can name it.
+    let receipt = home.json(&["forget", "m1"]);
+    assert_eq!(receipt["backups"].as_array().unwrap().len(), 13);
+}

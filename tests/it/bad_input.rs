@@ -292,6 +292,15 @@ fn peak(id: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
+/// How long a process has been at work on all processors together.
+fn worked(id: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let behind_the_name: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // In hundredths of a second, for programs, whatever the kernel counts in.
+    let ticks: u64 = behind_the_name[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
 #[test]
 fn a_member_with_a_million_events_and_an_item_seen_by_everyone_stay_in_bounds() {
     const EVENTS: usize = 1_000_000;
@@ -325,7 +334,7 @@ fn a_member_with_a_million_events_and_an_item_seen_by_everyone_stay_in_bounds() 
     until("the giant's events are there", || live(&home) == (EVENTS + MEMBERS + 20) as u64);
     let live_took = began.elapsed();
     // Half of the giant's history goes again, retraction by retraction.
-    let began = Instant::now();
+    let (began, worked_before) = (Instant::now(), worked(running.id()));
     let mut gone = String::new();
     for number in (0..EVENTS).step_by(2) {
         let item = number % 2_000;
@@ -333,7 +342,7 @@ fn a_member_with_a_million_events_and_an_item_seen_by_everyone_stay_in_bounds() 
     }
     running.send(&gone);
     until("half is gone", || live(&home) == (EVENTS / 2 + MEMBERS + 20) as u64);
-    let retracted_took = began.elapsed();
+    let (retracted_took, retracted_worked) = (began.elapsed(), worked(running.id()) - worked_before);
     // An item that everyone has seen is withdrawn: it concerns every list.
     running.send("{\"type\":\"item\",\"item\":\"everyone\",\"at\":1,\"withdrawn\":true}\n");
     let began = Instant::now();
@@ -344,10 +353,12 @@ fn a_member_with_a_million_events_and_an_item_seen_by_everyone_stay_in_bounds() 
     let withdrawn_took = began.elapsed();
     let used = peak(running.id());
     println!(
-        "live {live_took:?}, retracted {retracted_took:?}, withdrawn {withdrawn_took:?}, {used} MB at most"
+        "live {live_took:?}, retracted {retracted_took:?} ({retracted_worked:?} of a processor), withdrawn \
+         {withdrawn_took:?}, {used} MB at most"
     );
     running.finish().ok();
     assert!(used < 900, "{used} MB");
-    assert!(retracted_took < Duration::from_secs(45), "{retracted_took:?}");
+    // What the process itself has worked: the machine may do other things as well.
+    assert!(retracted_worked < Duration::from_secs(45), "{retracted_worked:?} of {retracted_took:?}");
     home.verified("nearline-data");
 }

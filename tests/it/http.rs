@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Home, Server, agent, answered, arg, items_of, model, until};
 
-/// Items a to h with genres, and a member m who likes a.
+/// Items a to h with genres, and a member m who has played a.
 fn world() -> Home {
     let home = Home::new();
     let items: String = ["a", "b", "c", "d", "e", "f", "g", "h"]
@@ -23,21 +23,17 @@ fn world() -> Home {
         })
         .collect();
     home.write("items.jsonl", &items);
-    home.write("events.jsonl", &event("m", "a", "like", 1_700_000_000_000));
+    home.write("events.jsonl", &event("m", "a", "play", 1_700_000_000_000));
     save_model(&home, "model", 1.0);
     home
 }
 
-/// A model in which members who like a like the next ones best, or the last ones.
+/// A model in which the first items are the best for everybody, or with `-1.0` the last ones.
 fn save_model(home: &Home, name: &str, sign: f32) {
-    let rows: Vec<(&str, Vec<f32>)> = ["a", "b", "c", "d", "e", "f", "g", "h"]
-        .iter()
-        .enumerate()
-        .map(|(place, item)| {
-            (*item, vec![1.0, sign * place as f32 * 0.01 * if place == 0 { 0.0 } else { -1.0 }])
-        })
-        .collect();
-    model(&rows).save(&home.path(name)).unwrap();
+    let items = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let rows =
+        items.iter().zip(0u8..).map(|(item, place)| (*item, vec![1.0 - sign * f32::from(place) * 0.01, 0.1]));
+    model(&rows.collect::<Vec<_>>()).save(&home.path(name)).unwrap();
 }
 
 fn event(member: &str, item: &str, kind: &str, at: i64) -> String {
@@ -66,10 +62,10 @@ fn a_list_over_http_is_what_get_prints() {
     let answer = server.ok("/v1/members/m/lists/top_picks?limit=2&offset=1");
     assert_eq!(items_of(&answer), items_of(&server.ok("/v1/members/m/lists/top_picks"))[1..3]);
     assert_eq!(answer["items"][0]["title"], "Title c");
-    assert_eq!(server.ok("/v1/members/m/history")["events"][0]["kind"], "like");
+    assert_eq!(server.ok("/v1/members/m/history")["events"][0]["kind"], "play");
     let why = server.ok("/v1/members/m/why/b");
     assert!(why["score"].as_f64().unwrap() > 0.0 && why["parts"][0]["item"] == "a", "{why}");
-    assert_eq!(server.ok("/v1/popular?kind=like&window=all")["items"][0]["item"], "a");
+    assert_eq!(server.ok("/v1/popular?kind=play&window=all")["items"][0]["item"], "a");
     assert_eq!(server.items("/v1/items/a/similar?limit=1"), ["b"]);
     assert_eq!(server.ok("/v1/members?query=m")["members"], json!([{"member": "m"}]));
     assert_eq!(server.ok("/v1/items?query=title%20G")["items"][0]["item"], "g");
@@ -130,7 +126,8 @@ fn records_come_as_lines_an_array_or_gzip_and_what_cannot_be_taken_is_told_line_
     assert_eq!((status, &problem["title"]), (413, &json!("the body is too large")));
     assert_eq!(server.post("/v1/events", vec![b' '; 9_000_000]).0, 413);
     assert_eq!(server.post("/v1/events", "[1, 2").0, 400);
-    assert_eq!(server.post("/v1/events", "").1["accepted"], 0);
+    assert_eq!(server.post("/v1/events", "").0, 400);
+    assert_eq!(server.post("/v1/events", "\n").1["accepted"], 0);
     let rejected = std::fs::read_to_string(home.path("nearline-data/rejected.jsonl")).unwrap();
     assert_eq!(rejected.lines().count(), 3);
     assert!(rejected.lines().all(|line| line.contains("\"http\"")));
@@ -148,7 +145,6 @@ fn posts_that_come_together_share_commits_and_each_is_acknowledged() {
     const EACH: usize = 40;
     let home = world();
     let server = serving(&home);
-    let before = server.ok("/v1/status")["epoch"].as_u64().unwrap();
     let epochs: BTreeSet<u64> = std::thread::scope(|scope| {
         let client = |client: usize| {
             let server = &server;
@@ -165,9 +161,9 @@ fn posts_that_come_together_share_commits_and_each_is_acknowledged() {
         let clients: Vec<_> = (0..CLIENTS).map(client).collect();
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
-    let committed = server.ok("/v1/status")["epoch"].as_u64().unwrap() - before;
-    assert!(committed < (CLIENTS * EACH) as u64, "{committed} epochs");
-    assert_eq!(epochs.len() as u64, committed, "every epoch was told");
+    assert!(epochs.len() < CLIENTS * EACH, "{} epochs", epochs.len());
+    let (first, last) = (epochs.first().unwrap(), epochs.last().unwrap());
+    assert_eq!(epochs.len() as u64, last - first + 1, "there are no others");
     let counts = server.ok("/v1/status")["counts"].clone();
     assert_eq!(counts["live_events"], 1 + CLIENTS * EACH);
 }
@@ -181,7 +177,7 @@ fn filters_and_exclusions_refill_a_list_from_further_down() {
     let answer = server.ok(&path(""));
     assert_eq!((items_of(&answer), &answer["source"]), (vec!["b".into(), "c".into()], &json!("nearline")));
     let answer = server.ok(&path("&genre=Even"));
-    assert_eq!(items_of(&answer), ["c", "e"], "a is not: nothing says it was seen, but c and e are better");
+    assert_eq!(items_of(&answer), ["c", "e"]);
     assert_eq!(answer["source"], "online");
     assert_eq!(server.items(&path("&exclude=b,c,d")), ["e", "f"]);
     assert_eq!(server.items(&path("&offset=4")), ["f", "g"]);
@@ -206,7 +202,7 @@ fn items_are_ranked_with_what_was_done_a_moment_ago() {
     assert_eq!(items_of(&rank(json!({"candidates": ["h", "g", "zzz"]})).1), ["g", "h"]);
     assert_eq!(items_of(&rank(json!({"genre": "Odd", "exclude": ["b"], "limit": 1})).1), ["d"]);
     let (_, nobody) =
-        server.post("/v1/members/nobody/rank", "{\"session\":[{\"item\":\"a\",\"kind\":\"like\"}]}");
+        server.post("/v1/members/nobody/rank", "{\"session\":[{\"item\":\"a\",\"kind\":\"play\"}]}");
     assert_eq!(
         (&nobody["source"], items_of(&nobody)[0].as_str()),
         (&json!("online"), "b"),
@@ -305,7 +301,7 @@ fn a_member_who_is_forgotten_over_http_is_gone() {
     assert_eq!(receipt["members"][0]["removed"]["events"], 1, "{receipt}");
     assert_eq!(server.ok("/v1/members/m/history")["live_events"], 0);
     assert_eq!(server.ok("/v1/members/m/lists/top_picks")["reason"], "unknown member");
-    let (_, again) = server.post("/v1/events", event("m", "a", "like", 1_700_000_000_000));
+    let (_, again) = server.post("/v1/events", event("m", "a", "play", 1_700_000_000_000));
     assert_eq!(again["accepted"], 1, "it is taken, and changes nothing");
     assert_eq!(server.ok("/v1/members/m/history")["live_events"], 0);
 }

@@ -11,7 +11,7 @@ use nearline::engine::verify::digest;
 use nearline::engine::{Engine, EngineOptions, socket};
 use nearline::stores::formats::meta;
 use nearline::stores::rocks::{RocksOptions, RocksStore};
-use nearline::stores::{Table, Tables};
+use nearline::stores::{Store, Table};
 use proptest::prelude::*;
 use serde_json::Value;
 

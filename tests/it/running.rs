@@ -1,7 +1,8 @@
 //! Beside a process that writes: readers, a second writer, commands that reach it through its socket.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nearline::engine::socket;
 use nearline::stores::StoreError;
@@ -89,6 +90,22 @@ fn the_socket_is_for_its_owner_alone_and_goes_with_the_process() {
 }
 
 #[test]
+fn a_folder_that_lies_deeper_than_a_socket_may_is_served_all_the_same() {
+    let home = Home::new();
+    let data = format!("{}/data", "deep/".repeat(40));
+    std::fs::create_dir_all(home.path(&data)).unwrap();
+    std::os::unix::fs::symlink(home.path(&data), home.path("nearline-data")).unwrap();
+    for data in [&*home.path(&data).to_string_lossy(), &data] {
+        let running = home.start(&["--data", data, "run", "-"]);
+        let answer = socket::send(&home.path("nearline-data/nearline.sock"), &play("ann", "a", 10));
+        assert_eq!(answer.unwrap().unwrap().accepted, 1);
+        home.ok(&["--data", data, "forget", "ann"]);
+        running.finish().ok();
+        assert_eq!(home.say(&["--data", data, "history", "ann"]).code, 1);
+    }
+}
+
+#[test]
 fn what_the_socket_cannot_take_is_said_and_the_rest_is_taken() {
     let home = Home::new();
     let running = home.start(&["run", "-"]);
@@ -103,6 +120,53 @@ fn what_the_socket_cannot_take_is_said_and_the_rest_is_taken() {
     // The answer came once the record was on disk.
     assert_eq!(events_of(&home, "ann"), 1);
     running.finish().ok();
+}
+
+/// A process that is killed while it is asked: what it was asked may be done or not, and is never said to be.
+#[test]
+fn a_command_whose_answer_never_comes_fails_and_says_to_ask_again() {
+    let home = Home::new();
+    home.ok_pipe(&["run", "-"], &play("ann", "a", 10));
+    let socket = std::os::unix::net::UnixListener::bind(home.path("nearline-data/nearline.sock")).unwrap();
+    std::thread::spawn(move || {
+        for (stream, number) in socket.incoming().flatten().zip(0..) {
+            // Closed before the request is read, or in the middle of the answer.
+            if number % 2 == 1 {
+                let _ = (&stream).read(&mut [0; 16]);
+                let _ = (&stream).write_all(b"{\"epoch\":7,");
+            }
+        }
+    });
+    // More than the socket takes while nobody reads.
+    let many: String = (0..100_000).map(|number| format!("member-{number}\n")).collect();
+    for turn in 0..4 {
+        let said = home.pipe(&["forget", "--members", "-"], &many).ended(3);
+        assert!(said.contains("ended before its answer; ask again"), "{turn}: {said}");
+        for command in [&["forget", "ann"][..], &["backup", "copy"], &["backup", "copy", "--gone"]] {
+            let said = home.say(command).ended(3);
+            assert!(said.contains("ended before its answer; ask again"), "{turn}, {command:?}: {said}");
+        }
+    }
+}
+
+/// Whoever read what is said beside the answers has gone away, as where the log of a service is cut off.
+#[test]
+fn where_nobody_listens_any_more_all_goes_on() {
+    let home = Home::new();
+    let log: String =
+        (0..900).map(|number| play(&format!("m{}", number % 30), &format!("i{}", number % 9), 10)).collect();
+    std::fs::create_dir_all(home.path("logs/inside")).unwrap();
+    home.write("logs/log.jsonl", &(log + "nonsense\n"));
+    let train = ["train", "logs/log.jsonl", "--out", "model", "--rank", "2", "--iterations", "2"];
+    for command in [&["run", "logs"][..], &train, &["replay", "--model", "model", "logs"]] {
+        let mut command = home.command(command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env("NEARLINE_LOG", "info");
+        let mut child = command.spawn().unwrap();
+        drop(child.stderr.take());
+        assert!(child.wait().unwrap().success(), "{command:?}");
+    }
+    assert_eq!(home.json(&["status"])["counts"]["rejected"], 1);
+    home.verified("nearline-data");
 }
 
 #[test]

@@ -135,6 +135,7 @@ pub fn options(key: u8) -> EngineOptions {
         key: DigestKey::new([key; 32]),
         key_file: None,
         rejected: None,
+        observer: None,
         rebuild: false,
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use nearline::config::Config;
 use nearline::engine::{Beside, Engine, EngineOptions};
@@ -12,7 +12,7 @@ use nearline::serving::Reader;
 use nearline::serving::list::{ListName, ListQuery, Rung};
 use nearline::stores::memory::MemoryStore;
 use nearline::stores::rocks::{RocksOptions, RocksStore};
-use nearline::stores::{Table, Tables};
+use nearline::stores::{Store, Table, Tables};
 
 use crate::sets::{batch, options};
 use crate::support::{Chance, ForEngine, Home, model, until};
@@ -119,6 +119,15 @@ fn records_of_the_open_epoch_are_kept_when_a_slice_is_built() {
     assert_eq!(entries(&*store, Table::Records), 23_000);
 }
 
+/// Tells a thread that goes round in a loop to end, also where a test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_while() {
     let home = with_models();
@@ -129,9 +138,12 @@ fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_whi
     let lists: BTreeMap<_, _> = lists.into_iter().collect();
     let mut running = home.start(&["run", "-"]);
     let over = AtomicBool::new(false);
-    let (read, live) = std::thread::scope(|scope| {
+    // How many lists of each of the two the reader has read.
+    let seen = [AtomicU64::new(0), AtomicU64::new(0)];
+    let [old, new] = ["a", "b"].map(|model| version(&home, model));
+    let live = std::thread::scope(|scope| {
+        let end = Ends(&over);
         let reading = scope.spawn(|| {
-            let mut read: BTreeMap<String, u64> = BTreeMap::new();
             let mut chance = Chance(9);
             while !over.load(Ordering::Relaxed) {
                 let reader =
@@ -144,10 +156,9 @@ fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_whi
                     let model = answer.model.unwrap();
                     let items: Vec<String> = answer.items.into_iter().map(|entry| entry.item).collect();
                     assert_eq!(lists[&model][&member], items, "{member} under {model}");
-                    *read.entry(model).or_default() += 1;
+                    seen[usize::from(model == new)].fetch_add(1, Ordering::Relaxed);
                 }
             }
-            read
         });
         // Members of their own act all the while, before, during and after the swap.
         let mut live = String::new();
@@ -160,20 +171,19 @@ fn through_a_swap_every_list_is_of_exactly_one_model_and_events_show_all_the_whi
             }
         };
         act(0, 50);
+        until("a list of the old model is read", || seen[0].load(Ordering::Relaxed) > 0);
         let swap = scope.spawn(|| home.json(&["model", "use", "b"]));
         act(50, 300);
         let taken = swap.join().unwrap();
-        assert_eq!(
-            (&taken["model"], &taken["previous"]),
-            (&version(&home, "b").into(), &version(&home, "a").into(),)
-        );
+        assert_eq!((&taken["model"], &taken["previous"]), (&new.as_str().into(), &old.as_str().into()));
         act(300, 320);
-        until("a list of the new model is read", || home.json(&["get", "m1"])["model"] == taken["model"]);
-        std::thread::sleep(Duration::from_millis(100));
-        over.store(true, Ordering::Relaxed);
-        (reading.join().unwrap(), live)
+        until("a list of the new model is read", || {
+            seen[1].load(Ordering::Relaxed) > 0 || reading.is_finished()
+        });
+        drop(end);
+        reading.join().unwrap();
+        live
     });
-    assert_eq!(read.len(), 2, "lists of both were read: {read:?}");
     home.write("live.jsonl", &live);
     assert_eq!(home.json(&["status"])["standby"]["ready"], true);
     until("all is there", || home.json(&["status"])["counts"]["accepted"].as_u64() >= Some(320 + 9_000));
@@ -223,11 +233,17 @@ fn a_crash_at_any_moment_of_a_swap_is_made_good() {
 #[test]
 fn the_model_before_goes_in_its_time_and_with_it_all_of_its_lists() {
     let home = with_models();
-    home.write("nearline.toml", "[run]\nkeep_previous = \"1s\"\n");
     let running = home.start(&["run", "-"]);
     home.ok(&["model", "use", "b"]);
+    // It is kept for long enough to be seen, and for less in a process that is told so.
     assert_eq!(home.json(&["status"])["standby"]["ready"], true);
+    running.finish().ok();
+    home.write("nearline.toml", "[run]\nkeep_previous = \"1s\"\n");
+    let running = home.start(&["run", "-"]);
     until("the model before is gone", || home.json(&["status"])["standby"].is_null());
+    // The same of one that took over in this process.
+    home.ok(&["model", "use", "c"]);
+    until("the model before is gone again", || home.json(&["status"])["standby"].is_null());
     let said = home.say(&["model", "rollback"]).ended(1);
     assert!(said.contains("no model to go back to") && said.contains("nearline model use"), "{said}");
     until("its files are gone", || {
@@ -293,8 +309,8 @@ fn the_live_model_again_gives_up_what_is_being_built_and_nothing_can_be_used_tha
     assert_eq!((&before["model"], before["previous"].is_null()), (&version(&home, "a").into(), true));
     let first = std::thread::scope(|scope| {
         let first = scope.spawn(|| home.say(&["model", "use", "b"]));
-        let began = Instant::now();
-        while home.json(&["status"])["standby"].is_null() && began.elapsed() < Duration::from_secs(1) {}
+        // It is being built, or has taken over already and the one before stands by.
+        until("it is begun", || !home.json(&["status"])["standby"].is_null());
         home.ok(&["model", "use", "a"]);
         first.join().unwrap()
     });

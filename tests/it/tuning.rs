@@ -102,6 +102,18 @@ fn killed_in_the_middle_it_leaves_the_best_config_so_far_and_interrupted_it_says
 }
 
 #[test]
+fn it_warns_where_the_best_trial_gives_everybody_nearly_the_same_list() {
+    let home = with_log();
+    let one = |rank: &str, out: &str| {
+        let said = home.ok(&[&TUNE[..], &["--out", out, "--trials", "1", "--rank", rank]].concat());
+        let trial = said.lines().find(|line| line.starts_with("trial ")).unwrap().to_owned();
+        (trial.contains("nearly one list"), said.contains("beware: it gives everybody nearly the same list"))
+    };
+    // Of one dimension there is one order of items.
+    assert_eq!((one("1", "one.toml"), one("8", "eight.toml")), ((true, true), (false, false)));
+}
+
+#[test]
 fn time_bounds_a_search() {
     let home = with_log();
     let said = home.ok(&[&TUNE[..], &["--out", "tuned.toml", "--minutes", "0.01"]].concat());

@@ -5,6 +5,7 @@
 //! `metrics` defines every measure and says where it comes from. The lists are made by the same functions that the
 //! graph uses.
 
+pub(super) mod alike;
 mod comparison;
 mod fitted;
 mod formats;
@@ -24,6 +25,7 @@ pub(super) mod time;
 
 use crate::config::{KindTable, Train};
 
+pub use alike::Shared;
 pub use comparison::{Cases, Comparison, Figure};
 pub use formats::InputError;
 pub use left_one_out::evaluate_ncf;

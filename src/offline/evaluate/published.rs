@@ -2,7 +2,7 @@
 //! to be found in it.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::comparison::{Cases, Comparison, Pairing, compare};
 use super::fitted::{Fitted, Pairs};
@@ -62,14 +62,14 @@ pub fn evaluate_strong(
         Part::Test => "test",
     };
     let train = mult_vae::read(&folder.join("train.csv"))?;
-    let given_path = folder.join(format!("{name}_tr.csv"));
-    let (given, test) =
-        (mult_vae::read(&given_path)?, mult_vae::read(&folder.join(format!("{name}_te.csv")))?);
+    let [(given_path, given), (test_path, test)] = read_both(folder, name)?;
     let trained_on = |row: &&Row| train.binary_search_by_key(&row.member, |row| row.member).is_ok();
-    if let Some(Row { line, member, .. }) = given.iter().find(trained_on) {
-        let problem =
-            format!("member {member} is in train.csv too; held-out members must be in one of them only");
-        return Err(InputError::line(&given_path, *line, problem).into());
+    for (path, rows) in [(&given_path, &given), (&test_path, &test)] {
+        if let Some(Row { line, member, .. }) = rows.iter().find(trained_on) {
+            let problem =
+                format!("member {member} is in train.csv too; held-out members must be in one of them only");
+            return Err(InputError::line(path, *line, problem).into());
+        }
     }
     let (numbers, training) = training(&train);
     let case = |row: &Row| {
@@ -79,7 +79,20 @@ pub fn evaluate_strong(
         Case { folded: folded(&numbers, own.unwrap_or_default()), wanted, not_in_model }
     };
     let cases = test.iter().map(case).collect();
-    strong((training, None), cases, options, progress)
+    let mut found = strong((training, None), cases, options, progress)?;
+    let to_find = |row: &&Row| test.binary_search_by_key(&row.member, |row| row.member).is_ok();
+    found.tested.empty += given.len() - given.iter().filter(to_find).count();
+    Ok(found)
+}
+
+/// The two files of held-out members: what is folded in, and what is to be found.
+fn read_both(folder: &Path, name: &str) -> Result<[(PathBuf, Vec<Row>); 2], InputError> {
+    let read = |part: &str| {
+        let path = folder.join(format!("{name}_{part}.csv"));
+        let rows = mult_vae::read(&path)?;
+        Ok((path, rows))
+    };
+    Ok([read("tr")?, read("te")?])
 }
 
 /// The protocol `strong` on whatever was split. `events` are those that the pairs came from, where there are any.

@@ -129,8 +129,22 @@ fn strong_refuses_members_that_training_saw_and_files_that_are_not_there() {
     files[1].1 += "3,5\n";
     let said = strong_in(&files, Part::Test).unwrap_err().to_string();
     assert!(said.contains("test_tr.csv, line 102: member 3 is in train.csv too"), "{said}");
+    let mut files = mult_vae("test");
+    files[2].1 += "3,5\n";
+    let said = strong_in(&files, Part::Test).unwrap_err().to_string();
+    assert!(said.contains("test_te.csv, line 22: member 3 is in train.csv too"), "{said}");
     let said = strong_in(&mult_vae("test"), Part::Validation).unwrap_err().to_string();
     assert!(said.contains("validation_tr.csv") && said.contains("--part validation"), "{said}");
+}
+
+#[test]
+fn strong_counts_members_of_one_file_alone() {
+    let mut files = mult_vae("test");
+    // Member 90 has nothing to be found, and member 91 nothing to be folded in.
+    files[1].1 += "90,1\n90,2\n";
+    files[2].1 += "91,3\n";
+    let tested = strong_in(&files, Part::Test).unwrap().tested;
+    assert_eq!((tested.members, tested.empty, tested.without_signal, tested.wanted), (11, 1, 1, 21));
 }
 
 #[test]

@@ -154,6 +154,9 @@ fn what_cannot_be_evaluated_says_why() {
     let error =
         |protocol| evaluate(&live, &config.kinds, &options(protocol), &mut |_| {}).unwrap_err().to_string();
     assert!(error(Protocol::Time(Split::At(9_000))).contains("choose an earlier split"));
-    assert!(error(Protocol::Time(Split::At(0))).contains("none gives a member a signal"));
+    assert!(
+        error(Protocol::Time(Split::At(0)))
+            .contains("no event comes before the split (1970-01-01T00:00:00Z)")
+    );
     assert!(error(Protocol::Time(Split::Quantile(1.5))).contains("from 0 to 1"));
 }

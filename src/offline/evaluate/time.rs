@@ -22,6 +22,7 @@ pub(super) fn evaluate(
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Report, EvaluateError> {
     let split = split_at(live, split)?;
+    something_trains(live, split)?;
     let data = Dataset::new(live, &table.kinds, transform(options.transform), |_, event| event.at() < split);
     let (model, _) = train_on(live, &data, table, options, &mut |done| progress(Stage::Training(done)))?;
     let number = |id: &str| Item(live.items.get(id).expect("the model was trained on these items"));
@@ -65,6 +66,19 @@ pub(in crate::offline) fn split_at(live: &LiveSet, split: Split) -> Result<i64, 
     }
     let place = ((times.len() as f64 * part) as usize).min(times.len() - 1);
     Ok(*times.select_nth_unstable(place).1)
+}
+
+/// Refuses a split that nothing comes before, as where all events bear one time.
+pub(in crate::offline) fn something_trains(live: &LiveSet, split: i64) -> Result<(), EvaluateError> {
+    let trains = |member: Member| live.events(member).iter().any(|event| event.at() < split);
+    if live.members_by_id().into_iter().any(trains) {
+        return Ok(());
+    }
+    let at = text_of(split);
+    let why = format!(
+        "no event comes before the split ({at}); choose a later one, or look at held-out members instead"
+    );
+    Err(EvaluateError::NothingToFind(why))
 }
 
 /// A moment as people write it.

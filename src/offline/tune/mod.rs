@@ -72,7 +72,10 @@ pub struct Tuned {
     pub trials: Vec<Trial>,
     /// The number of the best one.
     pub best: usize,
-    /// Its settings.
+    /// The number of the one that gains are over: the first that a model came of, which is the first of all unless
+    /// the config as it is gives none.
+    pub first: usize,
+    /// The settings of the best one.
     pub settings: Settings,
     /// How many members the trials were measured by.
     pub members: usize,
@@ -85,7 +88,7 @@ pub struct Tuned {
 pub struct HeldBack {
     /// How many members.
     pub members: usize,
-    /// NDCG@20 with the settings of the first trial.
+    /// NDCG@20 with the settings of the first trial that a model came of.
     pub first: f64,
     /// NDCG@20 with the best settings.
     pub best: f64,
@@ -139,15 +142,17 @@ pub fn tune(
     let trials = tuning.trials;
     let Some(best) = best else {
         let why = trials.iter().find_map(|trial| trial.failure.clone());
+        let why =
+            why.map(|why| format!("{why}, in each of {} trials; begin with a smaller lambda", trials.len()));
         return Err(EvaluateError::NothingToFind(
             why.unwrap_or_else(|| "the search was broken off in its first trial".into()),
         ));
     };
-    let settings = trials[best - 1].settings.clone();
-    let first = trials[0].settings.clone();
-    let mut tuned = Tuned { trials, best, settings, members: validation.members(), held_back: None };
-    if options.hold_back && best > 1 && watch(News::LastLook).is_continue() {
-        tuned.held_back = last_look(live, table, options, [&first, &tuned.settings], watch)?;
+    let first = trials.iter().find(|trial| trial.failure.is_none()).map_or(best, |trial| trial.number);
+    let (settings, began) = (trials[best - 1].settings.clone(), trials[first - 1].settings.clone());
+    let mut tuned = Tuned { trials, best, first, settings, members: validation.members(), held_back: None };
+    if options.hold_back && best > first && watch(News::LastLook).is_continue() {
+        tuned.held_back = last_look(live, table, options, [&began, &tuned.settings], watch)?;
     }
     Ok(tuned)
 }

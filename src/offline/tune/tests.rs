@@ -121,3 +121,36 @@ fn only_what_is_searched_for_changes_and_the_number_of_iterations_where_it_stops
         assert!((1..=4).contains(&settings.iterations) && settings.weights.is_empty());
     }
 }
+
+#[test]
+fn a_config_that_gives_no_model_is_searched_from_all_the_same() {
+    let (mut config, live) = planted();
+    config.train.lambda = 1e5;
+    let tuned = found(&live, &config, &options(&config, 12));
+    assert!(tuned.trials[0].failure.is_some(), "{:?}", tuned.trials[0]);
+    let first = tuned.trials.iter().find(|trial| trial.failure.is_none()).unwrap();
+    assert_eq!((tuned.first, &first.gain), (first.number, &None));
+    assert!(tuned.trials[first.number..].iter().all(|trial| trial.gain.is_some() == trial.ndcg_20.is_some()));
+    assert!(tuned.best >= tuned.first && tuned.settings.lambda < 1e4, "{tuned:?}");
+    // nu alone does not help.
+    let only = TuneOptions { searched: vec![Searched::Nu], ..options(&config, 3) };
+    let error =
+        tune(&live, &config.kinds, &only, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(
+        error.contains("shrinks to nothing, in each of 3 trials; begin with a smaller lambda"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_list_for_everybody_is_known_by_what_lists_share() {
+    let (mut config, live) = planted();
+    let mut shared = |rank| {
+        config.train.rank = rank;
+        found(&live, &config, &options(&config, 1)).trials[0].shared.unwrap()
+    };
+    // Of one dimension there is one order of items.
+    let (one, four) = (shared(1), shared(4));
+    assert!(one.nearly_one() && !four.nearly_one(), "{one:?}, {four:?}");
+    assert_eq!(one.popularity, four.popularity);
+}

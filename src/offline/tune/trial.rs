@@ -9,8 +9,8 @@ use super::log::dataset;
 use super::settings::Settings;
 use super::{News, TuneOptions};
 use crate::config::KindTable;
-use crate::offline::evaluate::Gain;
 use crate::offline::evaluate::tally::{Estimate, Tally};
+use crate::offline::evaluate::{Gain, Shared};
 use crate::offline::stopping::{self, Best, Sign};
 use crate::offline::train::TrainError;
 use crate::offline::training::Training;
@@ -27,8 +27,10 @@ pub struct Trial {
     pub ndcg_20: Option<f64>,
     /// The standard error of that.
     pub standard_error: Option<f64>,
-    /// What its lists gain over those of the first trial.
+    /// What its lists gain over those of the first trial that a model came of.
     pub gain: Option<Gain>,
+    /// What the lists of different members have in common; none where no model or fewer than two lists came of it.
+    pub shared: Option<Shared>,
     /// Why no model came of it.
     pub failure: Option<String>,
     /// Whether it was the best when it ended.
@@ -42,7 +44,7 @@ pub(super) struct Tuning<'a> {
     pub(super) validation: &'a Validation<'a>,
     pub(super) table: &'a KindTable,
     pub(super) options: &'a TuneOptions,
-    /// The lists of the first trial.
+    /// The lists of the first trial that a model came of.
     pub(super) first: Option<Tally>,
     pub(super) trials: Vec<Trial>,
 }
@@ -72,12 +74,10 @@ impl Tuning<'_> {
             Ok(best) => Ok(Some(self.ended(number, settings, best, took))),
             Err(TrainError::Core(nearline_factors::TrainError::Stopped)) => Ok(None),
             // What these numbers make of the log is no reason not to try others.
-            Err(TrainError::Vanished { .. }) if number > 1 => {
+            Err(TrainError::Vanished { .. }) => {
                 Ok(Some(Trial::failed(number, settings, took, "every factor shrinks to nothing".into())))
             }
-            Err(TrainError::Diverged(why)) if number > 1 => {
-                Ok(Some(Trial::failed(number, settings, took, why)))
-            }
+            Err(TrainError::Diverged(why)) => Ok(Some(Trial::failed(number, settings, took, why))),
             Err(error) => Err(error),
         }
     }
@@ -88,6 +88,7 @@ impl Tuning<'_> {
         let gain = self.first.as_ref().map(|first| best.tally.gain_over(first, weighing));
         self.first.get_or_insert(best.tally);
         Trial {
+            shared: best.alike.shared(),
             ndcg_20: Some(ndcg_20),
             standard_error: Some(standard_error),
             gain,
@@ -103,9 +104,9 @@ impl Trial {
 
     /// A trial of which nothing is known yet.
     fn new(number: usize, settings: Settings, took: Duration) -> Self {
-        let (ndcg_20, standard_error, gain, failure) = (None, None, None, None);
+        let (ndcg_20, standard_error, gain, shared, failure) = (None, None, None, None, None);
         let seconds = took.as_secs_f64();
-        Trial { number, settings, ndcg_20, standard_error, gain, failure, best: false, seconds }
+        Trial { number, settings, ndcg_20, standard_error, gain, shared, failure, best: false, seconds }
     }
 }
 

@@ -91,8 +91,10 @@ impl Feed {
         let floor = reader.read(|serving| {
             let query = ListQuery::first(ListName::Trending, FLOOR);
             let entries = serving.trending_list("", &query)?.entries;
-            if let Some(version) = &serving.standing.model {
-                serving.known.models.get(version)?;
+            if let Some(Err(error)) =
+                serving.standing.model.as_ref().map(|version| serving.known.models.get(version))
+            {
+                tracing::warn!(%error, "the model cannot be read: lists are those that are stored");
             }
             Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now })
         })?;

@@ -124,8 +124,9 @@ impl App {
     pub fn renew(&self, reader: Reader) {
         if let Some(ready) = self.ready.get() {
             let reader = Arc::new(reader);
+            // First: an epoch must not be said to be visible before its answers are.
+            ready.reader.store(reader.clone());
             self.feed.begin(&reader);
-            ready.reader.store(reader);
         }
     }
 

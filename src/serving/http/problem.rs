@@ -56,6 +56,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", "there is no such thing", detail)
     }
 
+    /// The path takes other methods.
+    pub fn other_method() -> Self {
+        let detail = "this path takes other methods; see /openapi.json";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "other-method", "the path takes other methods", detail)
+    }
+
     /// There is no token, or one that is not known.
     pub fn no_token() -> Self {
         let detail = "send `Authorization: Bearer …` with a token of this server";

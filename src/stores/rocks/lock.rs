@@ -7,7 +7,7 @@ use super::{StoreError, failed};
 
 /// Keeps other writers away for as long as the file is open. RocksDB has a lock of its own, which is given up where it
 /// is opened anew; a file system that has no locks leaves it at that.
-pub(super) fn lock(data: &Path) -> Result<Option<File>, StoreError> {
+pub(crate) fn lock(data: &Path) -> Result<Option<File>, StoreError> {
     let folder = File::open(data).map_err(|error| failed("be opened", data, error))?;
     match folder.try_lock() {
         Ok(()) => Ok(Some(folder)),

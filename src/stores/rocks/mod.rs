@@ -5,7 +5,7 @@
 mod erase;
 mod load;
 mod loads;
-mod lock;
+pub(crate) mod lock;
 mod moment;
 mod reader;
 mod witness;
@@ -95,6 +95,9 @@ pub fn acknowledged(data: &Path) -> Result<u64, StoreError> {
     witness::acknowledged(data)
 }
 
+/// What a restore is put together in, inside the data folder: there while the folder has no store yet.
+pub(crate) const RESTORING: &str = ".restoring";
+
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
     data.join("store")
@@ -120,11 +123,15 @@ impl RocksStore {
     pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let path = db_path(data);
         let acknowledged = witness::acknowledged(data)?;
-        std::fs::create_dir_all(&path).map_err(|error| failed("make its folder", data, error))?;
+        let make = |folder: &Path| {
+            std::fs::create_dir_all(folder).map_err(|error| failed("make its folder", data, error))
+        };
+        make(data)?;
         let lock = lock::lock(data)?;
         // RocksDB would begin a new store there, and remove the files of the old one.
-        if acknowledged > 0 && !path.join("CURRENT").exists() {
-            return Err(headless(data));
+        if !path.join("CURRENT").exists() {
+            may_begin(data, acknowledged)?;
+            make(&path)?;
         }
         let db = open_for_writing(data, options)?;
         // Behind the lock: nobody else is at it.
@@ -142,8 +149,8 @@ impl RocksStore {
         // Before the store is read: what is acknowledged meanwhile, the store may have or not.
         let acknowledged = witness::acknowledged(data)?;
         if !path.join("CURRENT").exists() {
-            let error = if acknowledged > 0 { headless(data) } else { StoreError::Empty(data.to_owned()) };
-            return Err(error);
+            may_begin(data, acknowledged)?;
+            return Err(StoreError::Empty(data.to_owned()));
         }
         RocksStore::new(reader::open(&path, data)?, data, reader::OPTIONS).known(acknowledged)
     }
@@ -250,10 +257,15 @@ fn let_files_gather(db: &DB, files: i32) -> Result<(), rocksdb::Error> {
     families(db).into_iter().try_for_each(|family| db.set_options_cf(family, &options))
 }
 
-/// A store whose first file is gone, though something was acknowledged.
-fn headless(data: &Path) -> StoreError {
-    let message = "Corruption: the file CURRENT is gone from `store`, though records were acknowledged";
-    failed("be opened", data, message)
+/// Whether a folder that has no store may get one: not where something was acknowledged, so that its first file must
+/// have gone; nor where the store of a backup was to be put in place.
+fn may_begin(data: &Path, acknowledged: u64) -> Result<(), StoreError> {
+    if acknowledged > 0 {
+        let message = "Corruption: the file CURRENT is gone from `store`, though records were acknowledged";
+        return Err(failed("be opened", data, message));
+    }
+    let restoring = data.join(RESTORING);
+    if restoring.exists() { Err(StoreError::Restoring(restoring)) } else { Ok(()) }
 }
 
 fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError {

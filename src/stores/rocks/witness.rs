@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::stores::StoreError;
 
@@ -30,8 +31,27 @@ fn said(epoch: u64) -> String {
     format!("{digits} {}\n", &hash[..16])
 }
 
+/// How often the file is read before it is said to be damaged, and how long to wait in between: whoever writes it
+/// meanwhile may have written half of it.
+const TRIES: usize = 5;
+const AGAIN: Duration = Duration::from_millis(2);
+
 /// The newest epoch that was acknowledged; 0 where nothing is known of any.
 pub(super) fn acknowledged(data: &Path) -> Result<u64, StoreError> {
+    patiently(|| read(data))
+}
+
+fn patiently(mut read: impl FnMut() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
+    for _ in 1..TRIES {
+        match read() {
+            Err(StoreError::Witness(_)) => std::thread::sleep(AGAIN),
+            said => return said,
+        }
+    }
+    read()
+}
+
+fn read(data: &Path) -> Result<u64, StoreError> {
     let path = place(data);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
@@ -94,8 +114,23 @@ mod tests {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << bit;
                 std::fs::write(place(folder.path()), &flipped).unwrap();
-                assert!(matches!(acknowledged(folder.path()), Err(StoreError::Witness(_))), "{at}.{bit}");
+                assert!(matches!(read(folder.path()), Err(StoreError::Witness(_))), "{at}.{bit}");
             }
         }
+        assert!(matches!(acknowledged(folder.path()), Err(StoreError::Witness(_))));
+    }
+
+    #[test]
+    fn a_witness_that_is_being_written_is_looked_at_again() {
+        let damaged = || Err(StoreError::Witness(PathBuf::from("acknowledged")));
+        let mut seen = [damaged(), damaged(), Ok(7), Ok(8)].into_iter();
+        assert_eq!(patiently(|| seen.next().unwrap()).unwrap(), 7);
+        let mut looks = 0;
+        let said = patiently(|| {
+            looks += 1;
+            damaged()
+        });
+        assert!(matches!(said, Err(StoreError::Witness(_))));
+        assert_eq!(looks, TRIES);
     }
 }

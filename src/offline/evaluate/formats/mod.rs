@@ -115,8 +115,11 @@ pub fn folded(numbers: &Numbers, items: &[u32]) -> Vec<(u32, f32)> {
     items.iter().filter_map(|item| numbers.of(*item)).map(|number| (number, 1.0)).collect()
 }
 
-/// Hands each line that is not blank to `take`, with its number. `wanted` says what to give instead of a file that
-/// cannot be read.
+/// What some editors begin a text with; it is no part of the first line.
+const MARK: &str = "\u{feff}";
+
+/// Hands each line that is not blank to `take`, with its number, without the blanks around it and the mark that the
+/// first may begin with. `wanted` says what to give instead of a file that cannot be read.
 fn for_lines(
     path: &Path,
     wanted: &str,
@@ -132,6 +135,7 @@ fn for_lines(
             break;
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| "is not UTF-8 text".to_owned());
+        let text = text.map(|text| if number == 1 { text.trim_start_matches(MARK) } else { text });
         let taken = text.and_then(|text| match text.trim_ascii() {
             "" => Ok(()),
             line => take(number, line),

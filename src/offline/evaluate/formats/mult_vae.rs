@@ -16,7 +16,7 @@ pub fn read(path: &Path) -> Result<Vec<Row>, InputError> {
     for_lines(path, WANTED, |line, text| {
         if !headed {
             headed = true;
-            return match text.trim_start_matches('\u{feff}') {
+            return match text {
                 HEADER => Ok(()),
                 other => Err(format!("the header must be `{HEADER}`, and is `{other}`")),
             };

@@ -54,6 +54,24 @@ fn a_bad_lightgcn_file_is_refused_with_its_line() {
 }
 
 #[test]
+fn marks_carriage_returns_and_blanks_are_no_part_of_any_format() {
+    let (_folder, path) = written(&[
+        ("lists", "\u{feff}0 3  1 \r\n \r\n1\t7 \r\n2 \r\n3 5"),
+        ("pairs.csv", "\u{feff}uid,sid \r\n\r\n5,2\r\n5,1 "),
+        ("ml.train.rating", "\u{feff}0\t4\t5\t97\r\n\r\n1\t4\t1"),
+        ("ml.test.rating", "\u{feff}0\t7\t4\t99 \r\n"),
+        ("ml.test.negative", "\u{feff}(0,7)\t3\t1\t\r\n\r\n"),
+    ]);
+    let lists = lightgcn::read(&path.join("lists")).unwrap();
+    assert_eq!(lists, [row(1, 0, &[1, 3]), row(3, 1, &[7]), row(4, 2, &[]), row(5, 3, &[5])]);
+    assert_eq!(mult_vae::read(&path.join("pairs.csv")).unwrap(), [row(3, 5, &[1, 2])]);
+    let [train, test, negative] = ncf::files(&path).unwrap();
+    assert_eq!(ncf::read_train(&train).unwrap(), [row(1, 0, &[4]), row(3, 1, &[4])]);
+    let trials = ncf::read_trials(&test, &negative).unwrap();
+    assert_eq!(trials, [ncf::Trial { line: 1, member: 0, item: 7, others: vec![1, 3] }]);
+}
+
+#[test]
 fn text_that_is_none_is_refused_with_its_line() {
     let (_folder, path) = written(&[]);
     std::fs::write(path.join("file"), b"0 1\n\xff 2\n").unwrap();

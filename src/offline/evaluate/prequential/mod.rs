@@ -23,7 +23,7 @@ pub use report::{Figures, Prequential, PrequentialGroup, PrequentialRow, Rates, 
 use super::lists::Picks;
 use super::report::Trained;
 use super::spread::spread;
-use super::time::{split_at, text_of};
+use super::time::{something_trains, split_at, text_of};
 use super::{EvaluateError, Split, Stage};
 use crate::config::{KindTable, Train};
 use crate::offline::dataset::Dataset;
@@ -76,6 +76,7 @@ pub fn evaluate_prequential(
     progress: &mut dyn FnMut(Stage),
 ) -> Result<Prequential, EvaluateError> {
     let start = split_at(live, options.start)?;
+    something_trains(live, start)?;
     let route = Route {
         start,
         refresh: i64::from(options.refresh_hours) * HOUR,

@@ -28,7 +28,7 @@ pub(super) struct ChangesParams {
 
 /// What a commit changed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Change {
+pub(super) struct CommitChange {
     /// The epoch.
     epoch: u64,
     /// The newest event that it covers.
@@ -49,7 +49,7 @@ pub(super) struct Change {
 ///
 /// Who listens too slowly misses some: an event named `missed` says how many.
 #[utoipa::path(get, path = "/v1/changes", tag = "changes", params(ChangesParams),
-    responses((status = 200, body = Change, content_type = "text/event-stream"), (status = 400, body = Problem),
+    responses((status = 200, body = CommitChange, content_type = "text/event-stream"), (status = 400, body = Problem),
         (status = 503, body = Problem)))]
 pub(super) async fn changes(
     State(app): Shared,
@@ -74,7 +74,7 @@ fn change(told: Told, member: Option<&str>) -> Option<Event> {
         }
         None => commit.members.iter().take(NAMED).map(|member| member.to_string()).collect(),
     };
-    let change = Change {
+    let change = CommitChange {
         epoch: commit.epoch,
         as_of,
         committed_at,

@@ -30,6 +30,9 @@ pub(super) async fn post(
     let pipeline = app.get()?.pipeline.as_ref().ok_or_else(Problem::read_only)?;
     let limit = app.options.body_limit;
     let body = to_bytes(body, limit).await.map_err(|_| Problem::too_large(limit))?;
+    if body.is_empty() {
+        return Err(Problem::bad_request("the body is empty: send records, a line or an element each"));
+    }
     let body = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity") => body.to_vec(),
         Some(b"gzip") => unzip(&body, limit)?,

@@ -166,7 +166,7 @@ impl SessionEvent {
 /// The member's factor is solved anew with the session's events, which are stored nowhere; seen, hidden and disliked items
 /// are left out, the session's among them. Where that cannot be in time there is the kept list, filtered, or what is trending.
 #[utoipa::path(post, path = "/v1/members/{member}/rank", tag = "lists",
-    params(("member" = String, Path, description = "The member's id")), request_body = RankRequest,
+    params(("member" = String, Path, description = "The member's id")), request_body = Option<RankRequest>,
     responses((status = 200, body = ListAnswer), (status = 400, body = Problem), (status = 413, body = Problem),
         (status = 503, body = Problem)))]
 pub(super) async fn rank(

@@ -25,6 +25,8 @@ use serde::de::DeserializeOwned;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -75,7 +77,35 @@ fn routes() -> OpenApiRouter<Arc<App>> {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = routes().split_for_parts().1;
     api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    for item in api.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        operations.into_iter().flatten().for_each(with_problems);
+    }
     api
+}
+
+/// What every route may answer besides, and problems as what they are sent as.
+fn with_problems(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    for (status, what) in [
+        ("401", "There is no token, or one that is not known"),
+        ("403", "The token is not for this, or the request comes from another site"),
+        ("503", "The server is not ready, is busy, or had no answer in time"),
+    ] {
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new().description(what).content("application/json", problem);
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(response.build()));
+    }
+    for response in responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let of_problem = |content: &Content| matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/Problem"));
+        let name = "application/json";
+        if response.content.get(name).is_some_and(|content| of_problem(content))
+            && let Some(content) = response.content.swap_remove(name)
+        {
+            response.content.insert("application/problem+json".to_owned(), content);
+        }
+    }
 }
 
 /// The server as a value: what answers requests, wherever they come from.
@@ -86,9 +116,7 @@ pub fn app(app: &Arc<App>) -> Router {
     router
         .merge(page::routes())
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
-        .method_not_allowed_fallback(async || {
-            Problem::bad_request("this path takes other methods; see /openapi.json").into_response()
-        })
+        .method_not_allowed_fallback(async || Problem::other_method())
         .layer(DefaultBodyLimit::max(app.options.body_limit))
         .layer(from_fn_with_state(app.clone(), guarded))
         .layer(from_fn_with_state((app.clone(), under_way), measured))
@@ -163,4 +191,17 @@ async fn read<T: Send + 'static>(
     let read = app.ladder.read(PATIENCE, move || reader.read(ask)).await;
     let answer = read.map_err(|_| Problem::too_late("the store did not answer in time; ask again"))?;
     Ok(answer?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_description_in_the_repository_is_that_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/openapi.json");
+        let text = super::openapi().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("NEARLINE_REWRITE").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text, "NEARLINE_REWRITE=1 writes it anew");
+    }
 }

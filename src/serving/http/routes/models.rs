@@ -22,7 +22,7 @@ pub(super) async fn list(State(app): Shared) -> Result<Json<ModelsAnswer>, Probl
 /// Which model is to be live: one of the three.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Change {
+pub(super) struct WantedModel {
     /// The model in this folder of the server's machine.
     #[serde(rename = "use")]
     #[schema(value_type = Option<String>)]
@@ -35,7 +35,7 @@ pub(super) struct Change {
 
 /// Which model took over.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Changed {
+pub(super) struct TookOver {
     /// The version of the model that is live now.
     model: String,
     /// The epoch from which on it is.
@@ -45,19 +45,19 @@ pub(super) struct Changed {
 /// Lets a model take over, or the one before again; answers when it has.
 ///
 /// Its lists are built beside the live ones, which stay fresh meanwhile. The way back is taken at once.
-#[utoipa::path(post, path = "/v1/models", tag = "models", request_body = Change,
-    responses((status = 200, body = Changed), (status = 400, body = Problem), (status = 403, body = Problem),
+#[utoipa::path(post, path = "/v1/models", tag = "models", request_body = WantedModel,
+    responses((status = 200, body = TookOver), (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 409, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn change(State(app): Shared, body: axum::body::Bytes) -> Result<Json<Changed>, Problem> {
+pub(super) async fn change(State(app): Shared, body: axum::body::Bytes) -> Result<Json<TookOver>, Problem> {
     let ready = app.get()?;
     let pipeline = ready.pipeline.as_ref().ok_or_else(Problem::read_only)?;
-    let change: Change = serde_json::from_slice(&body)
+    let change: WantedModel = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the body does not say which model: {error}")))?;
     let (handle, adopt) = (pipeline.handle.clone(), pipeline.adopt.clone());
     let folder = ready.reader.load().known.folder.clone();
     let path = match change {
-        Change { used: Some(path), promote: None, roll_back: None | Some(false) } => Some(path),
-        Change { used: None, promote: Some(version), roll_back: None | Some(false) } => {
+        WantedModel { used: Some(path), promote: None, roll_back: None | Some(false) } => Some(path),
+        WantedModel { used: None, promote: Some(version), roll_back: None | Some(false) } => {
             let plain = version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
             if !plain || version.is_empty() {
                 return Err(Problem::bad_request(
@@ -66,7 +66,7 @@ pub(super) async fn change(State(app): Shared, body: axum::body::Bytes) -> Resul
             }
             Some(folder.model(&version))
         }
-        Change { used: None, promote: None, roll_back: Some(true) } => None,
+        WantedModel { used: None, promote: None, roll_back: Some(true) } => None,
         _ => return Err(Problem::bad_request("give one of use, promote and roll_back")),
     };
     let done = tokio::task::spawn_blocking(move || match path {
@@ -77,7 +77,7 @@ pub(super) async fn change(State(app): Shared, body: axum::body::Bytes) -> Resul
         }
     });
     let taken = done.await.map_err(|_| Problem::failed("the take-over ended before its time"))??;
-    Ok(Json(Changed { model: taken.model, epoch: taken.epoch }))
+    Ok(Json(TookOver { model: taken.model, epoch: taken.epoch }))
 }
 
 fn refused(error: &TakeoverError) -> Problem {
