@@ -15,9 +15,9 @@ use crate::sets::{PLAIN, Way, any_records, any_way, batch, options, taken, verif
 use crate::support::Chance;
 
 /// A store in memory that takes so many writes and no more. A load is one write for each table, as on disk.
-pub struct Brittle {
-    pub inner: Arc<MemoryStore>,
-    pub left: AtomicUsize,
+struct Brittle {
+    inner: Arc<MemoryStore>,
+    left: AtomicUsize,
 }
 
 impl Brittle {

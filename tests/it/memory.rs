@@ -1,18 +1,15 @@
 //! Memory: what `plan` says beforehand is what it comes to, and a limit slows intake down and loses nothing.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nearline::engine::recover::Standing;
 use nearline::engine::{Engine, EngineOptions};
-use nearline::sources::Batch;
 use nearline::stores::Store;
 use nearline::stores::memory::MemoryStore;
 
-use crate::failures::Brittle;
 use crate::sets::{batch, options, verified};
 use crate::support::{Home, Said, said};
 
@@ -122,89 +119,34 @@ fn what_is_live_beyond_the_limit_is_taken_slowly_and_it_is_said_what_to_do() {
     assert!(said.contains("is not an amount of memory") && said.contains("line 2"), "{refused:?}: {said}");
 }
 
-/// A history that is long enough for a trim to go in steps, and the trim that leaves little of it.
-struct Long {
-    options: EngineOptions,
-}
-
-impl Long {
+#[test]
+fn a_long_trim_goes_step_by_step_and_ends_where_a_single_one_would() {
     const EVENTS: i64 = 450_000;
-    const LEFT: u64 = 49_999;
-
-    fn time(event: i64) -> i64 {
-        1_709_251_200_000 + event * 7_000
-    }
-
-    fn trim() -> Vec<String> {
-        vec![format!(r#"{{"type":"trim","at":{}}}"#, Self::time(400_000))]
-    }
-
-    fn of(bulk: bool) -> Long {
-        Long { options: EngineOptions { bulk, epoch_records: 65_536, ..options(3) } }
-    }
-
-    fn start(self, store: Arc<dyn Store>) -> Engine {
-        Engine::start(store.clone(), store, self.options).unwrap()
-    }
-
-    /// An engine that has taken the history in.
-    fn taken(self, store: &Arc<MemoryStore>) -> Engine {
-        let line = |event: i64| {
-            let (member, item, at) = (event % 500, event % 40, Self::time(event));
-            format!(r#"{{"member":"m{member}","item":"i{item}","kind":"play","value":0.9,"at":{at}}}"#)
-        };
-        let engine = self.start(store.clone());
-        for from in (0..Self::EVENTS).step_by(50_000) {
+    let line = |event: i64| {
+        let (member, item, at) = (event % 500, event % 40, 1_709_251_200_000 + event * 7_000);
+        format!(r#"{{"member":"m{member}","item":"i{item}","kind":"play","value":0.9,"at":{at}}}"#)
+    };
+    let trim = vec![format!(r#"{{"type":"trim","at":{}}}"#, 1_709_251_200_000 + 400_000 * 7_000_i64)];
+    let taken = |bulk: bool| {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let options = EngineOptions { bulk, epoch_records: 65_536, ..options(3) };
+        let engine = Engine::start(store.clone(), store.clone(), options).unwrap();
+        for from in (0..EVENTS).step_by(50_000) {
             let lines: Vec<String> = (from..from + 50_000).map(line).collect();
             engine.handle().send(batch(&lines)).unwrap();
         }
-        engine
-    }
-}
-
-fn live_events(store: &MemoryStore) -> u64 {
-    Standing::of(store).unwrap().counts.live_events
-}
-
-#[test]
-fn a_long_trim_goes_step_by_step_and_ends_where_a_single_one_would_also_where_it_is_broken_off() {
-    let at_once = Arc::new(MemoryStore::default());
-    let engine = Long::of(true).taken(&at_once);
-    engine.handle().send(batch(&Long::trim())).unwrap();
-    engine.finish().unwrap();
-    assert_eq!(live_events(&at_once), Long::LEFT);
-
-    let in_steps = Arc::new(MemoryStore::default());
-    Long::of(false).taken(&in_steps).finish().unwrap();
-    // A disk that fails after some writes, as a crash would end it: every state on the way is that of a smaller trim.
-    let mut on_the_way = BTreeSet::new();
-    for left in 1..4 {
-        let brittle = Arc::new(Brittle { inner: in_steps.clone(), left: left.into() });
-        let ended = Engine::start(brittle.clone(), brittle, Long::of(false).options)
-            .and_then(|engine| engine.handle().submit(batch(&Long::trim())));
-        assert!(ended.is_err(), "{ended:?}");
-        on_the_way.insert(live_events(&in_steps));
-        verified(&(in_steps.clone() as Arc<dyn Store>), 3);
-    }
-    let smaller = |live: &&u64| (Long::LEFT + 1..Long::EVENTS as u64).contains(*live);
-    assert!(on_the_way.iter().filter(smaller).count() > 1, "{on_the_way:?}");
-
-    // Asked for again, it goes on from where it was; and as it would have gone without the failures.
-    let whole = Arc::new(MemoryStore::default());
-    for (store, least) in [(in_steps, 1), (whole.clone(), 4)] {
-        let known = live_events(&store) > 0;
-        let engine = if known { Long::of(false).start(store.clone()) } else { Long::of(false).taken(&store) };
-        engine.handle().submit(Batch::new("nothing".into())).unwrap();
         let before = engine.handle().committed().epoch();
-        engine.handle().submit(batch(&Long::trim())).unwrap();
+        if bulk {
+            engine.handle().send(batch(&trim)).unwrap();
+        } else {
+            engine.handle().submit(batch(&trim)).unwrap();
+        }
         let (epoch, counts) = engine.finish().unwrap();
-        assert_eq!(counts.live_events, Long::LEFT);
-        assert!(epoch - before >= least, "{} epochs", epoch - before);
-        // What went in on the way is counted once.
-        assert!(known || counts.accepted == Long::EVENTS as u64 + 1, "{counts:?}");
-        assert_eq!(
-            verified(&(store as Arc<dyn Store>), 3),
-            verified(&(at_once.clone() as Arc<dyn Store>), 3)
-        );
-    }
+        assert_eq!((counts.accepted, counts.live_events), (EVENTS as u64 + 1, EVENTS as u64 - 400_001));
+        (verified(&store, 3), epoch - before)
+    };
+    let (at_once, _) = taken(true);
+    let (in_steps, epochs) = taken(false);
+    assert_eq!(in_steps, at_once);
+    assert!(epochs >= 4, "{epochs} epochs");
 }

@@ -98,9 +98,14 @@ fn with_problems(operation: &mut Operation) {
     }
     for response in responses.values_mut() {
         let RefOr::T(response) = response else { continue };
-        let of_problem = |content: &Content| matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/Problem"));
+        let of_problem = |content: &RefOr<Content>| match content {
+            RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+                schema.ref_location.ends_with("/Problem")
+            }
+            _ => false,
+        };
         let name = "application/json";
-        if response.content.get(name).is_some_and(|content| of_problem(content))
+        if response.content.get(name).is_some_and(of_problem)
             && let Some(content) = response.content.swap_remove(name)
         {
             response.content.insert("application/problem+json".to_owned(), content);
