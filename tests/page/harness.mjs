@@ -74,7 +74,7 @@ export async function open(chrome, options = {}, { allow = null } = {}) {
   });
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type()) && !allow?.test(message.text()))
-      trouble.push(`console: ${message.text()}`);
+      trouble.push(`console: ${message.text()} ${message.location().url}`);
   });
   page.on('pageerror', (error) => trouble.push(`thrown: ${error.stack ?? error.message}`));
   page.on('request', (request) => {

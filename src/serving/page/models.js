@@ -40,7 +40,7 @@ export function startModels(readOnly) {
     try {
       const answer = await get('/v1/models');
       const beside = answer.standby && !answer.standby.ready ? answer.standby : null;
-      building(answer.building ?? beside);
+      building(beside);
       const key = JSON.stringify([answer, changing, readOnly()]);
       if (key !== shownOf) show(answer);
       shownOf = key;

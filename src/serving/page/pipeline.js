@@ -23,7 +23,7 @@ export function startPipeline() {
   /** Shows a status. */
   function update(status) {
     const rates = status.rates ?? {};
-    const commit = status.commit_ms ?? { p50: rates.commit_ms_p50, p99: rates.commit_ms_p99 };
+    const commit = { p50: rates.commit_ms_p50, p99: rates.commit_ms_p99 };
     keep('ingest', rates.records_per_s);
     keep('graph', rates.commits_per_s);
     keep('store', commit.p50);
