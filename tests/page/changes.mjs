@@ -9,7 +9,13 @@ const entries = (...items) => items.map((item) => ({ item }));
 
 // An entry that leaves lets those below it move up by one, and one enters at the end.
 const { marks, left } = rowChanges(entries('a', 'b', 'c'), entries('a', 'c', 'd'));
-assert.deepEqual([...marks], [['c', { moved: 1 }], ['d', { entered: true }]]);
+assert.deepEqual(
+  [...marks],
+  [
+    ['c', { moved: 1 }],
+    ['d', { entered: true }],
+  ],
+);
 assert.deepEqual(left, [{ entry: { item: 'b' }, place: 1 }]);
 
 // Nothing changed: nothing is marked.
@@ -23,9 +29,21 @@ assert.deepEqual([rows.sum.entered, rows.sum.left], [1, 2]);
 
 // From one list to another: it left here and entered there.
 const moved = pageChanges(
-  [{ list: 'top_picks', items: entries('a', 'b') }, { list: 'continue_watching', items: [] }],
-  [{ list: 'top_picks', items: entries('b') }, { list: 'continue_watching', items: entries('a') }],
+  [
+    { list: 'top_picks', items: entries('a', 'b') },
+    { list: 'continue_watching', items: [] },
+  ],
+  [
+    { list: 'top_picks', items: entries('b') },
+    { list: 'continue_watching', items: entries('a') },
+  ],
 );
-assert.deepEqual(moved.sum.named.left.map(({ list }) => list), ['top_picks']);
-assert.deepEqual(moved.sum.named.entered.map(({ list }) => list), ['continue_watching']);
+assert.deepEqual(
+  moved.sum.named.left.map(({ list }) => list),
+  ['top_picks'],
+);
+assert.deepEqual(
+  moved.sum.named.entered.map(({ list }) => list),
+  ['continue_watching'],
+);
 console.log('ok      what entered, moved and left is told apart');

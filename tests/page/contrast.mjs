@@ -13,7 +13,9 @@ export function faint() {
   };
   const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
   const light = (colour) => {
-    const [r, g, b] = colour.map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+    const [r, g, b] = colour.map((value) =>
+      value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4,
+    );
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const behind = (node) => {
@@ -31,17 +33,21 @@ export function faint() {
     const node = texts.currentNode.parentElement;
     const words = texts.currentNode.textContent.trim();
     // What is disabled, leaving or out of sight needs no contrast.
-    if (!words || node.closest('.gone, .out-of-sight, .skip, :disabled, noscript, title') || !node.checkVisibility()) continue;
+    if (!words || node.closest('.gone, .out-of-sight, .skip, :disabled, noscript, title') || !node.checkVisibility())
+      continue;
     const style = getComputedStyle(node);
     const svg = node instanceof SVGElement;
     const station = svg && node.closest('.station')?.querySelector('rect');
-    const back = station ? rgb(getComputedStyle(station).fill).slice(0, 3) : behind(svg ? node.closest('svg').parentElement : node);
+    const back = station
+      ? rgb(getComputedStyle(station).fill).slice(0, 3)
+      : behind(svg ? node.closest('svg').parentElement : node);
     const front = over(rgb(svg ? style.fill : style.color), back);
     const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);
     const size = parseFloat(style.fontSize);
     const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    if (ratio < (large ? 3 : 4.5)) found.set(`${style.color} ${ratio.toFixed(2)}`, `“${words.slice(0, 40)}” has ${ratio.toFixed(2)} to 1`);
+    if (ratio < (large ? 3 : 4.5))
+      found.set(`${style.color} ${ratio.toFixed(2)}`, `“${words.slice(0, 40)}” has ${ratio.toFixed(2)} to 1`);
   }
   return [...found.values()];
 }

@@ -5,7 +5,14 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const ARGS = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const ARGS = [
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 export const base = process.env.NEARLINE_PAGE ?? 'http://127.0.0.1:7070';
 const shots = process.env.NEARLINE_SCREENSHOTS ?? 'screenshots';
@@ -42,7 +49,11 @@ export async function step(sentence, run) {
 
 /** The end: the count, and the exit code. */
 export function finish() {
-  console.log(failures.length ? `\n${failures.length} of ${failures.length + passed} steps failed` : `\nall ${passed} steps passed`);
+  console.log(
+    failures.length
+      ? `\n${failures.length} of ${failures.length + passed} steps failed`
+      : `\nall ${passed} steps passed`,
+  );
   process.exitCode = failures.length ? 1 : 0;
 }
 
@@ -57,15 +68,19 @@ export async function open(chrome, options = {}, { allow = null } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
   await page.addInitScript(() => {
-    document.addEventListener('securitypolicyviolation', (event) => console.error(`forbidden content: ${event.violatedDirective} ${event.blockedURI}`));
+    document.addEventListener('securitypolicyviolation', (event) =>
+      console.error(`forbidden content: ${event.violatedDirective} ${event.blockedURI}`),
+    );
   });
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !allow?.test(message.text())) trouble.push(`console: ${message.text()}`);
+    if (['error', 'warning'].includes(message.type()) && !allow?.test(message.text()))
+      trouble.push(`console: ${message.text()} ${message.location().url}`);
   });
   page.on('pageerror', (error) => trouble.push(`thrown: ${error.stack ?? error.message}`));
   page.on('request', (request) => {
     const url = new URL(request.url());
-    if (url.protocol !== 'data:' && url.origin !== new URL(base).origin) trouble.push(`asked another host: ${request.url()}`);
+    if (url.protocol !== 'data:' && url.origin !== new URL(base).origin)
+      trouble.push(`asked another host: ${request.url()}`);
   });
   return page;
 }
@@ -78,7 +93,12 @@ export async function shot(page, name, fullPage = false) {
 
 /** Asks the server itself, past the page. */
 export async function ask(path, body) {
-  const response = await fetch(base + path, body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  const response = await fetch(
+    base + path,
+    body === undefined
+      ? {}
+      : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) },
+  );
   hold(response.ok, `${path} answered ${response.status}: ${await response.clone().text()}`);
   return response.json();
 }

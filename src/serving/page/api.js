@@ -72,13 +72,21 @@ export async function understood(response) {
 
 function todo(status, wait) {
   switch (status) {
-    case 401: return 'Set the token of this server with the button “Token” at the top.';
-    case 403: return 'The token does not allow this, or the server only reads: use one with the scope that it needs.';
-    case 404: return 'It may have gone meanwhile: reload the page.';
-    case 409: return 'Something else is under way: wait until it is done.';
-    case 413: return 'Send less at once.';
-    case 429: return `The pipeline is behind: try again in ${wait || 1} s.`;
-    case 503: return 'The server is busy or still getting ready: try again in a moment.';
-    default: return status >= 500 ? 'The log of the server says more; NEARLINE_LOG=info makes it speak.' : '';
+    case 401:
+      return 'Set the token of this server with the button “Token” at the top.';
+    case 403:
+      return 'The token does not allow this, or the server only reads: use one with the scope that it needs.';
+    case 404:
+      return 'It may have gone meanwhile: reload the page.';
+    case 409:
+      return 'Something else is under way: wait until it is done.';
+    case 413:
+      return 'Send less at once.';
+    case 429:
+      return `The pipeline is behind: try again in ${wait || 1} s.`;
+    case 503:
+      return 'The server is busy or still getting ready: try again in a moment.';
+    default:
+      return status >= 500 ? 'The log of the server says more; NEARLINE_LOG=info makes it speak.' : '';
   }
 }

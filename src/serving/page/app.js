@@ -78,25 +78,48 @@ function showConnection(state, before) {
   document.documentElement.dataset.link = state.name;
   const link = byId('link');
   link.dataset.state = state.name;
-  text(byId('link-text'), {
-    wait: 'connecting',
-    live: status ? `live, epoch ${count(status.epoch)}` : 'live',
-    lost: 'no connection',
-    recovering: 'recovering',
-  }[state.name]);
+  text(
+    byId('link-text'),
+    {
+      wait: 'connecting',
+      live: status ? `live, epoch ${count(status.epoch)}` : 'live',
+      lost: 'no connection',
+      recovering: 'recovering',
+    }[state.name],
+  );
   if (!before) return;
   const banner = byId('banner');
   banner.hidden = state.name === 'live' || state.name === 'wait';
   if (state.name === 'lost') {
-    put(banner, h('p', {}, h('strong', {}, 'The server does not answer.'), ' What you see is as it was. This page asks again by itself. If it was stopped, start it: ', h('code', {}, 'nearline run --listen 127.0.0.1:7070 --follow')),
-      h('button', { type: 'button', onclick: lookNow }, 'Ask now'));
+    put(
+      banner,
+      h(
+        'p',
+        {},
+        h('strong', {}, 'The server does not answer.'),
+        ' What you see is as it was. This page asks again by itself. If it was stopped, start it: ',
+        h('code', {}, 'nearline run --listen 127.0.0.1:7070 --follow'),
+      ),
+      h('button', { type: 'button', onclick: lookNow }, 'Ask now'),
+    );
   } else if (state.name === 'recovering') {
-    put(banner, h('p', {}, h('strong', {}, 'The server is getting ready.'), ` ${state.reason || 'It reads what was committed before it answers.'}`));
+    put(
+      banner,
+      h(
+        'p',
+        {},
+        h('strong', {}, 'The server is getting ready.'),
+        ` ${state.reason || 'It reads what was committed before it answers.'}`,
+      ),
+    );
   } else if (before.name === 'lost' || before.name === 'recovering') {
     all();
   }
 }
 
 function footer() {
-  text(byId('foot'), `Nearline ${status.version ?? ''}, data in ${status.data}${status.uptime_ms ? `, up for ${span(status.uptime_ms)}` : ''}`);
+  text(
+    byId('foot'),
+    `Nearline ${status.version ?? ''}, data in ${status.data}${status.uptime_ms ? `, up for ${span(status.uptime_ms)}` : ''}`,
+  );
 }

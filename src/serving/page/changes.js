@@ -54,7 +54,11 @@ export function follow(member, onCommit, onAnew) {
 }
 
 async function read(path, aborter, on) {
-  const response = await fetch(path, { headers: headers({ Accept: 'text/event-stream' }), cache: 'no-store', signal: aborter.signal });
+  const response = await fetch(path, {
+    headers: headers({ Accept: 'text/event-stream' }),
+    cache: 'no-store',
+    signal: aborter.signal,
+  });
   if (!response.ok) throw await understood(response);
   on.open();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -40,7 +40,9 @@ async function look() {
   try {
     const response = await fetch('/health/ready', { cache: 'no-store', signal: AbortSignal.timeout(4000) });
     const told = await response.json().catch(() => ({}));
-    found = response.ok ? { name: 'live', reason: '' } : { name: 'recovering', reason: told.reason || told.detail || '' };
+    found = response.ok
+      ? { name: 'live', reason: '' }
+      : { name: 'recovering', reason: told.reason || told.detail || '' };
   } catch {
     // Not there: said below.
   }

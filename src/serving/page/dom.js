@@ -42,19 +42,30 @@ export function command(line) {
   copied.addEventListener('click', async () => {
     await navigator.clipboard?.writeText(line);
     copied.textContent = 'Copied';
-    setTimeout(() => { copied.textContent = 'Copy'; }, 1500);
+    setTimeout(() => {
+      copied.textContent = 'Copy';
+    }, 1500);
   });
   return h('span', { class: 'command' }, h('code', {}, line), navigator.clipboard ? copied : null);
 }
 
 /** An empty state: what is missing, and what to do about it. */
 export function empty(words, ...lines) {
-  return h('div', { class: 'empty' }, h('p', {}, words), lines.map((line) => (typeof line === 'string' ? command(line) : line)));
+  return h(
+    'div',
+    { class: 'empty' },
+    h('p', {}, words),
+    lines.map((line) => (typeof line === 'string' ? command(line) : line)),
+  );
 }
 
 /** An error in words, with what to do. */
 export function trouble(problem) {
-  return h('div', { class: 'empty trouble', role: 'alert' }, h('p', {}, h('strong', {}, problem.words), ' ', problem.todo));
+  return h(
+    'div',
+    { class: 'empty trouble', role: 'alert' },
+    h('p', {}, h('strong', {}, problem.words), ' ', problem.todo),
+  );
 }
 
 /** Whether things may move about. */
@@ -66,7 +77,10 @@ export function painted() {
     const late = setTimeout(done, 120);
     requestAnimationFrame(() => {
       const channel = new MessageChannel();
-      channel.port1.onmessage = () => { clearTimeout(late); done(); };
+      channel.port1.onmessage = () => {
+        clearTimeout(late);
+        done();
+      };
       channel.port2.postMessage(0);
     });
   });

@@ -24,18 +24,42 @@ export function entryNode(entry, does) {
   made.mark = h('span', { class: 'mark' });
   made.more = h('span', { class: 'more' });
   made.buttons = ACTS.map(([kind, label]) =>
-    h('button', {
-      type: 'button', class: 'act', tabindex: -1, 'data-act': kind, title: label,
-      onclick: () => does.act(kind, made.entry, made.row, made.place, made.node),
-    }, icon(kind)));
-  made.whyButton = h('button', { type: 'button', class: 'act words', tabindex: -1, 'data-act': 'why', 'aria-expanded': 'false', onclick: () => toggle(made, does) }, 'Why');
+    h(
+      'button',
+      {
+        type: 'button',
+        class: 'act',
+        tabindex: -1,
+        'data-act': kind,
+        title: label,
+        onclick: () => does.act(kind, made.entry, made.row, made.place, made.node),
+      },
+      icon(kind),
+    ),
+  );
+  made.whyButton = h(
+    'button',
+    {
+      type: 'button',
+      class: 'act words',
+      tabindex: -1,
+      'data-act': 'why',
+      'aria-expanded': 'false',
+      onclick: () => toggle(made, does),
+    },
+    'Why',
+  );
   made.why = h('div', { class: 'why', role: 'gridcell', hidden: true });
   made.node = h(
     'div',
     { class: 'entry', role: 'row', 'data-item': entry.item },
     h('div', { class: 'place', role: 'gridcell' }, made.number, made.mark),
     h('div', { class: 'what', role: 'gridcell' }, made.title, made.more),
-    h('div', { class: 'acts', role: 'presentation' }, [...made.buttons, made.whyButton].map((button) => h('span', { role: 'gridcell' }, button))),
+    h(
+      'div',
+      { class: 'acts', role: 'presentation' },
+      [...made.buttons, made.whyButton].map((button) => h('span', { role: 'gridcell' }, button)),
+    ),
     made.why,
   );
   made.node.addEventListener('keydown', (event) => {
@@ -76,7 +100,11 @@ export function showMark({ node: entry, mark: node }, mark) {
   const up = mark?.moved > 0;
   const words = !mark ? '' : mark.entered ? 'new' : `${up ? '▲' : '▼'} ${Math.abs(mark.moved)}`;
   node.className = `mark ${!mark ? '' : mark.entered ? 'new' : up ? 'up' : 'down'}`;
-  node.title = !mark ? '' : mark.entered ? 'Entered with the last change' : `Moved ${up ? 'up' : 'down'} by ${Math.abs(mark.moved)}`;
+  node.title = !mark
+    ? ''
+    : mark.entered
+      ? 'Entered with the last change'
+      : `Moved ${up ? 'up' : 'down'} by ${Math.abs(mark.moved)}`;
   text(node, words);
 }
 
@@ -84,11 +112,16 @@ export function showMark({ node: entry, mark: node }, mark) {
 function meaning(list, score) {
   if (!Number.isFinite(score)) return '';
   switch (list) {
-    case 'continue_watching': return `${percent(score)} watched`;
-    case 'because_you_watched': return `likeness ${figure(score)}`;
-    case 'trending': return `${figure(score)} recent events`;
-    case 'new': return '';
-    default: return `score ${figure(score)}`;
+    case 'continue_watching':
+      return `${percent(score)} watched`;
+    case 'because_you_watched':
+      return `likeness ${figure(score)}`;
+    case 'trending':
+      return `${figure(score)} recent events`;
+    case 'new':
+      return '';
+    default:
+      return `score ${figure(score)}`;
   }
 }
 

@@ -4,8 +4,14 @@ import { h, text } from './dom.js';
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const absolute = new Intl.DateTimeFormat('en-GB', {
-  weekday: 'short', day: 'numeric', month: 'short', year: 'numeric',
-  hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short',
+  weekday: 'short',
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  timeZoneName: 'short',
 });
 const shortDay = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
 
@@ -24,7 +30,8 @@ export function figure(value) {
 }
 
 /** A rate per second; the idle pipeline shows 0, not 0.000. */
-export const rate = (value) => (known(value) ? (value < 0.05 ? '0' : value < 10 ? value.toFixed(1) : whole.format(value)) : '–');
+export const rate = (value) =>
+  known(value) ? (value < 0.05 ? '0' : value < 10 ? value.toFixed(1) : whole.format(value)) : '–';
 
 /** Milliseconds as a length of time: 4.2 ms, 1.3 s, 5 min, 3 days. */
 export function span(ms) {
@@ -66,7 +73,8 @@ export function bytes(value) {
 }
 
 /** A share of one as a percentage. */
-export const percent = (value) => (known(value) ? `${(value * 100).toFixed(value >= 0.1 || value === 0 ? 0 : 1)} %` : '–');
+export const percent = (value) =>
+  known(value) ? `${(value * 100).toFixed(value >= 0.1 || value === 0 ? 0 : 1)} %` : '–';
 
 /** One of something, or many: plural(1, 'event') is "1 event". */
 export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? '' : 's'}`;

@@ -37,7 +37,9 @@ function moveTo(button) {
 export function settleTabStops(node) {
   for (const grid of node.querySelectorAll('.entries')) {
     const stops = [...grid.querySelectorAll('.act[tabindex="0"]')].filter((stop) => !stop.closest('.gone'));
-    stops.slice(1).forEach((stop) => { stop.tabIndex = -1; });
+    stops.slice(1).forEach((stop) => {
+      stop.tabIndex = -1;
+    });
     if (!stops.length) {
       const first = grid.querySelector('.entry:not(.gone) .act');
       if (first) first.tabIndex = 0;
@@ -61,10 +63,12 @@ export function focused(node) {
 /** Puts the focus back: to the same button, or to that of the entry which took the place. */
 export function refocus(node, focus) {
   if (!focus) return;
-  const list = [...node.querySelectorAll('.list')].find((one) => one.dataset.key === focus.key) ?? node.querySelector('.list');
+  const list =
+    [...node.querySelectorAll('.list')].find((one) => one.dataset.key === focus.key) ?? node.querySelector('.list');
   if (!list) return;
   const entries = entriesOf(list);
-  const entry = entries.find((one) => one.dataset.item === focus.item) ?? entries[Math.min(focus.place, entries.length - 1)];
+  const entry =
+    entries.find((one) => one.dataset.item === focus.item) ?? entries[Math.min(focus.place, entries.length - 1)];
   const button = entry?.querySelector(`.act[data-act="${focus.act}"]`);
   if (button && document.activeElement !== button) moveTo(button);
 }

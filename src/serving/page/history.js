@@ -24,17 +24,41 @@ export function history(onRetract) {
     const events = answer.events ?? [];
     const fresh = known ? new Set(events.filter((event) => !known.has(keyOf(event))).map(keyOf)) : new Set();
     known = new Set(events.map(keyOf));
-    const held = node.contains(document.activeElement) ? [...node.querySelectorAll('button')].indexOf(document.activeElement) : -1;
+    const held = node.contains(document.activeElement)
+      ? [...node.querySelectorAll('button')].indexOf(document.activeElement)
+      : -1;
     const shown = all ? events : events.slice(0, FIRST);
     put(
       node,
-      h('header', {}, h('h3', { id: 'history-h' }, 'History'), h('span', { class: 'source' }, plural(events.length, 'event'))),
+      h(
+        'header',
+        {},
+        h('h3', { id: 'history-h' }, 'History'),
+        h('span', { class: 'source' }, plural(events.length, 'event')),
+      ),
       events.length
-        ? h('ol', { class: 'events' }, shown.map((event) => line(event, fresh.has(keyOf(event)), readOnly)))
+        ? h(
+            'ol',
+            { class: 'events' },
+            shown.map((event) => line(event, fresh.has(keyOf(event)), readOnly)),
+          )
         : h('p', { class: 'sub none' }, 'Nothing yet. Play or like a title, and the lists follow.'),
-      events.length > FIRST && h('button', { type: 'button', class: 'more-button', onclick: () => { all = !all; show(...last); } }, all ? 'Show fewer' : `Show all ${events.length}`),
+      events.length > FIRST &&
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'more-button',
+            onclick: () => {
+              all = !all;
+              show(...last);
+            },
+          },
+          all ? 'Show fewer' : `Show all ${events.length}`,
+        ),
     );
-    if (fresh.size) setTimeout(() => node.querySelectorAll('.entered').forEach((one) => one.classList.remove('entered')), FRESH_MS);
+    if (fresh.size)
+      setTimeout(() => node.querySelectorAll('.entered').forEach((one) => one.classList.remove('entered')), FRESH_MS);
     if (held >= 0) {
       const buttons = node.querySelectorAll('button');
       buttons[Math.min(held, buttons.length - 1)]?.focus();
@@ -45,18 +69,42 @@ export function history(onRetract) {
     const name = event.title ?? event.item;
     return h(
       'li',
-      { class: `event${fresh ? ' entered' : ''}`, 'data-item': event.item, 'data-kind': event.kind, 'data-id': event.id },
+      {
+        class: `event${fresh ? ' entered' : ''}`,
+        'data-item': event.item,
+        'data-kind': event.kind,
+        'data-id': event.id,
+      },
       h('span', { class: 'event-kind' }, ICONS.has(event.kind) ? icon(event.kind) : null),
-      h('span', { class: 'what' }, h('span', { class: 'title', title: event.item }, name), h('span', { class: 'more' }, said(event), ' · ', time(event.at), from(event))),
-      h('button', {
-        type: 'button', class: 'act words', disabled: readOnly, 'aria-label': `Retract: ${said(event)} ${name}`,
-        title: event.id ? `Takes back every event of this member with the id ${event.id}` : 'Takes back this event',
-        onclick: () => onRetract(event),
-      }, 'Retract'),
+      h(
+        'span',
+        { class: 'what' },
+        h('span', { class: 'title', title: event.item }, name),
+        h('span', { class: 'more' }, said(event), ' · ', time(event.at), from(event)),
+      ),
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'act words',
+          disabled: readOnly,
+          'aria-label': `Retract: ${said(event)} ${name}`,
+          title: event.id ? `Takes back every event of this member with the id ${event.id}` : 'Takes back this event',
+          onclick: () => onRetract(event),
+        },
+        'Retract',
+      ),
     );
   }
 
-  return { show, clear: () => { known = null; all = false; put(node); } };
+  return {
+    show,
+    clear: () => {
+      known = null;
+      all = false;
+      put(node);
+    },
+  };
 }
 
 /** What was done, with how much of it. */

@@ -40,7 +40,11 @@ export function lists(node, does) {
 
   // Rows keep their order, for whoever reads them one by one, and stand in two columns without gaps where there is room.
   const measured = new ResizeObserver((sizes) => {
-    for (const { target, borderBoxSize: [size] } of sizes) target.style.gridRowEnd = `span ${Math.ceil(size.blockSize) + GAP}`;
+    for (const {
+      target,
+      borderBoxSize: [size],
+    } of sizes)
+      target.style.gridRowEnd = `span ${Math.ceil(size.blockSize) + GAP}`;
   });
 
   function made(key) {
@@ -49,7 +53,13 @@ export function lists(node, does) {
     const source = h('span', { class: 'source' });
     const reason = h('p', { class: 'reason', hidden: true });
     const grid = h('div', { role: 'grid', class: 'entries', 'aria-labelledby': id });
-    const section = h('section', { class: 'list', 'data-key': key, 'aria-labelledby': id }, h('header', {}, title, source), reason, grid);
+    const section = h(
+      'section',
+      { class: 'list', 'data-key': key, 'aria-labelledby': id },
+      h('header', {}, title, source),
+      reason,
+      grid,
+    );
     measured.observe(section);
     return { node: section, title, source, reason, grid, entries: new Map(), gone: [] };
   }
@@ -61,7 +71,10 @@ export function lists(node, does) {
     text(section.source, row.source);
     section.source.title = SOURCES[row.source] ?? '';
     section.reason.hidden = !row.reason;
-    text(section.reason, row.reason ? `${listTitle(row.source === 'trending' ? 'trending' : row.list)} instead: ${row.reason}.` : '');
+    text(
+      section.reason,
+      row.reason ? `${listTitle(row.source === 'trending' ? 'trending' : row.list)} instead: ${row.reason}.` : '',
+    );
     // Where nothing changed, the marks of the last change stay.
     if (changes) for (const ghost of section.gone) ghost.remove();
     section.gone = changes ? [] : section.gone.filter((ghost) => ghost.isConnected);
@@ -81,11 +94,24 @@ export function lists(node, does) {
     const wanted = [...entries.values()].map((made) => made.node);
     for (const ghost of section.gone) wanted.splice(Math.min(Number(ghost.dataset.was), wanted.length), 0, ghost);
     inOrder(section.grid, wanted);
-    if (!row.items.length) section.grid.append(h('div', { role: 'row', class: 'none' }, h('span', { role: 'gridcell', class: 'sub' }, 'Nothing is left to list.')));
+    if (!row.items.length)
+      section.grid.append(
+        h(
+          'div',
+          { role: 'row', class: 'none' },
+          h('span', { role: 'gridcell', class: 'sub' }, 'Nothing is left to list.'),
+        ),
+      );
     section.entries = entries;
   }
 
-  return { show, clear: () => { sections = new Map(); put(node); } };
+  return {
+    show,
+    clear: () => {
+      sections = new Map();
+      put(node);
+    },
+  };
 }
 
 /** A row's title; of one that is about an item, with the item's. */
@@ -142,9 +168,13 @@ function slide(node, tops) {
   const moves = [];
   for (const entry of node.querySelectorAll('.entry:not(.gone)')) {
     const [before, after] = [tops.get(entry), topOf(entry)];
-    if (before !== undefined && before !== after && after > -60 && after < innerHeight) moves.push([entry, before - after]);
+    if (before !== undefined && before !== after && after > -60 && after < innerHeight)
+      moves.push([entry, before - after]);
   }
   for (const [entry, by] of moves) {
-    entry.animate([{ transform: `translateY(${by}px)` }, { transform: 'none' }], { duration: 260, easing: 'cubic-bezier(.2,.7,.2,1)' });
+    entry.animate([{ transform: `translateY(${by}px)` }, { transform: 'none' }], {
+      duration: 260,
+      easing: 'cubic-bezier(.2,.7,.2,1)',
+    });
   }
 }

@@ -9,7 +9,7 @@ import { byId, command, empty, h, painted, put, text, trouble } from './dom.js';
 import { brief, count, time } from './format.js';
 import { history } from './history.js';
 import { lists } from './lists.js';
-import { announce, done, elsewhere, failed, hideOutcome, sending } from './outcome.js';
+import { announce, done, elsewhere, failed, hideOutcome, idle, sending } from './outcome.js';
 import { search } from './search.js';
 import { tools } from './tools.js';
 
@@ -50,15 +50,19 @@ export function startMember(status) {
     finder.set(member);
     rows.clear();
     past.clear();
-    hideOutcome();
+    idle();
     put(byId('member-note'));
     text(byId('member-h'), member);
     if (!quietly) window.history.pushState(null, '', `?${new URLSearchParams({ member })}#member`);
     refresh(true);
     const mine = now;
-    now.stop = follow(member, (commit) => {
-      if (commit.epoch > mine.shown) want(mine, commit.epoch);
-    }, () => refresh(true));
+    now.stop = follow(
+      member,
+      (commit) => {
+        if (commit.epoch > mine.shown) want(mine, commit.epoch);
+      },
+      () => refresh(true),
+    );
   }
 
   /** Back to where nobody was chosen. */
@@ -85,13 +89,37 @@ export function startMember(status) {
   }
 
   function chips(members) {
-    return h('div', { class: 'empty' }, h('p', {}, 'Choose a member to see their lists, and what made them so. For example:'),
-      h('p', { class: 'chips' }, members.map(({ member }) => h('button', { type: 'button', class: 'chip', onclick: () => { choose(member); byId('member-h').focus({ preventScroll: true }); } }, member))));
+    return h(
+      'div',
+      { class: 'empty' },
+      h('p', {}, 'Choose a member to see their lists, and what made them so. For example:'),
+      h(
+        'p',
+        { class: 'chips' },
+        members.map(({ member }) =>
+          h(
+            'button',
+            {
+              type: 'button',
+              class: 'chip',
+              onclick: () => {
+                choose(member);
+                byId('member-h').focus({ preventScroll: true });
+              },
+            },
+            member,
+          ),
+        ),
+      ),
+    );
   }
 
   function nobody() {
-    return empty('Nobody is known yet: no event has come. Load a log, or invent one with “nearline demo”:',
-      command('nearline demo --write logs'), command('nearline run --listen 127.0.0.1:7070 logs/catalogue.jsonl logs/events.jsonl'));
+    return empty(
+      'Nobody is known yet: no event has come. Load a log, or invent one with “nearline demo”:',
+      command('nearline demo --write logs'),
+      command('nearline run --listen 127.0.0.1:7070 logs/catalogue.jsonl logs/events.jsonl'),
+    );
   }
 
   function act(kind, entry, row, place, node) {
@@ -102,7 +130,9 @@ export function startMember(status) {
 
   function retract(event) {
     const { title, ...fields } = event;
-    const record = event.id ? { type: 'retract', member: now.member, id: event.id } : { type: 'retract', member: now.member, ...fields };
+    const record = event.id
+      ? { type: 'retract', member: now.member, id: event.id }
+      : { type: 'retract', member: now.member, ...fields };
     send([record], { kind: 'retract', item: event.item, name: `${event.kind} of ${title ?? event.item}` });
   }
 
@@ -110,6 +140,7 @@ export function startMember(status) {
     const mine = now;
     action.clicked = performance.now();
     sending(action);
+    mine.sending += 1;
     try {
       const answer = await post('/v1/events', records);
       action.acked = performance.now();
@@ -120,6 +151,8 @@ export function startMember(status) {
     } catch (problem) {
       node?.removeAttribute('aria-busy');
       failed(action, problem);
+    } finally {
+      mine.sending -= 1;
     }
   }
 
@@ -139,7 +172,11 @@ export function startMember(status) {
     mine.busy = true;
     try {
       for (let tries = 0; mine === now && (mine.again || mine.wanted > mine.shown); tries += 1) {
-        if (tries > TRIES) throw { words: 'The lists are not as new as what was committed.', todo: 'The server may be behind: see the lag above.' };
+        if (tries > TRIES)
+          throw {
+            words: 'The lists are not as new as what was committed.',
+            todo: 'The server may be behind: see the lag above.',
+          };
         if (tries) await new Promise((next) => setTimeout(next, TRY_MS));
         mine.again = false;
         await read(mine);
@@ -156,7 +193,11 @@ export function startMember(status) {
   async function read(mine) {
     const waits = mine.wanted > mine.shown;
     const path = `/v1/members/${part(mine.member)}`;
-    const page = await get(`${path}/page`, { limit: settings.limit(), deadline_ms: 5000, ...(waits ? { after: mine.wanted } : {}) });
+    const page = await get(`${path}/page`, {
+      limit: settings.limit(),
+      deadline_ms: 5000,
+      ...(waits ? { after: mine.wanted } : {}),
+    });
     if (mine !== now || page.epoch < mine.shown) return;
     const readAt = performance.now();
     const first = !mine.page;
@@ -188,7 +229,11 @@ export function startMember(status) {
         continue;
       }
       show.told = true;
-      done({ ...action, read: show.readAt, seen: Math.max(show.seenAt, show.readAt) }, show.sum, action.event && (() => retract(action.event)));
+      done(
+        { ...action, read: show.readAt, seen: Math.max(show.seenAt, show.readAt) },
+        show.sum,
+        action.event && (() => retract({ ...action.event, title: action.name })),
+      );
     }
     return covered.length > 0;
   }
@@ -197,20 +242,40 @@ export function startMember(status) {
   function later(mine) {
     const show = mine.shows.at(-1);
     setTimeout(() => {
-      if (mine === now && !show.told && byId('outcome').dataset.state !== 'sending') elsewhere(show.epoch, show.sum);
+      if (mine === now && !show.told && !mine.sending) elsewhere(show.epoch, show.sum);
     }, 150);
   }
 
   function freshness(page) {
-    put(byId('member-sub'), 'epoch ', h('b', {}, count(page.epoch)), page.as_of ? [', events up to ', time(page.as_of)] : null,
-      page.model ? [', model ', h('b', { title: page.model }, brief(page.model))] : ', no model', page.variant ? `, variant ${page.variant}` : null);
+    put(
+      byId('member-sub'),
+      'epoch ',
+      h('b', {}, count(page.epoch)),
+      page.as_of ? [', events up to ', time(page.as_of)] : null,
+      page.model ? [', model ', h('b', { title: page.model }, brief(page.model))] : ', no model',
+      page.variant ? `, variant ${page.variant}` : null,
+    );
   }
 }
 
 const NONE = { entered: 0, left: 0, moved: 0, named: { entered: [], left: [] } };
 
-const fresh = (member) => ({ member, page: null, shown: -1, wanted: -1, busy: false, again: false, pending: [], shows: [], stop: () => {} });
+const fresh = (member) => ({
+  member,
+  page: null,
+  shown: -1,
+  wanted: -1,
+  busy: false,
+  again: false,
+  pending: [],
+  sending: 0,
+  shows: [],
+  stop: () => {},
+});
 
 function rejected([{ reason }]) {
-  return { words: `The record was rejected: ${reason}.`, todo: 'It is kept in rejected.jsonl of the data folder, with this reason.' };
+  return {
+    words: `The record was rejected: ${reason}.`,
+    todo: 'It is kept in rejected.jsonl of the data folder, with this reason.',
+  };
 }

@@ -7,54 +7,129 @@ import { count, listTitle, plural, span } from './format.js';
 const DONE = { play: 'Played', like: 'Liked', dislike: 'Disliked', hide: 'Hid', retract: 'Retracted' };
 const taken = [];
 
-/** While it is on its way. */
+/** What takes so long that a person would wonder. */
+const LONG_MS = 150;
+let wondering = 0;
+
+/** Before anything was clicked: keeps the place, so that nothing moves below the pointer at the first click. */
+export function idle() {
+  show(
+    'idle',
+    h('div', { class: 'ms' }, h('b', {}, '0'), h('span', {}, 'clicks so far')),
+    h(
+      'div',
+      { class: 'told' },
+      h('p', {}, 'Play, like, dislike or hide a title.'),
+      h(
+        'p',
+        { class: 'sub' },
+        'The lists change as the event commits. Here stands after how many milliseconds, and what entered, moved and left.',
+      ),
+    ),
+  );
+}
+
+/** While it is on its way; said only where it takes long. */
 export function sending(action) {
+  clearTimeout(wondering);
+  wondering = setTimeout(() => {
+    show(
+      'sending',
+      h('div', { class: 'ms' }, h('b', {}, '…'), h('span', {}, 'on its way')),
+      h('div', { class: 'told' }, h('p', {}, said(action))),
+    );
+  }, LONG_MS);
+}
+
+function show(state, ...children) {
+  clearTimeout(wondering);
   const node = byId('outcome');
   node.hidden = false;
-  node.dataset.state = 'sending';
-  put(node, h('div', { class: 'ms' }, h('b', {}, '…'), h('span', {}, 'on its way')), h('div', { class: 'told' }, h('p', {}, said(action))));
+  node.dataset.state = state;
+  delete node.dataset.ms;
+  put(node, children);
 }
 
 /** When it can be seen. `action` has the moments `clicked`, `acked`, `read` and `seen`. */
 export function done(action, sum, undo) {
   const total = action.seen - action.clicked;
   taken.push(total);
-  const node = byId('outcome');
-  node.dataset.state = 'done';
-  node.dataset.ms = String(total);
   const changed = changes(sum, action.item);
-  put(
-    node,
-    h('div', { class: 'ms' }, h('b', {}, span(total).replace(/ ms$/, '')), h('span', {}, total < 1000 ? 'ms from click to sight' : 'from click to sight')),
-    h('div', { class: 'told' }, h('p', {}, said(action), ' ', h('span', { class: 'sub' }, `in epoch ${count(action.epoch)}`)), h('p', { class: 'changed' }, changed), legs(action)),
-    h('div', { class: 'outcome-do' }, undo && h('button', { type: 'button', class: 'undo', onclick: undo }, 'Retract'), closer()),
+  show(
+    'done',
+    h(
+      'div',
+      { class: 'ms' },
+      h('b', {}, span(total).replace(/ ms$/, '')),
+      h('span', {}, total < 1000 ? 'ms from click to sight' : 'from click to sight'),
+    ),
+    h(
+      'div',
+      { class: 'told' },
+      h('p', {}, said(action), ' ', h('span', { class: 'sub' }, `in epoch ${count(action.epoch)}`)),
+      h('p', { class: 'changed' }, changed),
+      legs(action),
+    ),
+    h(
+      'div',
+      { class: 'outcome-do' },
+      undo && h('button', { type: 'button', class: 'undo', onclick: undo }, 'Retract'),
+      closer(),
+    ),
   );
+  byId('outcome').dataset.ms = String(total);
   announce(`${said(action)}. ${changed} Visible after ${span(total)}.`);
 }
 
 /** A change that no click of this page made. */
 export function elsewhere(epoch, sum) {
-  const node = byId('outcome');
   if (!sum.entered && !sum.left && !sum.moved) return;
-  node.hidden = false;
-  node.dataset.state = 'elsewhere';
   const changed = changes(sum);
-  put(node, h('div', { class: 'ms' }, h('b', {}, '↻'), h('span', {}, 'from elsewhere')), h('div', { class: 'told' }, h('p', {}, 'Events or a model from elsewhere changed the lists ', h('span', { class: 'sub' }, `in epoch ${count(epoch)}`)), h('p', { class: 'changed' }, changed)), closer());
+  show(
+    'elsewhere',
+    h('div', { class: 'ms' }, h('b', {}, '↻'), h('span', {}, 'from elsewhere')),
+    h(
+      'div',
+      { class: 'told' },
+      h(
+        'p',
+        {},
+        'Events or a model from elsewhere changed the lists ',
+        h('span', { class: 'sub' }, `in epoch ${count(epoch)}`),
+      ),
+      h('p', { class: 'changed' }, changed),
+    ),
+    closer(),
+  );
   announce(`The lists changed. ${changed}`);
 }
 
 /** It could not be done. */
 export function failed(action, problem) {
-  const node = byId('outcome');
-  node.hidden = false;
-  node.dataset.state = 'failed';
-  put(node, h('div', { class: 'ms' }, h('b', {}, '!'), h('span', {}, 'not done')), h('div', { class: 'told' }, h('p', {}, `${said(action)}: ${problem.words}`), h('p', { class: 'sub' }, problem.todo)), closer());
+  show(
+    'failed',
+    h('div', { class: 'ms' }, h('b', {}, '!'), h('span', {}, 'not done')),
+    h(
+      'div',
+      { class: 'told' },
+      h('p', {}, `${said(action)}: ${problem.words}`),
+      h('p', { class: 'sub' }, problem.todo),
+    ),
+    closer(),
+  );
   announce(`Not done. ${problem.words} ${problem.todo}`);
 }
 
-export const hideOutcome = () => { byId('outcome').hidden = true; };
+export const hideOutcome = () => {
+  byId('outcome').hidden = true;
+};
 
-const closer = () => h('button', { type: 'button', class: 'quiet close', 'aria-label': 'Close', title: 'Close', onclick: hideOutcome }, '×');
+const closer = () =>
+  h(
+    'button',
+    { type: 'button', class: 'quiet close', 'aria-label': 'Close', title: 'Close', onclick: hideOutcome },
+    '×',
+  );
 
 export const announce = (words) => text(byId('say'), words);
 
@@ -76,7 +151,10 @@ function changes({ entered, left, moved, named }, item) {
 
 /** Names of entries, that of the item which was clicked before the others. */
 function names(all, item) {
-  const shown = [...all].sort((a, b) => (b.item === item) - (a.item === item)).slice(0, 2).map(({ name, list, title }) => `${name} (${title || listTitle(list)})`);
+  const shown = [...all]
+    .sort((a, b) => (b.item === item) - (a.item === item))
+    .slice(0, 2)
+    .map(({ name, list, title }) => `${name} (${title || listTitle(list)})`);
   return all.length > 2 ? `${shown.join(', ')} and ${all.length - 2} more` : shown.join(', ');
 }
 
@@ -88,14 +166,22 @@ function legs({ clicked, acked, read, seen }) {
     ['paint', seen - read, 'until the browser had painted them'],
   ];
   const total = seen - clicked;
-  const bar = h('span', { class: 'legs', 'aria-hidden': 'true' }, all.map(([name, ms]) => {
-    const leg = h('i', { class: name });
-    leg.style.width = `${(ms / total) * 100}%`;
-    return leg;
-  }));
+  const bar = h(
+    'span',
+    { class: 'legs', 'aria-hidden': 'true' },
+    all.map(([name, ms]) => {
+      const leg = h('i', { class: name });
+      leg.style.width = `${(ms / total) * 100}%`;
+      return leg;
+    }),
+  );
   const sorted = [...taken].sort((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)];
-  return h('p', { class: 'sub legs-line' }, bar,
+  return h(
+    'p',
+    { class: 'sub legs-line' },
+    bar,
     all.map(([name, ms, means]) => h('span', { class: `leg ${name}`, title: means }, `${name} ${span(ms)}`)),
-    taken.length > 2 && h('span', { class: 'leg' }, `median of ${taken.length}: ${span(median)}`));
+    taken.length > 2 && h('span', { class: 'leg' }, `median of ${taken.length}: ${span(median)}`),
+  );
 }

@@ -26,7 +26,14 @@ export function picture(container, stations) {
     const edges = stations.slice(1).map((_, at) => edge(place(at), place(at + 1), stacked));
     const svg = s(
       'svg',
-      { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': 'The pipeline, from sources to lists', 'aria-describedby': 'picture-words' },
+      {
+        width,
+        height,
+        viewBox: `0 0 ${width} ${height}`,
+        role: 'img',
+        'aria-label': 'The pipeline, from sources to lists',
+        'aria-describedby': 'picture-words',
+      },
       edges.map(({ line, head, dots }) => [line, head, dots]),
       stations.map(({ key, name }, at) => {
         const made = stacked ? stationLow(name, place(at)) : stationTall(name, place(at));
@@ -97,7 +104,12 @@ function edge(a, b, stacked) {
 
 function stationTall(name, { x, y, w, h }) {
   const left = x + 16;
-  const node = s('g', { class: 'station' }, s('rect', { x, y, width: w, height: h, rx: 10 }), s('text', { class: 'station-name', x: left, y: y + 26 }, name));
+  const node = s(
+    'g',
+    { class: 'station' },
+    s('rect', { x, y, width: w, height: h, rx: 10 }),
+    s('text', { class: 'station-name', x: left, y: y + 26 }, name),
+  );
   const parts = figures(node, left, y + 60, [y + 84, y + 103]);
   return { node, ...parts, box: { x: left, y: y + h - 34, w: w - 32, h: 22 }, letters: Math.floor((w - 30) / 7) };
 }
@@ -105,9 +117,19 @@ function stationTall(name, { x, y, w, h }) {
 function stationLow(name, { x, y, w, h }) {
   const left = x + 16;
   const middle = x + Math.max(150, w * 0.5);
-  const node = s('g', { class: 'station' }, s('rect', { x, y, width: w, height: h, rx: 10 }), s('text', { class: 'station-name', x: left, y: y + 25 }, name));
+  const node = s(
+    'g',
+    { class: 'station' },
+    s('rect', { x, y, width: w, height: h, rx: 10 }),
+    s('text', { class: 'station-name', x: left, y: y + 25 }, name),
+  );
   const parts = figures(node, left, y + 54, [y + 25, y + 43], middle);
-  return { node, ...parts, box: { x: middle, y: y + h - 22, w: x + w - 16 - middle, h: 13 }, letters: Math.floor((x + w - 12 - middle) / 7) };
+  return {
+    node,
+    ...parts,
+    box: { x: middle, y: y + h - 22, w: x + w - 16 - middle, h: 13 },
+    letters: Math.floor((x + w - 12 - middle) / 7),
+  };
 }
 
 function figures(node, left, y, ys, linesLeft = left) {
@@ -124,7 +146,13 @@ const cut = (words, letters) => (words.length > letters ? `${words.slice(0, lett
 
 /** A line through the newest 60 values, the newest at the right, above a floor that is zero. */
 function plot({ series: line, floor, box }, series) {
-  for (const [name, at] of Object.entries({ x1: box.x, x2: box.x + box.w, y1: box.y + box.h + 1, y2: box.y + box.h + 1 })) floor.setAttribute(name, at);
+  for (const [name, at] of Object.entries({
+    x1: box.x,
+    x2: box.x + box.w,
+    y1: box.y + box.h + 1,
+    y2: box.y + box.h + 1,
+  }))
+    floor.setAttribute(name, at);
   line.setAttribute('points', series.length > 1 ? points(series, box) : '');
 }
 
@@ -132,5 +160,7 @@ function points(series, { x, y, w, h }) {
   const most = Math.max(...series, 1e-9);
   const step = w / 59;
   const first = 60 - series.length;
-  return series.map((value, at) => `${(x + (first + at) * step).toFixed(1)},${(y + h - (value / most) * h).toFixed(1)}`).join(' ');
+  return series
+    .map((value, at) => `${(x + (first + at) * step).toFixed(1)},${(y + h - (value / most) * h).toFixed(1)}`)
+    .join(' ');
 }

@@ -10,8 +10,16 @@ const HOLD_MS = 80;
 export function search(onPick) {
   const box = h('ul', { id: 'found', role: 'listbox', class: 'found', 'aria-label': 'Members', hidden: true });
   const field = h('input', {
-    id: 'find', type: 'text', role: 'combobox', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false',
-    'aria-expanded': 'false', 'aria-controls': 'found', 'aria-autocomplete': 'list', placeholder: 'an id, such as m1',
+    id: 'find',
+    type: 'text',
+    role: 'combobox',
+    autocomplete: 'off',
+    autocapitalize: 'off',
+    spellcheck: 'false',
+    'aria-expanded': 'false',
+    'aria-controls': 'found',
+    'aria-autocomplete': 'list',
+    placeholder: 'an id, such as m1',
   });
   let options = [];
   let active = -1;
@@ -24,7 +32,11 @@ export function search(onPick) {
     const typed = field.value.trim();
     try {
       const { members } = await get('/v1/members', { query: typed, limit: 12 }, aborter.signal);
-      if (document.activeElement === field) show(typed, members.map(({ member }) => member));
+      if (document.activeElement === field)
+        show(
+          typed,
+          members.map(({ member }) => member),
+        );
     } catch (problem) {
       // A newer look took the place of this one.
       if (problem.name !== 'AbortError') close();
@@ -39,11 +51,21 @@ export function search(onPick) {
     put(
       box,
       options.map((option, place) =>
-        h('li', {
-          role: 'option', id: `found-${place}`, 'aria-selected': 'false',
-          // Before the field loses its focus, which would close the list.
-          onpointerdown: (event) => { event.preventDefault(); pick(option.member); },
-        }, option.words)),
+        h(
+          'li',
+          {
+            role: 'option',
+            id: `found-${place}`,
+            'aria-selected': 'false',
+            // Before the field loses its focus, which would close the list.
+            onpointerdown: (event) => {
+              event.preventDefault();
+              pick(option.member);
+            },
+          },
+          option.words,
+        ),
+      ),
     );
     box.hidden = options.length === 0;
     field.setAttribute('aria-expanded', String(!box.hidden));
@@ -76,7 +98,10 @@ export function search(onPick) {
     clearTimeout(timer);
     timer = setTimeout(look, HOLD_MS);
   });
-  field.addEventListener('focus', () => { field.select(); look(); });
+  field.addEventListener('focus', () => {
+    field.select();
+    look();
+  });
   field.addEventListener('blur', close);
   field.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
@@ -101,5 +126,11 @@ export function search(onPick) {
     h('label', { for: 'find' }, 'Find a member'),
     h('div', { class: 'find-in' }, icon('search'), field, box),
   );
-  return { node, field, set: (member) => { field.value = member; } };
+  return {
+    node,
+    field,
+    set: (member) => {
+      field.value = member;
+    },
+  };
 }

@@ -17,7 +17,13 @@ export function startToken(onSet) {
   };
   const form = h(
     'form',
-    { method: 'dialog', onsubmit: (event) => { event.preventDefault(); set(field.value); } },
+    {
+      method: 'dialog',
+      onsubmit: (event) => {
+        event.preventDefault();
+        set(field.value);
+      },
+    },
     h('h2', { id: 'token-h' }, 'Token'),
     words,
     h('label', { for: 'token-field' }, 'Bearer token'),

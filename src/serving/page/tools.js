@@ -8,8 +8,21 @@ const DAY_MS = 86_400_000;
 
 /** `onChange()` is called when the lists must be read anew. */
 export function tools(onChange) {
-  const played = choice('play-part', 'A play is', [['1', 'all of it'], ['0.5', 'half of it'], ['0.1', 'a beginning']]);
-  const length = choice('length', 'Entries', [['5', '5 a list'], ['10', '10 a list'], ['20', '20 a list']], onChange);
+  const played = choice('play-part', 'A play is', [
+    ['1', 'all of it'],
+    ['0.5', 'half of it'],
+    ['0.1', 'a beginning'],
+  ]);
+  const length = choice(
+    'length',
+    'Entries',
+    [
+      ['5', '5 a list'],
+      ['10', '10 a list'],
+      ['20', '20 a list'],
+    ],
+    onChange,
+  );
   const dated = choice('dated', 'Dated', []);
   if (!matchMedia('(max-width: 40rem)').matches) length.select.value = '10';
   dated.node.hidden = true;
@@ -23,7 +36,8 @@ export function tools(onChange) {
       h('option', { value: 'log' }, `after the newest event (${ago(newest)})`),
       h('option', { value: 'clock' }, 'by the clock (today)'),
     );
-    dated.select.title = 'Windows and trending end at the newest event. Where that is long ago, an event of today moves them all, and leaves trending with it alone.';
+    dated.select.title =
+      'Windows and trending end at the newest event. Where that is long ago, an event of today moves them all, and leaves trending with it alone.';
     dated.node.hidden = false;
   }
 
@@ -39,11 +53,20 @@ export function tools(onChange) {
     return { member, item, kind, ...value, at: at(), id: `page-${unique()}`, context: { list, position, ...variant } };
   }
 
-  return { node: h('div', { class: 'settings' }, played.node, length.node, dated.node), limit: () => Number(length.select.value), dates, event };
+  return {
+    node: h('div', { class: 'settings' }, played.node, length.node, dated.node),
+    limit: () => Number(length.select.value),
+    dates,
+    event,
+  };
 }
 
 function choice(id, label, options, onchange) {
-  const select = h('select', { id, onchange }, options.map(([value, words]) => h('option', { value }, words)));
+  const select = h(
+    'select',
+    { id, onchange },
+    options.map(([value, words]) => h('option', { value }, words)),
+  );
   return { select, node: h('div', { class: 'setting' }, h('label', { for: id }, label), select) };
 }
 

@@ -23,12 +23,7 @@ function summary(answer, list) {
   if (answer.score !== null && answer.score !== undefined) words.push(`score ${figure(answer.score)}`);
   if (answer.model) words.push(`model ${brief(answer.model)}`);
   const said = OF_LIST[list];
-  return h(
-    'p',
-    { class: 'why-sum' },
-    said ? `${said} ` : null,
-    words.length ? `${words.join(', ')}.` : null,
-  );
+  return h('p', { class: 'why-sum' }, said ? `${said} ` : null, words.length ? `${words.join(', ')}.` : null);
 }
 
 const OF_LIST = {
@@ -40,7 +35,11 @@ const OF_LIST = {
 
 function keptOut({ kept_out: reasons }) {
   if (!reasons?.length) return null;
-  return h('ul', { class: 'kept-out', 'aria-label': 'What keeps it out of top picks' }, reasons.map((reason) => h('li', {}, `Not in top picks: ${reason}`)));
+  return h(
+    'ul',
+    { class: 'kept-out', 'aria-label': 'What keeps it out of top picks' },
+    reasons.map((reason) => h('li', {}, `Not in top picks: ${reason}`)),
+  );
 }
 
 function parts({ parts: all }) {
@@ -50,7 +49,11 @@ function parts({ parts: all }) {
   const rest = all.length - shown.length;
   const restAdds = all.reduce((sum, { adds }) => sum + adds, 0) - shown.reduce((sum, { adds }) => sum + adds, 0);
   return [
-    h('ol', { class: 'parts', 'aria-label': 'What past events add to the score' }, shown.map((one) => bar(one, most))),
+    h(
+      'ol',
+      { class: 'parts', 'aria-label': 'What past events add to the score' },
+      shown.map((one) => bar(one, most)),
+    ),
     rest > 0 && h('p', { class: 'sub' }, `and ${rest} more, ${signed(restAdds)} together`),
   ];
 }
@@ -61,7 +64,13 @@ function bar({ item, title, kind, at, adds }, most) {
   return h(
     'li',
     {},
-    h('span', { class: 'part-what' }, h('b', {}, title ?? item), ' ', h('span', { class: 'sub' }, kind, ', ', time(at))),
+    h(
+      'span',
+      { class: 'part-what' },
+      h('b', {}, title ?? item),
+      ' ',
+      h('span', { class: 'sub' }, kind, ', ', time(at)),
+    ),
     h('span', { class: 'part-bar', 'aria-hidden': 'true' }, fill),
     h('span', { class: 'part-adds' }, signed(adds)),
   );
