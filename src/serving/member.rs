@@ -170,6 +170,10 @@ impl Serving<'_> {
     /// Reads a member's past, with events that are in no log yet.
     pub fn past_with(&self, member: &str, more: &[PastEvent]) -> Result<Past, StoreError> {
         let mut past = Past::default();
+        if member.is_empty() {
+            // Nobody in particular, as for what is trending: no member has such an id, and no key.
+            return Ok(past);
+        }
         let mut packed = Vec::new();
         let mut prefix = Vec::new();
         formats::member_prefix(member, &mut prefix);

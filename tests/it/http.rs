@@ -25,7 +25,13 @@ fn world() -> Home {
     home.write("items.jsonl", &items);
     home.write("events.jsonl", &event("m", "a", "play", 1_700_000_000_000));
     save_model(&home, "model", 1.0);
+    config(&home, "");
     home
+}
+
+/// A config in which a busy machine is no reason for a list from a lower rung.
+fn config(home: &Home, more: &str) {
+    home.write("nearline.toml", &format!("[serve]\ndeadline_ms = 20000\n{more}"));
 }
 
 /// A model in which the first items are the best for everybody, or with `-1.0` the last ones.
@@ -125,6 +131,7 @@ fn records_come_as_lines_an_array_or_gzip_and_what_cannot_be_taken_is_told_line_
     let (status, problem) = send(&flate2_of(&vec![b' '; 9_000_000]));
     assert_eq!((status, &problem["title"]), (413, &json!("the body is too large")));
     assert_eq!(server.post("/v1/events", vec![b' '; 9_000_000]).0, 413);
+    assert_eq!(server.post("/v1/members/m/rank", vec![b' '; 9_000_000]).1["status"], 413);
     assert_eq!(server.post("/v1/events", "[1, 2").0, 400);
     assert_eq!(server.post("/v1/events", "").0, 400);
     assert_eq!(server.post("/v1/events", "\n").1["accepted"], 0);
@@ -171,7 +178,7 @@ fn posts_that_come_together_share_commits_and_each_is_acknowledged() {
 #[test]
 fn filters_and_exclusions_refill_a_list_from_further_down() {
     let home = world();
-    home.write("nearline.toml", "[lists]\nlength = 2\n");
+    config(&home, "[lists]\nlength = 2\n");
     let server = serving(&home);
     let path = |more: &str| format!("/v1/members/m/lists/top_picks?limit=2{more}");
     let answer = server.ok(&path(""));
@@ -381,10 +388,10 @@ fn elsewhere_than_at_loopback_there_must_be_a_token() {
     assert!(said.contains("[serve.tokens]") && said.contains("--open"), "{said}");
     let said = home.say(&["run", "--listen", "nowhere"]).ended(2);
     assert!(said.contains("127.0.0.1:7070"), "{said}");
-    home.write("nearline.toml", "[serve.tokens.app]\ntoken = \"short\"\nscopes = [\"read\"]\n");
+    config(&home, "[serve.tokens.app]\ntoken = \"short\"\nscopes = [\"read\"]\n");
     let said = home.say(&["config"]).ended(0) + &home.say(&["run"]).ended(2);
     assert!(said.contains("serve.tokens.app.token"), "{said}");
-    home.write("nearline.toml", "[serve.tokens.app]\ntoken = \"0123456789abcdef\"\nscopes = [\"read\"]\n");
+    config(&home, "[serve.tokens.app]\ntoken = \"0123456789abcdef\"\nscopes = [\"read\"]\n");
     home.ok(&["replay", "items.jsonl", "events.jsonl"]);
     let server = home.serve(&["run"]);
     let url = format!("{}/v1/status", server.address);
@@ -406,14 +413,14 @@ fn answers_go_over_tls_where_there_is_a_certificate() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let certificate = home.write("certificate.pem", &made.cert.pem());
     let key = home.write("key.pem", &made.signing_key.serialize_pem());
-    let config = |key: &str| format!("[serve]\ncertificate = {:?}\nkey = {key:?}\n", arg(&certificate));
-    home.write("nearline.toml", &config(arg(&key)));
+    let tls = |key: &str| format!("certificate = {:?}\nkey = {key:?}\n", arg(&certificate));
+    config(&home, &tls(arg(&key)));
     home.ok(&["replay", "items.jsonl", "events.jsonl"]);
     let server = home.serve(&["run"]);
     assert!(server.address.starts_with("https://"), "{}", server.address);
     assert_eq!(server.ok("/v1/members/m/history")["live_events"], 1);
     drop(server);
-    home.write("nearline.toml", &config(arg(&certificate)));
+    config(&home, &tls(arg(&certificate)));
     let said = home.say(&["run", "--listen", "127.0.0.1:0"]).ended(2);
     assert!(said.contains("certificate.pem"), "{said}");
 }
@@ -421,7 +428,7 @@ fn answers_go_over_tls_where_there_is_a_certificate() {
 #[test]
 fn a_client_that_sends_its_head_slowly_is_let_go_and_one_too_many_is_closed() {
     let home = world();
-    home.write("nearline.toml", "[serve]\nhead_within = \"300ms\"\nconnections = 2\n");
+    config(&home, "head_within = \"300ms\"\nconnections = 2\n");
     home.ok(&["replay", "items.jsonl", "events.jsonl"]);
     let server = home.serve(&["run"]);
     let host = server.address.strip_prefix("http://").unwrap();

@@ -32,7 +32,14 @@ impl Access {
         let Some(wanted) = scope(request.method(), request.uri().path()) else { return Ok(()) };
         if self.tokens.is_empty() {
             // Whoever can reach the server may do everything, so a page of another site must not.
-            return if self.loopback { own_site(headers, wanted) } else { Ok(()) };
+            // HTTP/2 has the host in the address.
+            let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+            let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+            return if self.loopback {
+                own_site(host.unwrap_or("localhost"), headers, wanted)
+            } else {
+                Ok(())
+            };
         }
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(Problem::no_token)?;
@@ -73,9 +80,8 @@ fn scope(method: &Method, path: &str) -> Option<Scope> {
 }
 
 /// Refuses what a page of another site makes a browser send, and names that another site made point here.
-fn own_site(headers: &HeaderMap, wanted: Scope) -> Result<(), Problem> {
+fn own_site(host: &str, headers: &HeaderMap, wanted: Scope) -> Result<(), Problem> {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
-    let host = text(header::HOST).unwrap_or("localhost");
     let name = host.rsplit_once(':').map_or(host, |(name, port)| {
         if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
     });

@@ -25,6 +25,9 @@ const SENDING: Duration = Duration::from_millis(10);
 /// How much of the time that is left a rung may take, in percent: the ones below need some too.
 const SHARE: u32 = 60;
 
+/// The same of a page, below which there is the floor alone.
+const PAGE_SHARE: u32 = 80;
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
@@ -168,7 +171,7 @@ impl Ladder {
         let breaker = &self.breakers[Rung::Nearline as usize];
         let mut reason = "the nearline rung failed a moment ago".to_owned();
         if breaker.lets_through(Instant::now()) {
-            let (reader, own, budget) = (reader.clone(), asked.clone(), deadline.left());
+            let (reader, own, budget) = (reader.clone(), asked.clone(), deadline.left() * PAGE_SHARE / 100);
             match self.read(budget, move || reader.read(|serving| serving.page(&own, now_ms()))).await {
                 Ok(Ok(page)) => {
                     breaker.succeeded();

@@ -1,14 +1,13 @@
 //! Records, posted.
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use serde_json::value::RawValue;
 
 use super::super::posts::Posted;
 use super::super::problem::Problem;
-use super::Shared;
+use super::{Shared, Whole};
 
 /// The most records of one post.
 const RECORDS: usize = 100_000;
@@ -25,11 +24,10 @@ const RECORDS: usize = 100_000;
 pub(super) async fn post(
     State(app): Shared,
     headers: HeaderMap,
-    body: Body,
+    Whole(body): Whole,
 ) -> Result<Json<Posted>, Problem> {
     let pipeline = app.get()?.pipeline.as_ref().ok_or_else(Problem::read_only)?;
     let limit = app.options.body_limit;
-    let body = to_bytes(body, limit).await.map_err(|_| Problem::too_large(limit))?;
     if body.is_empty() {
         return Err(Problem::bad_request("the body is empty: send records, a line or an element each"));
     }

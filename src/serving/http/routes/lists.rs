@@ -9,7 +9,7 @@ use super::super::ladder::{Ask, Deadline, What};
 use super::super::problem::Problem;
 use super::super::query::{self, ListParams};
 use super::super::{App, Ready};
-use super::{Path, Query, Shared};
+use super::{Path, Query, Shared, Whole};
 use crate::records::{END_AT, parse_micros};
 use crate::serving::filters::Wanted;
 use crate::serving::list::{ListAnswer, ListName, ListQuery};
@@ -172,7 +172,7 @@ impl SessionEvent {
 pub(super) async fn rank(
     State(app): Shared,
     Path(member): Path<String>,
-    body: axum::body::Bytes,
+    Whole(body): Whole,
 ) -> Result<Json<ListAnswer>, Problem> {
     let ready = app.get()?;
     query::id("a member", &member)?;

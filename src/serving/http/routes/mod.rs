@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Request, State};
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn_with_state};
@@ -124,7 +125,6 @@ pub fn app(app: &Arc<App>) -> Router {
         .merge(page::routes())
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
         .method_not_allowed_fallback(async || Problem::other_method())
-        .layer(DefaultBodyLimit::max(app.options.body_limit))
         .layer(from_fn_with_state(app.clone(), guarded))
         .layer(from_fn_with_state((app.clone(), under_way), measured))
         .layer(CatchPanicLayer::custom(|_| {
@@ -186,6 +186,19 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         path.map(|path| Path(path.0)).map_err(|error| Problem::bad_request(error.body_text()))
+    }
+}
+
+/// A body that is no larger than is taken; one that is, is a problem like any other.
+struct Whole(Bytes);
+
+impl FromRequest<Arc<App>> for Whole {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let limit = app.options.body_limit;
+        let body = to_bytes(request.into_body(), limit).await;
+        body.map(Whole).map_err(|_| Problem::too_large(limit))
     }
 }
 

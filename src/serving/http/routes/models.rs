@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::problem::Problem;
-use super::{Shared, read};
+use super::{Shared, Whole, read};
 use crate::engine::TakeoverError;
 use crate::serving::models::ModelsAnswer;
 
@@ -48,7 +48,7 @@ pub(super) struct TookOver {
 #[utoipa::path(post, path = "/v1/models", tag = "models", request_body = WantedModel,
     responses((status = 200, body = TookOver), (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 409, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn change(State(app): Shared, body: axum::body::Bytes) -> Result<Json<TookOver>, Problem> {
+pub(super) async fn change(State(app): Shared, Whole(body): Whole) -> Result<Json<TookOver>, Problem> {
     let ready = app.get()?;
     let pipeline = ready.pipeline.as_ref().ok_or_else(Problem::read_only)?;
     let change: WantedModel = serde_json::from_slice(&body)
