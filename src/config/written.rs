@@ -268,8 +268,8 @@ impl Default for Train {
             rank: 64,
             iterations: 16,
             alpha0: 0.2,
-            lambda: 0.005,
-            nu: 1.0,
+            lambda: 0.2,
+            nu: 0.5,
             seed: 1,
             transform: Transform::Log1p,
         }

@@ -115,7 +115,7 @@ fn what_is_of_another_training_is_refused_with_the_reason() {
     refused("seed = 2", "seed 1, and now it is 2");
     refused("alpha0 = 0.5", "alpha0");
     refused("lambda = 0.5", "lambda");
-    refused("nu = 0.5", "nu");
+    refused("nu = 0.75", "nu");
     refused("transform = \"linear\"", "`transform`");
     refused("[kinds.browse]\nweight = 0.5", "the kind `browse`");
     refused("[kinds.mine]\nweight = 0.5", "the kind `mine`");

@@ -197,3 +197,14 @@ fn stopping_early_trains_everything_for_as_many_iterations_as_were_best_on_a_par
         assert_eq!(version(&home, &format!("second-{validation}")), version(&home, &out));
     }
 }
+
+/// Three events a member on 16,000 items: a ridge in proportion to the catalogue is more than there is to be learnt.
+#[test]
+fn a_sparse_log_gives_a_model_with_the_defaults_and_none_where_the_ridge_is_in_proportion_to_its_size() {
+    let home = Home::new();
+    home.ok(&["bench-log", "sparse.jsonl", "--events", "100000", "--members", "30000", "--items", "20000"]);
+    let train = ["train", "sparse.jsonl", "--out", "model", "--rank", "8", "--iterations", "8"];
+    let said = home.say(&[&train[..], &["--lambda", "0.005", "--nu", "1"]].concat()).ended(2);
+    assert!(said.contains("every factor shrinks to nothing"), "{said}");
+    home.ok(&train);
+}

@@ -32,7 +32,7 @@ fn each_trial_is_shown_and_the_best_config_is_saved_over_ones_own() {
     let said = home.ok(&[&TUNE[..], &["--out", "tuned.toml", "--trials", "12"]].concat());
     let trials: Vec<&str> = said.lines().filter(|line| line.starts_with("trial ")).collect();
     assert_eq!(trials.len(), 12, "{said}");
-    assert!(trials[0].contains("rank 8, 3 iterations, alpha0 0.2, lambda 0.005, nu 1, log1p"), "{said}");
+    assert!(trials[0].contains("rank 8, 3 iterations, alpha0 0.2, lambda 0.2, nu 0.5, log1p"), "{said}");
     assert!(trials[0].ends_with("best so far") && trials[0].contains(" ± "), "{said}");
     assert!(said.contains("it is in tuned.toml: nearline --config tuned.toml train"), "{said}");
     let (text, tuned) = config(&home, "tuned.toml");

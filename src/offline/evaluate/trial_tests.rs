@@ -22,7 +22,7 @@ const TRIALS: [Trial; 2] = [
 ];
 
 /// The settings of docs/evaluation.md, at a smaller rank so that the test is quick.
-const TRAIN: &str = "[train]\nrank = 32\niterations = 12\nalpha0 = 0.2\nlambda = 0.005\nnu = 1.0";
+const TRAIN: &str = "[train]\nrank = 32\niterations = 12\nalpha0 = 0.2\nlambda = 0.2\nnu = 0.5";
 
 #[test]
 fn on_real_logs_fresh_lists_beat_frozen_and_refreshed_ones_and_popularity() {

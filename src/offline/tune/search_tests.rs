@@ -65,7 +65,7 @@ fn hill(settings: &Settings) -> Option<f64> {
 fn the_first_trial_is_what_the_search_began_with_and_nothing_is_tried_twice() {
     let (tried, _) = searched(1, 500, &hill);
     let Settings { alpha0, lambda, nu, rank, .. } = tried[0];
-    assert_eq!((alpha0, lambda, nu, rank), (0.2, 0.005, 1.0, 64));
+    assert_eq!((alpha0, lambda, nu, rank), (0.2, 0.2, 0.5, 64));
     for (place, settings) in tried.iter().enumerate() {
         assert!(!tried[..place].contains(settings), "{settings:?}");
     }
@@ -101,7 +101,7 @@ fn the_same_ridge_is_another_lambda_at_another_nu() {
     let settings = |nu: f64, alpha0: f64| space.settings(&vec![base[0], nu, alpha0]);
     // Two members with 2 and 1 pairs against 2 items, two items with 1 and 2 pairs against 2 members.
     let mean = |nu: f64, alpha0: f64| ((2.0 + 2.0 * alpha0).powf(nu) + (1.0 + 2.0 * alpha0).powf(nu)) / 2.0;
-    let ridge = 0.005 * mean(1.0, 0.2);
+    let ridge = 0.2 * mean(0.5, 0.2);
     for (nu, alpha0) in [(1.0, 0.18), (0.0, 0.18), (0.5, 0.006)] {
         let found = settings(nu, alpha0);
         assert_eq!(found.nu, nu);

@@ -117,7 +117,7 @@ fn only_what_is_searched_for_changes_and_the_number_of_iterations_where_it_stops
     ranks.sort_unstable();
     assert_eq!(ranks, [4, 16, 32]);
     for Trial { settings, .. } in &tuned.trials {
-        assert_eq!((settings.alpha0, settings.lambda, settings.nu), (0.05, 0.05, 1.0));
+        assert_eq!((settings.alpha0, settings.lambda, settings.nu), (0.05, 0.05, 0.5));
         assert!((1..=4).contains(&settings.iterations) && settings.weights.is_empty());
     }
 }
