@@ -34,7 +34,7 @@ if [ ! -d model ]; then
         printf "{\"type\":\"item\",\"item\":\"i%d\",\"at\":1,\"title\":\"Title %d of the catalogue\",\"genres\":[\"g%d\",\"g%d\",\"g%d\"]}\n",
             i, i, i % 20, i * 7 % 20, i * 13 % 20 }' >items.jsonl
     "$nearline" --data data replay items.jsonl log.jsonl >&2
-    "$nearline" --data data train --out model --rank 64 --iterations 4 --lambda 0.2 --nu 0.5 >&2
+    "$nearline" --data data train --out model --rank 64 --iterations 4 >&2
     "$nearline" --data data replay --model model items.jsonl log.jsonl >&2
 fi
 port=7979
