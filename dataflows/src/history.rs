@@ -3,7 +3,7 @@
 //! live = events − retracted − forgotten, whichever came first. The events of a history are live ones only;
 //! [`Gone`] remembers what keeps others out. Nothing here knows of time, workers or storage.
 
-use crate::types::{Action, Digest, Event};
+use crate::types::{Action, Digest, Event, KNOWN};
 
 /// A member's live events and what keeps others from joining them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -227,7 +227,8 @@ fn insert_sorted<T: Ord + Copy>(
     mut values: Vec<(T, u32)>,
     refused: &mut Vec<u32>,
 ) -> bool {
-    values.sort_unstable();
+    // Of the same twice the one stays that was known already: a record that is sent again says nothing new, and is not kept.
+    values.sort_unstable_by_key(|(value, seq)| (*value, *seq != KNOWN, *seq));
     let mut last = None;
     values.retain(|&(value, seq)| {
         let news = last != Some(value) && list.binary_search(&value).is_err();

@@ -123,6 +123,9 @@ pub enum Action {
     Trim(i64),
 }
 
+/// Stands for the place in an epoch of what none of its records says: what was known of the member before.
+pub const KNOWN: u32 = u32::MAX;
+
 /// One record on its way to its member's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Op {

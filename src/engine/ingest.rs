@@ -19,7 +19,7 @@ use crate::sources::{Batch, Offset, Reason, Rejected};
 use crate::stores::formats::TombstoneValue;
 
 /// Marks an op that stands for no record of the epoch.
-const NO_SEQ: u32 = u32::MAX;
+const NO_SEQ: u32 = nearline_dataflows::types::KNOWN;
 
 /// What one worker is fed for one epoch.
 #[derive(Debug, Default)]
