@@ -45,8 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Pipe events in and keep every list current.
     #[command(after_help = "Example:\n  tail -f events.jsonl | nearline run --model model -\n\n\
-        Ends when finite sources are committed, unless --follow. A folder that has a model keeps it; without a\n\
-        model there are aggregates only.")]
+        Ends when finite sources are committed, unless --follow or --listen. A folder that has a model keeps it;\n\
+        without a model there are aggregates only.")]
     Run(RunArgs),
     /// Backfill: pipe logs in, in bulk, with a progress bar; lists are made at the end.
     #[command(after_help = "Example:\n  nearline replay logs/2026-*.jsonl.gz")]
