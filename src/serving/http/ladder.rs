@@ -5,7 +5,7 @@
 //! So there is an answer inside the deadline whatever stalls; it names the rung that it is from, and why it is not from
 //! the one above.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -86,6 +86,8 @@ pub(super) struct Ladder {
     breakers: [Breaker; 4],
     /// Reads of the store that may be under way: what waits for a disk must not take all threads.
     reads: Arc<Semaphore>,
+    /// When one came to its end last.
+    last_read: Arc<Mutex<Instant>>,
     metrics: Arc<Metrics>,
 }
 
@@ -100,7 +102,8 @@ enum Miss {
 impl Ladder {
     /// With so many reads of the store at a time.
     pub fn new(reads: usize, metrics: Arc<Metrics>) -> Self {
-        Ladder { breakers: Default::default(), reads: Arc::new(Semaphore::new(reads)), metrics }
+        let (reads, last_read) = (Arc::new(Semaphore::new(reads)), Arc::new(Mutex::new(Instant::now())));
+        Ladder { breakers: Default::default(), reads, last_read, metrics }
     }
 
     /// An answer inside the deadline.
@@ -138,6 +141,7 @@ impl Ladder {
         let budget = ask.deadline.left() * SHARE / 100;
         let (reader, asked) = (reader.clone(), ask.clone());
         let read = self.read(budget, move || reader.read(|serving| on_rung(rung, serving, &asked))).await;
+        let busy = matches!(read, Err(NotRead::Busy));
         let outcome = match read {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(why))) => Err(Miss::NoList(why)),
@@ -145,7 +149,8 @@ impl Ladder {
                 tracing::warn!(%error, rung = rung.as_str(), "a rung failed");
                 Err(Miss::Fault(format!("the {} rung failed", rung.as_str()).into()))
             }
-            Err(TooLate) => {
+            Err(NotRead::Busy) => Err(Miss::NoList("more is asked for than can be read in time".into())),
+            Err(NotRead::TooLate) => {
                 let (rung, budget) = (rung.as_str(), budget.as_millis());
                 Err(Miss::Fault(format!("the {rung} rung had no answer within {budget} ms").into()))
             }
@@ -155,6 +160,8 @@ impl Ladder {
                 self.metrics.faulted(rung);
                 breaker.failed(Instant::now());
             }
+            // It was not tried.
+            Err(Miss::NoList(_)) if busy => {}
             _ => breaker.succeeded(),
         }
         outcome
@@ -169,7 +176,7 @@ impl Ladder {
         deadline: Deadline,
     ) -> PageAnswer {
         let breaker = &self.breakers[Rung::Nearline as usize];
-        let mut reason = "the nearline rung failed a moment ago".to_owned();
+        let (mut reason, mut busy) = ("the nearline rung failed a moment ago".to_owned(), false);
         if breaker.lets_through(Instant::now()) {
             let (reader, own, budget) = (reader.clone(), asked.clone(), deadline.left() * PAGE_SHARE / 100);
             match self.read(budget, move || reader.read(|serving| serving.page(&own, now_ms()))).await {
@@ -182,10 +189,15 @@ impl Ladder {
                     tracing::warn!(%error, "a page failed");
                     reason = "the page failed".to_owned();
                 }
-                Err(TooLate) => reason = format!("the page was not there within {} ms", budget.as_millis()),
+                Err(why) => {
+                    reason = format!("the page was not there within {} ms", budget.as_millis());
+                    busy = why == NotRead::Busy;
+                }
             }
-            self.metrics.faulted(Rung::Nearline);
-            breaker.failed(Instant::now());
+            if !busy {
+                self.metrics.faulted(Rung::Nearline);
+                breaker.failed(Instant::now());
+            }
         }
         let list = ListName::Trending;
         let wanted = Wanted { country: asked.country, ..Wanted::default() };
@@ -209,23 +221,36 @@ impl Ladder {
         &self,
         budget: Duration,
         read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, TooLate> {
-        let work = async {
-            let permit = self.reads.clone().acquire_owned().await.map_err(|_| TooLate)?;
-            let read = tokio::task::spawn_blocking(move || {
-                let done = read();
-                drop(permit);
-                done
-            });
-            read.await.map_err(|_| TooLate)
+    ) -> Result<T, NotRead> {
+        let began = Instant::now();
+        let free = tokio::time::timeout(budget, self.reads.clone().acquire_owned()).await;
+        let Ok(Ok(permit)) = free else {
+            // While others come to their end there is too much to do; while none does, something is stuck.
+            let last = *self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+            return Err(if last >= began { NotRead::Busy } else { NotRead::TooLate });
         };
-        tokio::time::timeout(budget, work).await.map_err(|_| TooLate)?
+        let last_read = self.last_read.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let done = read();
+            *last_read.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            drop(permit);
+            done
+        });
+        match tokio::time::timeout(budget.saturating_sub(began.elapsed()), work).await {
+            Ok(Ok(done)) => Ok(done),
+            _ => Err(NotRead::TooLate),
+        }
     }
 }
 
-/// There was no answer in time.
-#[derive(Debug)]
-pub(super) struct TooLate;
+/// Why nothing was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotRead {
+    /// Others were read all the while.
+    Busy,
+    /// There was no answer in time.
+    TooLate,
+}
 
 /// What a rung has at one moment of the store.
 fn on_rung(rung: Rung, serving: &Serving<'_>, ask: &Ask) -> Result<Result<ListAnswer, NoList>, ServingError> {

@@ -60,15 +60,18 @@ impl Options {
             deadline: serve.deadline,
             body_limit: serve.body_limit,
             requests: serve.requests,
-            reads: READS,
+            reads: reads(),
             tokens: serve.tokens.clone(),
             loopback,
         }
     }
 }
 
-/// How many reads of the store may be under way where nobody says: enough for a disk, and few enough for memory.
-const READS: usize = 128;
+/// How many reads of the store may be under way: some more than there are cores, since one may wait for a disk. With many
+/// more they only get in each other's way, and all come late.
+fn reads() -> usize {
+    std::thread::available_parallelism().map_or(8, |cores| cores.get() * 4).max(8)
+}
 
 /// What all requests share.
 pub struct App {
