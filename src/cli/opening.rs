@@ -49,8 +49,10 @@ pub struct Opening<'a> {
 /// it is built up beside that one and takes over; a bulk load makes all lists anew.
 pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Result<Opened, Failure> {
     let Opening { model, workers, bulk, observer } = opening;
+    let for_answers = observer.is_some();
     let rocks = RocksOptions {
-        block_cache: config.store.block_cache,
+        block_cache: config.store.block_cache.max(if for_answers { config.serve.cache } else { 0 }),
+        for_answers,
         write_buffer: config.store.write_buffer,
         plain: config.store.plain,
     };

@@ -14,8 +14,9 @@ use crate::engine::observer::Observer;
 use crate::engine::socket::Served;
 use crate::serving::http::{self, App, Listen, Listening, Options, Pipeline};
 use crate::serving::{Reader, ServingError};
-use crate::stores::rocks::acknowledged;
+use crate::stores::rocks::{BlockCache, acknowledged};
 use crate::stores::{Store, StoreError};
+use crate::traces::Traces;
 
 /// How often a replica looks whether there is something new.
 const LOOK: Duration = Duration::from_millis(200);
@@ -38,7 +39,7 @@ impl Server {
                  ([serve.tokens] in the config), or say --open"
             )));
         }
-        let app = App::new(Options::of(serve, loopback));
+        let app = App::new(Options::of(serve, loopback, Traces::start(&config.traces)));
         let listen = Listen {
             address,
             threads: config.run.threads(),
@@ -90,11 +91,11 @@ pub fn serve(context: &Context, given: &ListenArgs) -> Result<(), Failure> {
         ListenArgs { listen: given.listen.clone().or_else(|| Some("127.0.0.1:7070".into())), ..*given };
     let Some(server) = Server::start(&given, &context.config)? else { return Ok(()) };
     pipe::stop_on_signal(stop.clone())?;
-    let mut shown = None;
+    let (mut shown, cache) = (None, BlockCache::for_answers(context.config.serve.cache));
     while !stop.load(Ordering::Relaxed) {
         let newest = acknowledged(context.folder.path())?;
         if shown != Some(newest) {
-            match open(context) {
+            match open(context, &cache) {
                 Ok(reader) if shown.is_none() => server.app.ready(reader, None),
                 Ok(reader) => server.app.renew(reader),
                 // There may be something soon.
@@ -114,6 +115,6 @@ pub fn serve(context: &Context, given: &ListenArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn open(context: &Context) -> Result<Reader, ServingError> {
-    Reader::open(&context.folder, context.config.clone())?.with_catalogue()
+fn open(context: &Context, cache: &BlockCache) -> Result<Reader, ServingError> {
+    Reader::open_cached(&context.folder, context.config.clone(), cache)?.with_catalogue()
 }

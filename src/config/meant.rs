@@ -29,6 +29,8 @@ pub struct Config {
     pub store: Store,
     /// How answers are given over HTTP.
     pub serve: Serve,
+    /// Where traces of requests and commits go.
+    pub traces: Traces,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// The tables of `[maps]`, by name, as written: the column maps of logs check them.
@@ -116,6 +118,8 @@ pub struct Serve {
     pub deadline: Duration,
     /// The largest body, in bytes, after decompression.
     pub body_limit: usize,
+    /// Memory for what answers read of the store, in bytes.
+    pub cache: usize,
     /// How many requests may be under way.
     pub requests: usize,
     /// How many connections there may be.
@@ -126,6 +130,15 @@ pub struct Serve {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Who may do what, by name; everybody everything where there are none.
     pub tokens: Vec<(String, Token)>,
+}
+
+/// Where traces of requests and commits go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traces {
+    /// The address that takes them in, whole; without one there are none.
+    pub endpoint: Option<String>,
+    /// Which share of requests and commits is traced, besides those whose caller traces them.
+    pub share: f64,
 }
 
 /// A token that can be guessed is none.
@@ -244,6 +257,7 @@ impl TryFrom<Written> for Config {
             run: run(&written.run)?,
             store: store(&written.store)?,
             serve: serve(written.serve)?,
+            traces: traces(written.traces)?,
             train: train(&written.train)?,
             maps: written.maps,
         };
@@ -275,6 +289,25 @@ fn store(written: &written::Store) -> Result<Store, KeyError> {
     })
 }
 
+fn traces(written: written::Traces) -> Result<Traces, KeyError> {
+    if !(0.0..=1.0).contains(&written.share) {
+        return Err(KeyError::new(&["traces", "share"], "must be from 0 to 1"));
+    }
+    let endpoint = written.endpoint.trim_end_matches('/');
+    let after = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    let endpoint = match after {
+        None if endpoint.is_empty() => None,
+        None | Some("") => {
+            let wanted = "must be the address of a collector, such as \"http://127.0.0.1:4318\"";
+            return Err(KeyError::new(&["traces", "endpoint"], wanted));
+        }
+        // Where a collector has its usual path, it need not be said.
+        Some(host) if !host.contains('/') => Some(format!("{endpoint}/v1/traces")),
+        Some(_) => Some(endpoint.to_owned()),
+    };
+    Ok(Traces { endpoint, share: written.share })
+}
+
 fn serve(written: written::Serve) -> Result<Serve, KeyError> {
     let number = |key, value: u64, most| within(&["serve", key], value, 1, most);
     for (name, token) in &written.tokens {
@@ -300,6 +333,7 @@ fn serve(written: written::Serve) -> Result<Serve, KeyError> {
     Ok(Serve {
         deadline: Duration::from_millis(number("deadline_ms", written.deadline_ms, 60_000)?),
         body_limit: number("body_limit_mb", written.body_limit_mb.into(), 1024)? as usize * 1_000_000,
+        cache: number("cache_mb", written.cache_mb.into(), 1 << 20)? as usize * 1_000_000,
         requests: number("requests", written.requests.into(), 1 << 20)? as usize,
         connections: number("connections", written.connections.into(), 1 << 20)? as usize,
         head_within: written.head_within.duration(),

@@ -26,6 +26,8 @@ pub struct Written {
     pub store: Store,
     /// How answers are given over HTTP.
     pub serve: Serve,
+    /// Where traces of requests and commits go.
+    pub traces: Traces,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// How to read other people's logs, by a name of your own for `--map`.
@@ -42,6 +44,7 @@ impl Default for Written {
             run: Run::default(),
             store: Store::default(),
             serve: Serve::default(),
+            traces: Traces::default(),
             train: Train::default(),
             maps: toml::Table::new(),
         }
@@ -182,6 +185,8 @@ pub struct Serve {
     pub deadline_ms: u64,
     /// The largest body, in MB, after decompression.
     pub body_limit_mb: u32,
+    /// Memory for what answers read of the store, in MB.
+    pub cache_mb: u32,
     /// How many requests may be under way; more are turned away.
     pub requests: u32,
     /// How many connections there may be; more are closed.
@@ -201,6 +206,7 @@ impl Default for Serve {
         Serve {
             deadline_ms: 50,
             body_limit_mb: 8,
+            cache_mb: 512,
             requests: 1024,
             connections: 4096,
             head_within: Span::seconds(10),
@@ -208,6 +214,22 @@ impl Default for Serve {
             key: String::new(),
             tokens: BTreeMap::new(),
         }
+    }
+}
+
+/// Where traces of requests and commits go.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traces {
+    /// A collector of OpenTelemetry that takes OTLP over HTTP, such as "http://127.0.0.1:4318"; without one there are none.
+    pub endpoint: String,
+    /// Which share of requests and commits is traced, 0 to 1, besides those whose caller traces them.
+    pub share: f64,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Traces { endpoint: String::new(), share: 0.01 }
     }
 }
 

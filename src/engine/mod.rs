@@ -22,6 +22,7 @@ pub mod recover;
 pub mod socket;
 mod storing;
 mod takeover;
+mod times;
 mod trimming;
 pub mod verify;
 pub mod workers;

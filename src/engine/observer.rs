@@ -48,6 +48,11 @@ pub trait Observer: Send + Sync {
 
     /// An epoch is on disk, and readers see it.
     fn after(&self, commit: &Commit);
+
+    /// An operator of the graph has worked for so long, in one worker.
+    fn worked(&self, operator: &str, time: Duration) {
+        let _ = (operator, time);
+    }
 }
 
 impl Commit {

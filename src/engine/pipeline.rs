@@ -64,7 +64,8 @@ pub(super) fn run(
         .spawn(move || committer.run(&commits, &start))
         .map_err(|error| EngineError::Workers(error.to_string()))?;
     let (meaning, look_ups) = (options.meaning.clone(), ingest.look_ups());
-    let workers = Workers::start(options.workers, meaning, look_ups, to_commit.clone())?;
+    let observer = options.observer.clone();
+    let workers = Workers::start(options.workers, meaning, look_ups, to_commit.clone(), observer)?;
     let ended = (|| {
         let (model, beside) = (options.model.take(), options.beside.take());
         let mut pipeline = Pipeline {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::dataflow::operators::probe;
 
-use super::EngineError;
 use super::ingest::WorkerFeed;
 use super::messages::ToCommit;
+use super::observer::Observer;
+use super::{EngineError, times};
 
 /// How many epochs may wait at a worker while it works on another.
 const WAITING: usize = 1;
@@ -45,6 +47,7 @@ impl Workers {
         meaning: Meaning,
         look_ups: LookUps,
         to_commit: Sender<ToCommit>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, EngineError> {
         let mut senders = Vec::with_capacity(count);
         let mut receivers = Vec::with_capacity(count);
@@ -60,6 +63,9 @@ impl Workers {
         };
         let guards = timely::execute(config, move |worker| {
             let index = worker.index();
+            if let Some(observer) = &observer {
+                times::observe(worker, observer.clone());
+            }
             let sink = Rc::new(ToCommitter { worker: index, to_commit: to_commit.clone() });
             let (inputs, probe) =
                 worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning, look_ups.clone(), sink));

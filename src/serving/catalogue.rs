@@ -76,7 +76,7 @@ pub struct Catalogue {
 pub struct Kept {
     /// The epoch in which items changed last.
     pub changed_in: u64,
-    items: HashMap<Box<str>, CatalogueEntry>,
+    items: HashMap<Box<str>, CatalogueEntry, foldhash::fast::RandomState>,
 }
 
 impl Kept {
@@ -94,7 +94,7 @@ impl Kept {
 impl Catalogue {
     /// The catalogue of a store at an epoch.
     pub fn read(tables: &dyn Tables, epoch: u64) -> Result<Self, StoreError> {
-        let mut items = HashMap::new();
+        let mut items = HashMap::default();
         let mut damage = None;
         tables.scan(Table::Items, &[], &[], &mut |key, value| match CatalogueEntry::decode(key, value) {
             Ok(entry) => {

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::catalogue::CatalogueEntry;
 use super::filters::Wanted;
 use super::popular::Ranking;
 use super::rank::{NoList, RankQuery};
@@ -213,6 +214,9 @@ impl Serving<'_> {
         query: &ListQuery,
         model: &super::models::ServedModel,
     ) -> Result<Result<Found, NoList>, ServingError> {
+        if self.quickly {
+            return Err(StoreError::NotInMemory.into());
+        }
         let ListQuery { offset, limit, wanted, .. } = query;
         let rank =
             RankQuery { offset: *offset, limit: *limit, wanted: wanted.clone(), ..RankQuery::default() };
@@ -326,13 +330,16 @@ impl Serving<'_> {
         offset: usize,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        let mut passed = 0;
+        let (mut entries, mut passed) = (Vec::new(), 0);
+        let kept = self.kept();
         for (item, score) in scored {
             if entries.len() == limit {
                 break;
             }
-            let known = self.item(item.as_ref())?;
+            let known = match &kept {
+                Some(kept) => kept.get(item.as_ref()),
+                None => CatalogueEntry::read(self.tables, item.as_ref())?,
+            };
             if !wanted.takes(item.as_ref(), &known) {
                 continue;
             }

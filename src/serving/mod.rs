@@ -17,14 +17,14 @@ pub mod similar;
 pub mod status;
 pub mod why;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 
 use crate::config::{Config, KindTable};
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
-use crate::stores::rocks::RocksStore;
+use crate::stores::rocks::{BlockCache, RocksStore};
 use crate::stores::{Store, StoreError, Table, Tables, formats};
-use catalogue::{Catalogue, CatalogueEntry};
+use catalogue::{Catalogue, CatalogueEntry, Kept};
 use filters::Shelves;
 use models::Models;
 
@@ -45,8 +45,8 @@ pub struct Known {
     pub models: Models,
     /// The catalogue, where it is kept in memory.
     pub catalogue: Option<Catalogue>,
-    /// What the store last said of itself.
-    standing: Mutex<Option<Arc<Standing>>>,
+    /// What the store last said of itself, and in which version of it.
+    standing: Mutex<Option<(Option<u64>, Arc<Standing>)>>,
     /// The live model's items by what the catalogue says of them.
     shelves: Mutex<Option<Arc<Shelves>>>,
 }
@@ -62,6 +62,8 @@ pub struct Serving<'a> {
     /// The kinds, as the folder's model weighs them.
     pub kinds: Arc<KindTable>,
     store: &'a dyn Store,
+    /// Whether nobody is to wait: what takes work is not done.
+    quickly: bool,
 }
 
 /// Why there is no answer.
@@ -81,7 +83,16 @@ pub enum ServingError {
 impl Reader {
     /// Opens a folder for reading, beside a process that may be writing. Stays at the epoch that was committed last.
     pub fn open(folder: &Folder, config: Config) -> Result<Self, ServingError> {
-        let store = Arc::new(RocksStore::open_reader(folder.path())?);
+        Self::open_with(folder, config, RocksStore::open_reader(folder.path())?)
+    }
+
+    /// The same with a cache that other readers had before.
+    pub fn open_cached(folder: &Folder, config: Config, cache: &BlockCache) -> Result<Self, ServingError> {
+        Self::open_with(folder, config, RocksStore::open_reader_with(folder.path(), cache)?)
+    }
+
+    fn open_with(folder: &Folder, config: Config, store: RocksStore) -> Result<Self, ServingError> {
+        let store = Arc::new(store);
         let reader = Reader::over(store, folder, config);
         if reader.read(|serving| Ok(serving.standing.epoch))? == 0 {
             return Err(StoreError::Empty(folder.path().to_owned()).into());
@@ -123,10 +134,26 @@ impl Reader {
         answer.expect("a store shows a moment or says why not")
     }
 
+    /// The same without ever waiting; nothing where that cannot be, because it would take a file or long work.
+    pub fn read_in_memory<T>(
+        &self,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Option<Result<T, ServingError>> {
+        let (mut ask, mut answer) = (Some(ask), None);
+        let of_one_moment = self.store.at_one_moment_in_memory(&mut |tables| {
+            if let Some(ask) = ask.take() {
+                let serving = self.serving(tables).map(|serving| Serving { quickly: true, ..serving });
+                answer = Some(serving.and_then(|serving| ask(&serving)));
+            }
+        });
+        let not_in_memory = |answer: &_| matches!(answer, Err(ServingError::Store(StoreError::NotInMemory)));
+        answer.filter(|answer| of_one_moment && !not_in_memory(answer))
+    }
+
     fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
         let kinds = self.known.models.kinds(standing.model.as_deref(), &self.known.config.kinds)?;
-        Ok(Serving { tables, standing, known: &self.known, kinds, store: &*self.store })
+        Ok(Serving { tables, standing, known: &self.known, kinds, store: &*self.store, quickly: false })
     }
 }
 
@@ -141,15 +168,20 @@ impl Known {
 
     /// What the store says it holds; asked anew only where the epoch is another one.
     fn standing(&self, tables: &dyn Tables) -> Result<Arc<Standing>, StoreError> {
-        let epoch = tables.get(Table::Meta, formats::meta::EPOCH)?;
-        let epoch = epoch.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes);
-        let mut last = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(standing) = last.as_ref().filter(|standing| standing.epoch == epoch && !standing.pending)
-        {
+        let lock = || self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = tables.version();
+        if let Some((_, standing)) = lock().as_ref().filter(|(own, _)| version.is_some() && *own == version) {
             return Ok(standing.clone());
         }
-        let standing = Arc::new(Standing::of(tables)?);
-        *last = Some(standing.clone());
+        let epoch = tables.get(Table::Meta, formats::meta::EPOCH)?;
+        let epoch = epoch.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let mut last = lock();
+        let same = |(_, standing): &(_, Arc<Standing>)| standing.epoch == epoch && !standing.pending;
+        let (known, standing) = match last.take().filter(same) {
+            Some((known, standing)) => (version.or(known), standing),
+            None => (version, Arc::new(Standing::of(tables)?)),
+        };
+        *last = Some((known, standing.clone()));
         Ok(standing)
     }
 }
@@ -160,6 +192,11 @@ impl Serving<'_> {
         &self.known.config
     }
 
+    /// The catalogue in memory, where it is that of this epoch.
+    fn kept(&self) -> Option<RwLockReadGuard<'_, Kept>> {
+        self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch))
+    }
+
     /// An item's title, where the catalogue has one.
     pub fn title(&self, item: &str) -> Result<Option<Arc<str>>, StoreError> {
         Ok(self.item(item)?.title)
@@ -167,8 +204,7 @@ impl Serving<'_> {
 
     /// What the catalogue says of an item; nothing where it is not in it.
     pub fn item(&self, item: &str) -> Result<CatalogueEntry, StoreError> {
-        let kept = self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch));
-        match kept {
+        match self.kept() {
             Some(kept) => Ok(kept.get(item)),
             None => CatalogueEntry::read(self.tables, item),
         }

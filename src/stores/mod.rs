@@ -177,6 +177,9 @@ pub enum StoreError {
         .0.display()
     )]
     Witness(PathBuf),
+    /// The answer is not in memory, where only that was asked.
+    #[error("it has to be read from files")]
+    NotInMemory,
     /// The disk or RocksDB said no.
     #[error("the store could not {doing} in {}: {message}{}", .path.display(), advice(.message))]
     Failed {
@@ -237,6 +240,11 @@ pub trait Tables: Sync {
         from: &[u8],
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
+
+    /// A number that is another one after each change, where it is known: what was read under one stays so under it.
+    fn version(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Ordered tables of bytes that are kept.
@@ -266,6 +274,13 @@ pub trait Store: Tables + Send {
     /// Shows the store as it is at one moment: whole epochs, whatever is committed meanwhile. The store cannot be
     /// erased before `read` returns.
     fn at_one_moment(&self, read: &mut dyn FnMut(&dyn Tables)) -> Result<(), StoreError>;
+
+    /// The same without ever waiting: of what is in memory, a few entries at a time. Whatever is more than that is
+    /// [`StoreError::NotInMemory`]. Gives back whether what was shown is of one moment; where it is not, or the store
+    /// cannot do so at all, nothing that was read may be used.
+    fn at_one_moment_in_memory(&self, _read: &mut dyn FnMut(&dyn Tables)) -> bool {
+        false
+    }
 
     /// Bytes on disk: tables, write-ahead log and all else.
     fn size(&self) -> u64 {

@@ -112,7 +112,7 @@ fn server_over(data: &Path) -> (Arc<Trouble>, Arc<App>) {
         records_only: AtomicBool::new(false),
     });
     let config = Config::default();
-    let app = App::new(Options::of(&config.serve, true));
+    let app = App::new(Options::of(&config.serve, true, None));
     let reader = Reader::over(trouble.clone(), &Folder::new(data.to_owned()), config);
     app.ready(reader.with_catalogue().unwrap(), None);
     (trouble, app)

@@ -28,6 +28,7 @@ mod sets;
 mod similar;
 mod support;
 mod takeover;
+mod traces;
 mod training;
 mod tuning;
 mod upgrade;

@@ -12,6 +12,7 @@ use super::super::{Reader, ServingError};
 use super::metrics::Metrics;
 use super::now_ms;
 use crate::engine::observer::{Commit, Observer};
+use crate::traces::Traces;
 
 /// How many commits a slow listener may be behind before it misses some.
 const BEHIND: usize = 256;
@@ -50,18 +51,20 @@ pub struct Feed {
     commits: broadcast::Sender<Told>,
     floor: ArcSwap<Floor>,
     metrics: Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
     reader: Mutex<Weak<Reader>>,
     work: Mutex<Option<crossbeam_channel::Sender<Arc<Commit>>>>,
 }
 
 impl Feed {
     /// Nothing is known yet.
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, traces: Option<Arc<Traces>>) -> Self {
         Feed {
             epoch: watch::Sender::new(0),
             commits: broadcast::Sender::new(BEHIND),
             floor: ArcSwap::default(),
             metrics,
+            traces,
             reader: Mutex::default(),
             work: Mutex::default(),
         }
@@ -184,8 +187,15 @@ impl Observer for Feed {
         }
     }
 
+    fn worked(&self, operator: &str, time: Duration) {
+        self.metrics.worked(operator, time);
+    }
+
     fn after(&self, commit: &Commit) {
         self.metrics.committed(commit);
+        if let Some(traces) = &self.traces {
+            traces.committed(commit);
+        }
         self.epoch.send_if_modified(|epoch| {
             let newer = commit.epoch > *epoch;
             *epoch = commit.epoch.max(*epoch);

@@ -1,5 +1,6 @@
 //! What can be counted and timed, in Prometheus' words.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,11 @@ struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
     route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Operator {
+    operator: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +68,7 @@ pub(super) struct Metrics {
     commit_seconds: Histogram,
     graph_seconds: Histogram,
     store_seconds: Histogram,
+    operator_seconds: Family<Operator, Counter<f64, AtomicU64>>,
     epoch: Gauge,
     live_events: Gauge,
     committed_at: Gauge,
@@ -88,6 +95,7 @@ impl Default for Metrics {
             commit_seconds: seconds(),
             graph_seconds: seconds(),
             store_seconds: seconds(),
+            operator_seconds: Family::default(),
             epoch: Gauge::default(),
             live_events: Gauge::default(),
             committed_at: Gauge::default(),
@@ -134,6 +142,12 @@ impl Metrics {
             self.graph_seconds.clone(),
         );
         seconds(registry, "store", "Of that, writing and syncing", self.store_seconds.clone());
+        registry.register_with_unit(
+            "operator",
+            "Time that each operator of the graph has worked, all workers together; top_picks solves and scores",
+            Unit::Seconds,
+            self.operator_seconds.clone(),
+        );
         registry.register("epoch", "The epoch that was committed last", self.epoch.clone());
         registry.register("live_events", "Live events", self.live_events.clone());
         registry.register_with_unit(
@@ -170,6 +184,11 @@ impl Metrics {
             self.graph_seconds.observe(worked_out.saturating_duration_since(opened).as_secs_f64());
         }
         self.rates.committed(commit, took);
+    }
+
+    pub fn worked(&self, operator: &str, time: Duration) {
+        let operator = Operator { operator: operator.to_owned() };
+        self.operator_seconds.get_or_create(&operator).inc_by(time.as_secs_f64());
     }
 
     pub fn posted(&self, accepted: u64, rejected: u64) {

@@ -35,6 +35,7 @@ pub use running::{Listen, Listening, listen};
 
 use super::Reader;
 use crate::config::{Serve, Token};
+use crate::traces::Traces;
 
 /// How the server answers.
 #[derive(Debug, Clone)]
@@ -51,11 +52,13 @@ pub struct Options {
     pub tokens: Vec<(String, Token)>,
     /// Whether the server is reached from this machine alone.
     pub loopback: bool,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Arc<Traces>>,
 }
 
 impl Options {
     /// What a config says.
-    pub fn of(serve: &Serve, loopback: bool) -> Self {
+    pub fn of(serve: &Serve, loopback: bool, traces: Option<Arc<Traces>>) -> Self {
         Options {
             deadline: serve.deadline,
             body_limit: serve.body_limit,
@@ -63,6 +66,7 @@ impl Options {
             reads: reads(),
             tokens: serve.tokens.clone(),
             loopback,
+            traces,
         }
     }
 }
@@ -96,7 +100,7 @@ impl App {
     /// A server that is not ready yet, and says so.
     pub fn new(options: Options) -> Arc<Self> {
         let metrics = Arc::new(Metrics::default());
-        let feed = Arc::new(Feed::new(metrics.clone()));
+        let feed = Arc::new(Feed::new(metrics.clone(), options.traces.clone()));
         let ladder = Ladder::new(options.reads, metrics.clone());
         let access = Access::new(&options.tokens, options.loopback);
         Arc::new(App {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use crate::engine::Handle;
 use crate::engine::socket::{Adopt, Commands, LatestAt};
 use crate::sources::json::Decoder;
 use crate::sources::{Batch, Place, decode_lines};
+use crate::traces;
 
 /// How many posts may wait.
 const WAITING: usize = 4096;
@@ -88,7 +90,7 @@ impl Pipeline {
 
     /// Takes lines in, and says when they are on disk.
     pub(super) async fn post(&self, lines: Vec<u8>, metrics: &Metrics) -> Result<Posted, Problem> {
-        let bytes = lines.len();
+        let (bytes, began) = (lines.len(), Instant::now());
         if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING_BYTES {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Problem::behind());
@@ -102,6 +104,7 @@ impl Pipeline {
             });
         }
         let posted = answer.await.map_err(|_| Problem::failed("the pipeline ended before its answer"))??;
+        traces::part("commit", began, "committed");
         metrics.posted(posted.accepted, posted.rejected.len() as u64);
         Ok(posted)
     }

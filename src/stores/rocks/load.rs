@@ -201,6 +201,7 @@ impl Transaction for RocksLoad<'_> {
             let db = store.db()?;
             let written = sorted.write(table, &path, store.options.plain).and_then(|()| {
                 reach("load-written");
+                let _changing = store.changes.begin();
                 db.ingest_external_file_cf_opts(store.family(&db, table), &ingest, vec![path.clone()])
             });
             reach("load-taken");

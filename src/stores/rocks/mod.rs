@@ -3,6 +3,7 @@
 //! One process writes; any number read while it does. Nothing outside this folder names `rocksdb`.
 
 mod erase;
+mod glimpse;
 mod load;
 mod loads;
 pub(crate) mod lock;
@@ -23,6 +24,7 @@ use rocksdb::{
     FlushOptions, Options, WriteBatch, WriteOptions,
 };
 
+use self::glimpse::{Changes, Glimpse};
 use self::load::{Buffers, RocksLoad};
 use self::loads::Loads;
 use self::moment::{Moment, range, show_each};
@@ -38,11 +40,32 @@ pub struct RocksOptions {
     pub write_buffer: usize,
     /// Whether tables are written so that anyone can search them: nothing compressed, every key in full.
     pub plain: bool,
+    /// Whether many read at once: what a look-up needs to find its block stays in memory, besides the cache.
+    pub for_answers: bool,
 }
 
 impl Default for RocksOptions {
     fn default() -> Self {
-        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20, plain: false }
+        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20, plain: false, for_answers: false }
+    }
+}
+
+/// Memory for blocks of files, which readers share that come after each other.
+pub struct BlockCache {
+    blocks: Cache,
+    for_answers: bool,
+}
+
+impl BlockCache {
+    /// Of so many bytes, for now and then.
+    pub fn new(bytes: usize) -> Self {
+        BlockCache { blocks: Cache::new_lru_cache(bytes), for_answers: false }
+    }
+
+    /// Of so many bytes, for many who read at once: they do not wait for each other.
+    pub fn for_answers(bytes: usize) -> Self {
+        // 0: however large the blocks are.
+        BlockCache { blocks: Cache::new_hyper_clock_cache(bytes, 0), for_answers: true }
     }
 }
 
@@ -60,6 +83,7 @@ pub struct RocksStore {
     logged: AtomicU64,
     /// Whether the live lists are in the second place.
     turned: AtomicBool,
+    changes: Changes,
     /// Buffers of loads, to be used again.
     buffers: Buffers,
     /// Of what was acknowledged; a writer's.
@@ -113,6 +137,7 @@ impl RocksStore {
             loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
             turned: AtomicBool::new(false),
+            changes: Changes::default(),
             buffers: Buffers::default(),
             witness: None,
             loads: None,
@@ -145,6 +170,11 @@ impl RocksStore {
     /// Opens a data folder for reading, beside a process that may be writing to it. Shows the epoch that was
     /// committed last, and stays there.
     pub fn open_reader(data: &Path) -> Result<Self, StoreError> {
+        Self::open_reader_with(data, &BlockCache::new(reader::OPTIONS.block_cache))
+    }
+
+    /// The same with a cache that other readers had before, or have.
+    pub fn open_reader_with(data: &Path, cache: &BlockCache) -> Result<Self, StoreError> {
         let path = db_path(data);
         // Before the store is read: what is acknowledged meanwhile, the store may have or not.
         let acknowledged = witness::acknowledged(data)?;
@@ -152,7 +182,7 @@ impl RocksStore {
             may_begin(data, acknowledged)?;
             return Err(StoreError::Empty(data.to_owned()));
         }
-        RocksStore::new(reader::open(&path, data)?, data, reader::OPTIONS).known(acknowledged)
+        RocksStore::new(reader::open(&path, data, cache)?, data, reader::OPTIONS).known(acknowledged)
     }
 
     /// Refuses a folder of a later format, and one that has lost what was acknowledged; finds out which lists are live.
@@ -210,7 +240,9 @@ impl Drop for RocksStore {
 }
 
 fn open_for_writing(data: &Path, options: RocksOptions) -> Result<DB, StoreError> {
-    let (db_options, families) = tuned(options, &Table::ALL);
+    let cache = if options.for_answers { BlockCache::for_answers } else { BlockCache::new };
+    let cache = cache(options.block_cache);
+    let (db_options, families) = tuned(options, &cache, &Table::ALL);
     DB::open_cf_descriptors(&db_options, db_path(data), families).map_err(|error| {
         let message = error.to_string();
         if message.contains("While lock file") || message.contains("lock hold by current process") {
@@ -272,7 +304,11 @@ fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError 
     StoreError::Failed { doing, path: path.to_owned(), message: error.to_string() }
 }
 
-fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyDescriptor>) {
+fn tuned(
+    options: RocksOptions,
+    cache: &BlockCache,
+    tables: &[Table],
+) -> (Options, Vec<ColumnFamilyDescriptor>) {
     let mut db = Options::default();
     db.create_if_missing(true);
     db.create_missing_column_families(true);
@@ -290,12 +326,11 @@ fn tuned(options: RocksOptions, tables: &[Table]) -> (Options, Vec<ColumnFamilyD
     // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
     // It is flushed from here (`commit`); RocksDB does it only where that comes too late: both at once would make writes wait.
     db.set_max_total_wal_size(2 * WAL);
-    let cache = Cache::new_lru_cache(options.block_cache);
     let families = tables.iter().map(|table| {
         let mut family = Options::default();
         let mut blocks = BlockBasedOptions::default();
-        blocks.set_block_cache(&cache);
-        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_block_cache(&cache.blocks);
+        blocks.set_cache_index_and_filter_blocks(!cache.for_answers);
         blocks.set_bloom_filter(10.0, false);
         blocks.set_block_size(16 << 10);
         if options.plain {
@@ -347,9 +382,9 @@ impl Tables for RocksStore {
     ) -> Result<(), StoreError> {
         let db = self.db()?;
         let Some(family) = self.known_family(&db, table) else { return Ok(()) };
-        let (options, mode) = range(prefix, from);
-        let entries = db.iterator_cf_opt(family, options, mode);
-        show_each(entries, prefix, show).map_err(|error| self.failed("be read", error))
+        let (options, first) = range(prefix, from);
+        show_each(db.raw_iterator_cf_opt(family, options), first, prefix, show)
+            .map_err(|error| self.failed("be read", error))
     }
 }
 
@@ -393,6 +428,15 @@ impl Store for RocksStore {
         Ok(())
     }
 
+    fn at_one_moment_in_memory(&self, read: &mut dyn FnMut(&dyn Tables)) -> bool {
+        // An erasure holds the lock while it opens the store anew.
+        let open = self.db.try_read().ok().and_then(|open| open.clone());
+        let (Some(db), Some(version)) = (open, self.changes.settled()) else { return false };
+        let turned = self.turned.load(Ordering::Relaxed);
+        read(&Glimpse { db: &db, path: &self.path, turned, version });
+        self.changes.settled() == Some(version)
+    }
+
     fn size(&self) -> u64 {
         let entries = std::fs::read_dir(db_path(&self.path)).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
@@ -413,6 +457,7 @@ impl Store for RocksStore {
         let mut batch = WriteBatch::default();
         // No key begins so: at most its first byte is a length, and UTF-8 has no byte of 0xff.
         batch.delete_range_cf(self.family(&db, table), &[][..], &[0xff; 1024][..]);
+        let _changing = self.changes.begin();
         write(&db, batch, false).map_err(|error| self.failed("be cleared", error))
     }
 
@@ -427,6 +472,7 @@ impl Store for RocksStore {
     }
 
     fn commit_turned<'s>(&'s self, mut change: Box<dyn Transaction + 's>) -> Result<(), StoreError> {
+        let _changing = self.changes.begin();
         let turned = !self.turned.load(Ordering::Relaxed);
         if turned {
             change.put(Table::Meta, formats::meta::TURNED, formats::NOTHING);
@@ -487,7 +533,9 @@ impl Transaction for RocksTransaction<'_> {
             }
         }
         let size = batch.size_in_bytes() as u64;
+        let changing = store.changes.begin();
         write(&db, batch, synced).map_err(|error| store.failed("be written", error))?;
+        drop(changing);
         if let (Some(witness), Some(epoch), true) = (&store.witness, self.epoch, synced) {
             witness.write(epoch);
         }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use rocksdb::{DB, Direction, IteratorMode, PrefixRange, ReadOptions, Snapshot};
+use rocksdb::{DB, DBRawIterator, PrefixRange, ReadOptions, Snapshot};
 
 use super::{StoreError, Table, Tables, failed, family_name, formats};
 
@@ -44,15 +44,14 @@ impl Tables for Moment<'_> {
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let Some(family) = self.db.cf_handle(self.table(table)) else { return Ok(()) };
-        let (options, mode) = range(prefix, from);
-        let entries = self.snapshot.iterator_cf_opt(family, options, mode);
-        show_each(entries, prefix, show).map_err(|error| failed("be read", self.path, error))
+        let (options, first) = range(prefix, from);
+        let entries = self.snapshot.raw_iterator_cf_opt(family, options);
+        show_each(entries, first, prefix, show).map_err(|error| failed("be read", self.path, error))
     }
 }
 
-/// How the entries with a prefix are gone through, from a key on.
-pub(super) fn range<'k>(prefix: &'k [u8], from: &'k [u8]) -> (ReadOptions, IteratorMode<'k>) {
-    let first = if from > prefix { from } else { prefix };
+/// How the entries with a prefix are gone through, and where that begins.
+pub(super) fn range<'k>(prefix: &'k [u8], from: &'k [u8]) -> (ReadOptions, &'k [u8]) {
     let mut options = ReadOptions::default();
     if prefix.is_empty() {
         options.set_readahead_size(1 << 20);
@@ -61,20 +60,22 @@ pub(super) fn range<'k>(prefix: &'k [u8], from: &'k [u8]) -> (ReadOptions, Itera
         // A few entries of one member, as a rule, out of dozens of files: nothing is read ahead, and nothing behind.
         options.set_iterate_range(PrefixRange(prefix));
     }
-    (options, IteratorMode::From(first, Direction::Forward))
+    (options, from.max(prefix))
 }
 
-/// Shows entries until one has another prefix, or it is told to break.
+/// Shows entries from a key on until one has another prefix, or it is told to break.
 pub(super) fn show_each(
-    entries: impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>>,
+    mut entries: DBRawIterator<'_>,
+    first: &[u8],
     prefix: &[u8],
     show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
 ) -> Result<(), rocksdb::Error> {
-    for entry in entries {
-        let (key, value) = entry?;
-        if !key.starts_with(prefix) || show(&key, &value).is_break() {
-            break;
+    entries.seek(first);
+    while let Some((key, value)) = entries.item() {
+        if !key.starts_with(prefix) || show(key, value).is_break() {
+            return Ok(());
         }
+        entries.next();
     }
-    Ok(())
+    entries.status()
 }

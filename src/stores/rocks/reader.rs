@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rocksdb::DB;
 
-use super::{RocksOptions, StoreError, Table, failed, loads, tuned};
+use super::{BlockCache, RocksOptions, StoreError, Table, failed, loads, tuned};
 
 /// What a reader uses.
 pub(super) const OPTIONS: RocksOptions =
-    RocksOptions { block_cache: 8 << 20, write_buffer: 64 << 20, plain: false };
+    RocksOptions { block_cache: 8 << 20, write_buffer: 64 << 20, plain: false, for_answers: false };
 /// For how long a reader tries to find the store quiet, how often at least, and how long it waits in between.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TRIES: usize = 20;
@@ -21,13 +21,13 @@ const ERRORS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens the store at `path`, of the data folder `data`, with as many tables as folders of its format have.
-pub(super) fn open(path: &Path, data: &Path) -> Result<DB, StoreError> {
+pub(super) fn open(path: &Path, data: &Path, cache: &BlockCache) -> Result<DB, StoreError> {
     let missing = |error: &str| error.contains("olumn famil") && error.contains("not found");
     let [newest, earlier @ ..] = Table::OF_FORMATS;
-    let mut opened = quietly(path, data, &Table::ALL[..newest]);
+    let mut opened = quietly(path, data, cache, &Table::ALL[..newest]);
     for tables in earlier {
         if opened.as_ref().is_err_and(|error| missing(error)) {
-            opened = quietly(path, data, &Table::ALL[..tables]);
+            opened = quietly(path, data, cache, &Table::ALL[..tables]);
         }
     }
     opened.map_err(|error| match error {
@@ -43,11 +43,11 @@ pub(super) fn open(path: &Path, data: &Path) -> Result<DB, StoreError> {
 /// only where the list is still the same, again and again: files that are in no list, as those of options, go too.
 /// A log that is gone is none, and its records would be left out; but logs go in their order, so that where the oldest
 /// is still there none is gone. Files that came by a load are in no log: they are counted.
-fn quietly(path: &Path, data: &Path, tables: &[Table]) -> Result<DB, String> {
+fn quietly(path: &Path, data: &Path, cache: &BlockCache, tables: &[Table]) -> Result<DB, String> {
     let started = Instant::now();
     let mut errors = 0;
     for tries in 1.. {
-        let (mut options, families) = tuned(OPTIONS, tables);
+        let (mut options, families) = tuned(OPTIONS, cache, tables);
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         // A reader must keep every file open: the writer may delete files that it still reads.

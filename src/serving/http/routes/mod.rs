@@ -12,8 +12,9 @@ mod page;
 mod performance;
 mod status;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -23,9 +24,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use opentelemetry::context::FutureExt;
 use serde::de::DeserializeOwned;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
@@ -131,8 +133,30 @@ pub fn app(app: &Arc<App>) -> Router {
             Problem::failed("this request met an error of ours").into_response()
         }))
         .layer(PropagateRequestIdLayer::new(id.clone()))
-        .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
+        .layer(SetRequestIdLayer::new(id, Numbered::new()))
         .with_state(app.clone())
+}
+
+/// Names requests that come without an id: by the process, and a number. Asking the system for chance each time would take
+/// as long as reading a list.
+#[derive(Clone)]
+struct Numbered {
+    process: u64,
+    next: Arc<AtomicU64>,
+}
+
+impl Numbered {
+    fn new() -> Self {
+        let process = RandomState::new().hash_one(std::process::id());
+        Numbered { process, next: Arc::default() }
+    }
+}
+
+impl MakeRequestId for Numbered {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        let id = format!("{:016x}-{}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
+        id.parse().ok().map(RequestId::new)
+    }
 }
 
 /// Counts and times a request; turns it away where too many are under way.
@@ -144,12 +168,17 @@ async fn measured(
 ) -> Response {
     let began = Instant::now();
     let _one = UnderWay(&under_way);
+    let route = path.as_ref().map_or("none", MatchedPath::as_str);
     let mut response = if under_way.fetch_add(1, Ordering::Relaxed) >= app.options.requests {
         Problem::overloaded().into_response()
+    } else if let Some(traces) = &app.options.traces {
+        let context = traces.request(request.method().as_str(), route, request.headers());
+        let response = next.run(request).with_context(context.clone()).await;
+        traces.answered(&context, response.status().as_u16());
+        response
     } else {
         next.run(request).await
     };
-    let route = path.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.requested(route, response.status().as_u16(), began.elapsed());
     let headers = response.headers_mut();
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
