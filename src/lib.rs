@@ -21,3 +21,4 @@ pub mod records;
 pub mod serving;
 pub mod sources;
 pub mod stores;
+pub mod variants;

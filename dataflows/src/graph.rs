@@ -64,7 +64,7 @@ pub enum Delta {
     Items(Vec<ItemVersion>),
     /// Members' lists of what they have begun; empty where there is none.
     Progress(Role, Vec<(Member, Vec<Begun>)>),
-    /// Members' factors and lists under the model that has this role in the epoch.
+    /// Members' factors and lists under the line-up that has this role in the epoch.
     Lists(Role, Vec<MemberLists>),
 }
 
@@ -97,7 +97,7 @@ impl Inputs {
 pub fn build(
     scope: Scope<'_, Epoch>,
     meaning: &Meaning,
-    LookUps { ids, placements }: LookUps,
+    LookUps { ids, placements, assignment }: LookUps,
     sink: Rc<dyn Sink>,
 ) -> (Inputs, probe::Handle<Epoch>) {
     let (ops_in, ops) = scope.new_input();
@@ -115,7 +115,7 @@ pub fn build(
     };
 
     let (items, availability) = catalogue(versions);
-    let members = members(ops, controls, availability, meaning.kinds.clone(), placements);
+    let members = members(ops, controls, availability, meaning.kinds.clone(), placements, assignment);
     let counts = popularity(members.changes.as_collection());
     let now = now(members.newest);
     let trending = trending(counts.inner.clone(), now.clone(), trends);

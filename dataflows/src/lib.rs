@@ -8,6 +8,7 @@ pub mod graph;
 pub mod histories;
 pub mod history;
 pub mod kinds;
+pub mod line_up;
 pub mod lists;
 pub mod members;
 pub mod model;

@@ -8,8 +8,8 @@
 //! * for the store, which records were refused and which events are gone,
 //! * the newest `at` of this worker's live events.
 //!
-//! Batches carry the model and the catalogue's unavailable items of their epoch, so that what follows is a
-//! function of a batch alone. A large refresh is sent in slices: the operator keeps its capability, gives the
+//! Batches carry the model and the catalogue's unavailable items of their epoch, one model each, so that what follows
+//! is a function of a batch alone. A large refresh is sent in slices: the operator keeps its capability, gives the
 //! others a turn and goes on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,10 +29,13 @@ use timely::scheduling::Activator;
 use crate::catalogue::Availability;
 use crate::histories::{Applied, Histories, Newest, RecordEffect};
 use crate::kinds::Kinds;
+use crate::line_up::{InUse, LineUp, Lined};
 use crate::model::Model;
 use crate::performance::{ListCell, ListChange};
 use crate::profile::{ItemState, profile};
-use crate::types::{Country, Epoch, Event, Hour, Item, Kind, Member, Op, Placement, Placements, hour_of};
+use crate::types::{
+    Assignment, Country, Epoch, Event, Hour, Item, Kind, Member, Op, Placement, Placements, hour_of,
+};
 
 /// How many members a batch holds at most: enough that the item factors are read once for many members, few
 /// enough that their histories' sums stay small.
@@ -41,13 +44,13 @@ const BATCH: usize = 1024;
 /// What the engine tells a worker about an epoch.
 #[derive(Clone, Debug)]
 pub enum Control {
-    /// From this epoch on lists are made from this model; without one there are none.
-    Model(Option<Arc<Model>>),
-    /// From this epoch on changed members are also refreshed with this model, beside the live one; or no longer.
-    Standby(Option<Arc<Model>>),
-    /// In this epoch the members of these numbers, the end excluded, are refreshed with the standby model alone.
+    /// From this epoch on lists are made with this line-up; where it has no model there are none.
+    Live(LineUp),
+    /// From this epoch on changed members are also refreshed with this line-up, beside the live one; or no longer.
+    Standby(Option<LineUp>),
+    /// In this epoch the members of these numbers, the end excluded, are refreshed with the standby line-up alone.
     Build(Member, Member),
-    /// From this epoch on the standby model is the live one, and the other way round.
+    /// From this epoch on the standby line-up is the live one, and the other way round.
     Turn,
     /// Changed members are refreshed in this epoch, those that were put off included: what an epoch with records
     /// does anyhow.
@@ -84,7 +87,7 @@ impl Cell {
 /// A change of the live events, as a differential update.
 pub type CellChange = (Cell, Epoch, isize);
 
-/// Which of two sets of lists: each is made with one model.
+/// Which of two sets of lists: each is made with one line-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The one that answers are read from.
@@ -100,8 +103,10 @@ pub struct Touched {
     pub members: Vec<(Member, Vec<ItemState>)>,
     /// Which lists are made.
     pub role: Role,
-    /// The model that they are made with.
+    /// The model that they are made with: that of all these members.
     pub model: Option<Arc<Model>>,
+    /// Whether these members have a factor and `top_picks` of it.
+    pub kept: bool,
     /// By the model's index: items that may be listed.
     pub available: Rc<Bitmap>,
 }
@@ -135,6 +140,7 @@ pub fn members<'scope>(
     availability: StreamVec<'scope, Epoch, Availability>,
     kinds: Kinds,
     placements: Arc<dyn Placements>,
+    assignment: Arc<dyn Assignment>,
 ) -> Streams<'scope> {
     let scope = ops.scope();
     let worker = scope.index();
@@ -160,7 +166,7 @@ pub fn members<'scope>(
         drop(capabilities);
         // Invariant: holds a capability for each epoch with input that has not been sent out in full.
         let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
-        let mut state = State::new(worker, kinds, placements, activator);
+        let mut state = State::new(worker, kinds, placements, assignment, activator);
         move |frontiers| {
             macro_rules! stash {
                 ($input:ident, $field:ident) => {
@@ -239,46 +245,12 @@ const EFFECTS: usize = 2;
 const NEWEST: usize = 3;
 const LISTED: usize = 4;
 
-/// A model in use, and what follows from it.
-struct InUse {
-    model: Option<Arc<Model>>,
-    /// The configured kinds, with the model's weights where there is a model.
-    kinds: Kinds,
-    /// By the model's index: items that are not withdrawn.
-    available: Rc<Bitmap>,
-}
-
-impl InUse {
-    fn new(model: Option<Arc<Model>>, configured: &Kinds, withdrawn: &BTreeSet<Item>) -> Self {
-        let kinds = match &model {
-            Some(model) => configured.weighted_by(&model.weights),
-            None => configured.clone(),
-        };
-        let mut made = InUse { model, kinds, available: Rc::new(Bitmap::full(0)) };
-        made.mark_available(withdrawn);
-        made
-    }
-
-    fn lists(&self, item: Item) -> bool {
-        self.model.as_ref().is_some_and(|model| model.index_of(item).is_some())
-    }
-
-    fn mark_available(&mut self, withdrawn: &BTreeSet<Item>) {
-        let Some(model) = &self.model else { return };
-        let mut available = Bitmap::full(model.items().len());
-        for index in withdrawn.iter().filter_map(|item| model.index_of(*item)) {
-            available.set(index, false);
-        }
-        self.available = Rc::new(available);
-    }
-}
-
 /// Members still to be sent at the epoch of the capability.
 struct Sending {
     capability: Capability<Epoch>,
-    /// To be refreshed with every model in use.
+    /// To be refreshed with every line-up in use.
     changed: VecDeque<Member>,
-    /// To be refreshed with the standby model.
+    /// To be refreshed with the standby line-up.
     built: VecDeque<Member>,
 }
 
@@ -287,8 +259,9 @@ struct State {
     worker: usize,
     configured: Kinds,
     placements: Arc<dyn Placements>,
-    live: InUse,
-    standby: Option<InUse>,
+    assignment: Arc<dyn Assignment>,
+    live: Lined,
+    standby: Option<Lined>,
     withdrawn: BTreeSet<Item>,
     histories: Histories,
     newest_sent: Option<Newest>,
@@ -301,11 +274,18 @@ struct State {
 }
 
 impl State {
-    fn new(worker: usize, kinds: Kinds, placements: Arc<dyn Placements>, activator: Activator) -> Self {
+    fn new(
+        worker: usize,
+        kinds: Kinds,
+        placements: Arc<dyn Placements>,
+        assignment: Arc<dyn Assignment>,
+        activator: Activator,
+    ) -> Self {
         State {
             worker,
             placements,
-            live: InUse::new(None, &kinds, &BTreeSet::new()),
+            assignment,
+            live: Lined::new(LineUp::one(None), &kinds, &BTreeSet::new()),
             configured: kinds,
             standby: None,
             withdrawn: BTreeSet::new(),
@@ -324,13 +304,13 @@ impl State {
         let (mut later, mut clean, mut built) = (false, false, Vec::new());
         for control in pending.controls.drain(..) {
             match control {
-                Control::Model(model) => {
-                    self.live = InUse::new(model, &self.configured, &self.withdrawn);
+                Control::Live(line_up) => {
+                    self.live = Lined::new(line_up, &self.configured, &self.withdrawn);
                     self.all_dirty = true;
                 }
-                Control::Standby(model) => {
-                    let model = model.map(|model| InUse::new(Some(model), &self.configured, &self.withdrawn));
-                    self.standby = model;
+                Control::Standby(line_up) => {
+                    let lined = |line_up| Lined::new(line_up, &self.configured, &self.withdrawn);
+                    self.standby = line_up.map(lined);
                 }
                 Control::Build(from, to) => built.push((from, to)),
                 Control::Turn => {
@@ -412,19 +392,22 @@ impl State {
     fn send(
         &self,
         role: Role,
-        with: &InUse,
+        lined: &Lined,
         members: &[Member],
         capability: &Capability<Epoch>,
         outputs: &mut ActiveOutputs<'_>,
     ) {
-        let sums = |member: &Member| (*member, profile(self.histories.get(*member).events(), &with.kinds));
-        let touched = Touched {
-            members: members.iter().map(sums).collect(),
-            role,
-            model: with.model.clone(),
-            available: with.available.clone(),
-        };
-        outputs.touched.session(capability).give(Rc::new(touched));
+        for (InUse { model, kept, kinds, available }, members) in lined.deal(members, &*self.assignment) {
+            let sums = |member| (member, profile(self.histories.get(member).events(), kinds));
+            let touched = Touched {
+                members: members.into_iter().map(sums).collect(),
+                role,
+                model: model.clone(),
+                kept: *kept,
+                available: available.clone(),
+            };
+            outputs.touched.session(capability).give(Rc::new(touched));
+        }
     }
 
     /// The members to refresh, each once, in order. A member whose last event is gone is among them.
@@ -447,7 +430,7 @@ impl State {
         }
         let listed = |change: &Availability| {
             self.live.lists(change.item)
-                || self.standby.as_ref().is_some_and(|model| model.lists(change.item))
+                || self.standby.as_ref().is_some_and(|lined| lined.lists(change.item))
         };
         if changes.iter().any(listed) {
             self.all_dirty = true;

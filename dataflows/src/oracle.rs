@@ -9,6 +9,7 @@ use nearline_factors::{Pair, Scratch};
 
 use crate::graph::Meaning;
 use crate::kinds::{KindRule, Seen};
+use crate::line_up::LineUp;
 use crate::members::Cell;
 use crate::model::Model;
 use crate::performance::ListCell;
@@ -65,8 +66,8 @@ pub fn views(
     ops: &[Op],
     versions: &[ItemVersion],
     meaning: &Meaning,
-    model: Option<&Model>,
-    LookUps { ids, placements }: &LookUps,
+    line_up: &LineUp,
+    LookUps { ids, placements, assignment }: &LookUps,
 ) -> Views {
     let live = live(ops);
     let mut views = Views::default();
@@ -90,6 +91,11 @@ pub fn views(
     let ids = &**ids;
     views.trending = trending(&views, meaning, ids);
     for (member, events) in &live {
+        let making = match line_up.makings() {
+            [alone] => alone,
+            several => &several[assignment.variant(*member)],
+        };
+        let model = making.model.as_deref();
         let items: BTreeSet<Item> = events.iter().map(|event| event.item).collect();
         let of = |item: Item| {
             let of_item: Vec<Event> = events.iter().filter(|event| event.item == item).copied().collect();
@@ -100,7 +106,8 @@ pub fn views(
         if !begun.is_empty() {
             views.progress.insert(*member, begun);
         }
-        if let Some(list) = model.and_then(|model| top_picks(&sums, model, &withdrawn, meaning.length)) {
+        let kept = model.filter(|_| making.kept);
+        if let Some(list) = kept.and_then(|model| top_picks(&sums, model, &withdrawn, meaning.length)) {
             views.lists.insert(*member, list);
         }
     }

@@ -4,6 +4,7 @@ mod evaluate;
 mod model;
 mod train;
 mod tune;
+mod variants;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
+pub use self::variants::{VariantsArgs, VariantsCommand};
 use crate::config::MAX_WORKERS;
 use crate::serving::list::ListName;
 use crate::serving::performance::{By, MAX_DAYS};
@@ -102,6 +104,13 @@ pub enum Command {
         #[arg(long, value_enum)]
         by: Option<By>,
     },
+    /// How variants do side by side: members, impressions, clicks and plays, with intervals; or promote one.
+    #[command(
+        after_help = "Example:\n  nearline variants --days 14 --list top_picks\n  nearline variants promote larger_model\n\n\
+        Variants are in the config, with a share of the members each (docs/variants.md). An event names the variant by its\n\
+        context: `\"context\":{\"list\":\"top_picks\",\"position\":3,\"variant\":\"larger_model\"}`."
+    )]
+    Variants(VariantsArgs),
     /// A member's live events, newest first.
     #[command(after_help = "Example:\n  nearline history m1 --limit 10")]
     History {
@@ -125,6 +134,9 @@ pub enum Command {
     Similar {
         /// The item's id.
         item: String,
+        /// By the model of this member's variant; by the live model unless given.
+        #[arg(long, value_name = "MEMBER")]
+        member: Option<String>,
         /// How many items at most.
         #[arg(long, default_value_t = 20)]
         limit: usize,

@@ -8,6 +8,7 @@ use crate::serving::popular::PopularQuery;
 use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
 use crate::stores::formats::Standby;
+use crate::variants::{Variant, Variants};
 
 /// The longest list that is put together.
 const MOST: usize = crate::config::MAX_LIST as usize;
@@ -45,6 +46,9 @@ pub fn list_head(answer: &ListAnswer) -> String {
     }
     if let Some(model) = &answer.model {
         text += &format!(", model {}", short(model));
+    }
+    if let Some(variant) = &answer.variant {
+        text += &format!(", variant {variant}");
     }
     text + "\n"
 }
@@ -163,6 +167,9 @@ fn why_text(answer: &WhyAnswer) -> String {
         text += &format!("kept out: {rule}\n");
     }
     if let Some(score) = answer.score {
+        if answer.parts.is_empty() {
+            return text + &format!("score {score:.4}\n");
+        }
         text += &format!("score {score:.4}, from:\n");
         let row = |part: &crate::serving::why::Part| {
             vec![
@@ -179,8 +186,11 @@ fn why_text(answer: &WhyAnswer) -> String {
 }
 
 /// `nearline similar`.
-pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failure> {
-    let answer = context.read(|serving| serving.similar(item, limit))?;
+pub fn similar(context: &Context, item: &str, member: Option<&str>, limit: usize) -> Result<(), Failure> {
+    if let Some(member) = member {
+        member_id(member)?;
+    }
+    let answer = context.read(|serving| serving.similar(item, member, limit))?;
     if context.json {
         return show::json(&answer);
     }
@@ -192,9 +202,19 @@ pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failur
     show::text(&(format!("like {item}{title}: model {model}\n") + &entries_text(&answer.items, 0)))
 }
 
+/// Which variants there are, or which one is everybody's.
+fn variants_text(variants: &Variants) -> String {
+    let names = |variant: &Variant| format!("{} {:.0} %", variant.name, 100.0 * variants.part(variant));
+    match &variants.promoted {
+        Some(name) => format!("{name}, which was promoted"),
+        None => variants.variants.iter().map(names).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// What the model beside the live one is there for.
 fn beside(standby: &Standby) -> String {
-    let Standby { model, ready, built, members, .. } = standby;
+    let Standby { ready, built, members, .. } = standby;
+    let model = standby.made_with();
     if *ready {
         return format!("{model} stands by: `nearline model rollback` goes back to it");
     }
@@ -238,6 +258,9 @@ fn status_text(answer: &StatusAnswer) -> String {
         answer.rejected.iter().map(|(reason, count)| ("", format!("{} {reason}", show::count(*count)))),
     );
     rows.push(("model", answer.model.clone().unwrap_or_else(|| "none: aggregates only".into())));
+    if let Some(variants) = &answer.variants {
+        rows.push(("variants", variants_text(variants)));
+    }
     if let Some(standby) = &answer.standby {
         rows.push(("", beside(standby)));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::args::SourceArgs;
+use super::line_up::LineUp;
 use super::{Context, Failure, opening, pipe, show};
 use crate::digests::to_hex;
 use crate::engine::ingest::TombstoneBody;
@@ -101,15 +102,14 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
         return Err(Failure::No(message.into()));
     }
     standing.made_with(context.config.meaning_hash())?;
-    let model =
-        standing.model.as_ref().map(|version| opening::load(&context.folder.model(version))).transpose()?;
+    let live = LineUp::stored(&context.folder, &standing.lists)?.given(None, &context.config);
     let comparison = Comparison::new(stored.clone());
     let comparison =
         Arc::new(if standing.lacks_views() { comparison.without(Table::Performance) } else { comparison });
     let options = EngineOptions {
         key: context.folder.key(standing.key.as_deref())?,
         rebuild: true,
-        ..opening::engine_options(&context.config, model, workers)
+        ..opening::engine_options(&context.config, Some(live), workers)
     };
     Engine::start(stored, comparison.clone(), options)?.finish()?;
     let verdict = comparison.verdict(standing.epoch)?;

@@ -11,6 +11,7 @@ use nearline_factors::ARITHMETIC;
 use super::kinds::{KindTable, kinds};
 use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::span::Span;
+use super::variants::{Variants, variants};
 use super::written::{self, Token, Written};
 
 /// The longest list.
@@ -23,6 +24,8 @@ pub struct Config {
     pub kinds: KindTable,
     /// What the lists are made by. Meaning.
     pub lists: Lists,
+    /// Ways of making lists side by side, where there are some. Meaning.
+    pub variants: Option<Variants>,
     /// How records become epochs.
     pub run: Run,
     /// How the store uses memory.
@@ -219,7 +222,8 @@ impl Config {
                  seen {seen} hides {hides}\n"
             );
         }
-        text
+        // A config without variants has the text, and so the hash, that it had before there were any.
+        text + &self.variants.as_ref().map(Variants::meaning).unwrap_or_default()
     }
 }
 
@@ -241,6 +245,7 @@ impl TryFrom<Written> for Config {
                     as u32,
                 continue_watching,
             },
+            variants: variants(written.experiment, written.variants)?,
             run: run(&written.run)?,
             store: store(&written.store)?,
             serve: serve(written.serve)?,

@@ -29,6 +29,7 @@ use crate::failpoints::reach;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
+use crate::variants::MadeWith;
 
 /// How many counts of a pending folder are loaded at a time.
 const CELLS: usize = 131_072;
@@ -79,7 +80,7 @@ pub(super) struct Committing<'s> {
     /// Told what is committed.
     pub(super) observer: Option<Arc<dyn Observer>>,
     /// What the epoch that turns makes of the models.
-    pub(super) turn: Option<(String, Option<Standby>)>,
+    pub(super) turn: Option<(MadeWith, Option<Standby>)>,
 }
 
 /// Why nothing more is committed.
@@ -219,7 +220,7 @@ impl<'s> Committing<'s> {
                     self.finish_epoch(epoch, whole)?;
                 }
             }
-            ToCommit::Made { meaning, model } => self.writer.made = Some((meaning, model)),
+            ToCommit::Made { meaning, lists } => self.writer.made = Some((meaning, lists)),
             ToCommit::Key(key) => {
                 self.storing.wait()?;
                 let mut change = self.store.begin();

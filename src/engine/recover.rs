@@ -7,6 +7,7 @@ use crate::records::{self, Record};
 use crate::sources::Batch;
 use crate::stores::formats::{self, TombstoneValue, meta};
 use crate::stores::{StoreError, Table, Tables};
+use crate::variants::MadeWith;
 
 /// How many records are read back at a time.
 const CHUNK: usize = 65_536;
@@ -34,8 +35,8 @@ pub struct Standing {
     pub now: Option<i64>,
     /// The hash of the config's meaning that the views were made with.
     pub meaning: Option<[u8; 32]>,
-    /// The model that the lists were made with.
-    pub model: Option<String>,
+    /// What the lists were made with.
+    pub lists: MadeWith,
     /// The model that stands by.
     pub standby: Option<formats::Standby>,
     /// Whether the views lag behind the records.
@@ -73,6 +74,10 @@ impl Standing {
         let standby = get(meta::STANDBY)?.map(|value| serde_json::from_slice(&value)).transpose();
         let standby =
             standby.map_err(|error| formats::damaged(Table::Meta, meta::STANDBY, &error.to_string()))?;
+        let variants = get(meta::VARIANTS)?.map(|value| serde_json::from_slice(&value)).transpose();
+        let variants =
+            variants.map_err(|error| formats::damaged(Table::Meta, meta::VARIANTS, &error.to_string()))?;
+        let model = get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned());
         let format = get(meta::FORMAT)?.and_then(|value| value.try_into().ok()).map(u32::from_be_bytes);
         Ok(Standing {
             format,
@@ -81,7 +86,7 @@ impl Standing {
             trimmed: integer(meta::TRIMMED)?.unwrap_or(-1),
             now: integer(meta::NOW)?,
             meaning: get(meta::MEANING)?.and_then(|value| value.try_into().ok()),
-            model: get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
+            lists: MadeWith { model, variants },
             standby,
             pending: get(meta::PENDING)?.is_some(),
             key: get(meta::KEY)?.map(|value| String::from_utf8_lossy(&value).into_owned()),

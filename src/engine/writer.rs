@@ -15,6 +15,7 @@ use super::ingest::{AllNames, EpochRecords};
 use crate::records::{self, Record, RecordType};
 use crate::stores::formats::{self, CellKey, ListKey, RecordKind, meta};
 use crate::stores::{Table, Transaction};
+use crate::variants::MadeWith;
 
 /// What the graph says of an epoch's records.
 #[derive(Default)]
@@ -54,6 +55,20 @@ fn tables(role: Role) -> [Table; 3] {
     }
 }
 
+/// Writes what the live lists are made with.
+pub fn put_made_with(lists: &MadeWith, change: &mut dyn Transaction) {
+    match &lists.model {
+        Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
+        None => change.delete(Table::Meta, meta::MODEL),
+    }
+    match &lists.variants {
+        Some(variants) => {
+            change.put(Table::Meta, meta::VARIANTS, &serde_json::to_vec(variants).unwrap_or_default());
+        }
+        None => change.delete(Table::Meta, meta::VARIANTS),
+    }
+}
+
 /// Writes how far the sources of an epoch are.
 pub fn write_offsets(records: &EpochRecords, change: &mut dyn Transaction) {
     for (source, offset) in &records.offsets {
@@ -72,7 +87,7 @@ pub struct Writer {
     /// Whether the folder is marked as pending.
     pub pending: bool,
     /// What the views are made with, where the store does not know yet.
-    pub made: Option<([u8; 32], Option<String>)>,
+    pub made: Option<([u8; 32], MadeWith)>,
     /// What is held back while it is.
     pub held: Held,
     /// Members of whom a forget left no list and no factor: there is nothing to remove, and a removal would bring
@@ -100,14 +115,11 @@ impl Writer {
 
     /// Writes what the views are made with, where that is news.
     pub fn write_made(&mut self, fingerprint: &str, change: &mut dyn Transaction) {
-        let Some((meaning, model)) = self.made.take() else { return };
+        let Some((meaning, lists)) = self.made.take() else { return };
         change.put(Table::Meta, meta::FORMAT, &formats::FORMAT.to_be_bytes());
         change.put(Table::Meta, meta::MEANING, &meaning);
         change.put(Table::Meta, meta::KEY, fingerprint.as_bytes());
-        match model {
-            Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
-            None => change.delete(Table::Meta, meta::MODEL),
-        }
+        put_made_with(&lists, change);
     }
 
     /// Writes an epoch's records but for those that were refused.

@@ -46,7 +46,7 @@ impl Wanted {
 
 /// A model's items by what the catalogue says of them.
 pub struct Shelves {
-    version: String,
+    pub(super) version: String,
     /// The epoch in which the catalogue changed last.
     changed_in: u64,
     available: Bitmap,
@@ -108,8 +108,8 @@ impl Serving<'_> {
     pub(super) fn shelves(&self, model: &ServedModel, version: &str) -> Result<Arc<Shelves>, ServingError> {
         let kept = self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch));
         let changed_in = kept.as_ref().map_or(self.standing.epoch, |kept| kept.changed_in);
-        let last = self.known.shelves();
-        if let Some(shelves) = last.filter(|last| last.version == version && last.changed_in == changed_in) {
+        let last = self.known.shelves(version);
+        if let Some(shelves) = last.filter(|last| last.changed_in == changed_in) {
             return Ok(shelves);
         }
         let mut shelves = Shelves::new(model, version, changed_in);

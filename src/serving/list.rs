@@ -11,10 +11,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::filters::Wanted;
+use super::member::Past;
 use super::popular::Ranking;
 use super::rank::{NoList, RankQuery};
 use super::{Serving, ServingError};
 use crate::stores::{StoreError, Table, formats};
+use crate::variants::Making;
 
 /// The lists that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,6 +47,9 @@ impl ListName {
         }
     }
 }
+
+/// What answers of ranked items are called, which are no list of their own.
+pub const RANKED: &str = "rank";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -157,6 +162,9 @@ pub struct ListAnswer {
     pub age_ms: Option<i64>,
     /// The model that it is made with.
     pub model: Option<String>,
+    /// The variant that the member belongs to, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 impl Serving<'_> {
@@ -178,6 +186,8 @@ impl Serving<'_> {
         reason: Option<NoList>,
         now_ms: i64,
     ) -> ListAnswer {
+        let Making { variant, algorithm, model } = self.making(member);
+        let of_model = algorithm.is_kept() || list != ListName::TopPicks.as_str() && list != RANKED;
         ListAnswer {
             member: member.to_owned(),
             list,
@@ -188,7 +198,8 @@ impl Serving<'_> {
             epoch: self.standing.epoch,
             as_of: self.standing.now,
             age_ms: self.standing.now.map(|now| now_ms - now),
-            model: if found.source == Rung::Trending { None } else { self.standing.model.clone() },
+            model: model.filter(|_| of_model && found.source != Rung::Trending).map(str::to_owned),
+            variant: variant.filter(|_| !member.is_empty()).map(str::to_owned),
         }
     }
 
@@ -198,7 +209,7 @@ impl Serving<'_> {
         match self.nearline_list(member, query)? {
             Ok(Nearline::Whole(found)) => Ok(Ok(found)),
             Ok(Nearline::Short(found)) => {
-                let Some(version) = &self.standing.model else { return Ok(Ok(found)) };
+                let Some(version) = self.making(member).model else { return Ok(Ok(found)) };
                 let model = self.known.models.get(version)?;
                 Ok(Ok(self.filled(member, query, &model)?.unwrap_or(found)))
             }
@@ -228,9 +239,19 @@ impl Serving<'_> {
     ) -> Result<Result<Nearline, NoList>, ServingError> {
         match query.list {
             ListName::Trending => Ok(Err("".into())),
+            ListName::TopPicks if !self.making(member).algorithm.is_kept() => self.made_now(member, query),
             ListName::BecauseYouWatched => self.similar_to_newest(member, query),
             ListName::TopPicks | ListName::ContinueWatching => self.stored(member, query),
         }
+    }
+
+    /// `top_picks` of an algorithm whose lists are not kept, or why there are none.
+    fn made_now(&self, member: &str, query: &ListQuery) -> Result<Result<Nearline, NoList>, ServingError> {
+        let ListQuery { offset, limit, wanted, .. } = query;
+        let rank =
+            RankQuery { offset: *offset, limit: *limit, wanted: wanted.clone(), ..RankQuery::default() };
+        let made = self.popular_for(member, &rank)?;
+        Ok(made.map(|entries| Nearline::Whole(Found { because: None, entries, source: Rung::Online })))
     }
 
     /// `because_you_watched`, or why there is none.
@@ -244,7 +265,7 @@ impl Serving<'_> {
         if past.events.is_empty() {
             return Ok(Err("unknown member".into()));
         }
-        Ok(match self.because(&past, query)? {
+        Ok(match self.because(member, &past, query)? {
             Ok((item, entries)) => {
                 let title = self.title(&item)?;
                 let because = Some(Because { item, title });
@@ -268,7 +289,7 @@ impl Serving<'_> {
             return Ok(match () {
                 () if past.events.is_empty() => Err("unknown member".into()),
                 () if !top_picks => Ok(Nearline::Whole(empty())),
-                () if self.standing.model.is_none() => Err("no model".into()),
+                () if self.making(member).model.is_none() => Err("no model".into()),
                 () if self.tables.get(Table::Factors, key)?.is_some() => {
                     Err("no item is left to list".into())
                 }
@@ -294,28 +315,40 @@ impl Serving<'_> {
     /// Trending items without those that the member has seen, hides or dislikes.
     pub fn trending_list(&self, member: &str, query: &ListQuery) -> Result<Found, ServingError> {
         let past = self.past(member)?;
-        let unwanted =
-            |item: &str| past.of_item(item).is_some_and(|state| state.seen || state.never_listed());
         let ListQuery { offset, limit, wanted, .. } = query;
+        let entries = self.trending_for(&past, wanted, &|_| true, *offset, *limit)?;
+        Ok(Found { because: None, entries, source: Rung::Trending })
+    }
+
+    /// The same of a past, and of items that may be taken.
+    pub(super) fn trending_for(
+        &self,
+        past: &Past,
+        wanted: &Wanted,
+        takes: &dyn Fn(&str) -> bool,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ServingError> {
+        let left = |item: &str| {
+            takes(item) && past.of_item(item).is_none_or(|state| !state.seen && !state.never_listed())
+        };
         let (entries, more) = match self.tables.get(Table::Meta, formats::meta::TRENDING)? {
             Some(value) if !self.standing.pending => {
                 let entries = formats::decode_trends(&value)?;
                 let more = entries.len() >= self.config().lists.length;
-                let left = entries.into_iter().filter(|(item, _)| !unwanted(item));
-                (self.entries(left.map(scored), wanted, *offset, *limit)?, more)
+                let left = entries.into_iter().filter(|(item, _)| left(item));
+                (self.entries(left.map(scored), wanted, offset, limit)?, more)
             }
             Some(_) => (Vec::new(), true),
             None => (Vec::new(), self.standing.pending),
         };
-        let entries = if entries.len() < *limit && more {
-            // What the member has seen left too little of the stored list: count further down.
-            let Ranking { ranked, .. } = self.trending_counts()?;
-            let left = ranked.into_iter().filter(|(item, _)| !unwanted(item));
-            self.entries(left.map(scored), wanted, *offset, *limit)?
-        } else {
-            entries
-        };
-        Ok(Found { because: None, entries, source: Rung::Trending })
+        if entries.len() == limit || !more {
+            return Ok(entries);
+        }
+        // What the member has seen left too little of the stored list: count further down.
+        let Ranking { ranked, .. } = self.trending_counts()?;
+        let left = ranked.into_iter().filter(|(item, _)| left(item));
+        Ok(self.entries(left.map(scored), wanted, offset, limit)?)
     }
 
     /// Of scored items those that are wanted and not withdrawn, `limit` of them from `offset` on, with their titles.

@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod filters;
 pub mod http;
+pub mod intervals;
 pub mod list;
 pub mod member;
 pub mod models;
@@ -15,6 +16,7 @@ pub mod popular;
 pub mod rank;
 pub mod similar;
 pub mod status;
+pub mod variants;
 pub mod why;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,9 +26,11 @@ use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
 use crate::stores::rocks::RocksStore;
 use crate::stores::{Store, StoreError, Table, Tables, formats};
+use crate::variants::Making;
 use catalogue::{Catalogue, CatalogueEntry};
 use filters::Shelves;
 use models::Models;
+use variants::Counted;
 
 /// Reads a data folder: each answer from one moment of the store.
 pub struct Reader {
@@ -45,10 +49,12 @@ pub struct Known {
     pub models: Models,
     /// The catalogue, where it is kept in memory.
     pub catalogue: Option<Catalogue>,
+    /// How many members each variant has, as it was counted last.
+    counted: Mutex<Option<Arc<Counted>>>,
     /// What the store last said of itself.
     standing: Mutex<Option<Arc<Standing>>>,
-    /// The live model's items by what the catalogue says of them.
-    shelves: Mutex<Option<Arc<Shelves>>>,
+    /// The items of models by what the catalogue says of them, those that were asked for last at the end.
+    shelves: Mutex<Vec<Arc<Shelves>>>,
 }
 
 /// A data folder at one committed epoch.
@@ -59,8 +65,6 @@ pub struct Serving<'a> {
     pub standing: Arc<Standing>,
     /// What is known besides.
     pub known: &'a Known,
-    /// The kinds, as the folder's model weighs them.
-    pub kinds: Arc<KindTable>,
     store: &'a dyn Store,
 }
 
@@ -91,12 +95,14 @@ impl Reader {
 
     /// Reads a store that is open here; each answer is of the newest epoch.
     pub fn over(store: Arc<dyn Store>, folder: &Folder, config: Config) -> Self {
+        let variants = config.variants.as_ref().map_or(0, |variants| variants.variants.len());
         let known = Known {
             folder: folder.clone(),
-            models: Models::new(folder.clone()),
+            models: Models::new(folder.clone(), variants),
             catalogue: None,
             standing: Mutex::new(None),
-            shelves: Mutex::new(None),
+            shelves: Mutex::default(),
+            counted: Mutex::default(),
             config,
         };
         Reader { store, known }
@@ -125,18 +131,31 @@ impl Reader {
 
     fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
-        let kinds = self.known.models.kinds(standing.model.as_deref(), &self.known.config.kinds)?;
-        Ok(Serving { tables, standing, known: &self.known, kinds, store: &*self.store })
+        Ok(Serving { tables, standing, known: &self.known, store: &*self.store })
     }
 }
 
 impl Known {
-    fn shelves(&self) -> Option<Arc<Shelves>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn counted(&self) -> Option<Arc<Counted>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_counted(&self, counted: &Arc<Counted>) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted.clone());
+    }
+
+    fn shelves(&self, version: &str) -> Option<Arc<Shelves>> {
+        let kept = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|shelves| shelves.version == version).cloned()
     }
 
     fn keep_shelves(&self, shelves: &Arc<Shelves>) {
-        *self.shelves.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelves.clone());
+        let mut kept = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|other| other.version != shelves.version);
+        if kept.len() == self.models.kept() {
+            kept.remove(0);
+        }
+        kept.push(shelves.clone());
     }
 
     /// What the store says it holds; asked anew only where the epoch is another one.
@@ -158,6 +177,16 @@ impl Serving<'_> {
     /// The config.
     pub fn config(&self) -> &Config {
         &self.known.config
+    }
+
+    /// What a member's lists are made with.
+    pub fn making(&self, member: &str) -> Making<'_> {
+        self.standing.lists.of(member)
+    }
+
+    /// The kinds, as a member's model weighs them.
+    fn kinds_of(&self, member: &str) -> Result<Arc<KindTable>, ServingError> {
+        Ok(self.known.models.kinds(self.making(member).model, &self.config().kinds)?)
     }
 
     /// An item's title, where the catalogue has one.

@@ -55,6 +55,9 @@ pub struct PageAnswer {
     pub age_ms: Option<i64>,
     /// The model that it is made with.
     pub model: Option<String>,
+    /// The variant that the member belongs to, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 impl Serving<'_> {
@@ -79,13 +82,15 @@ impl Serving<'_> {
             wanted.exclude.extend(found.entries.iter().map(|entry| entry.item.clone()));
             rows.push(Row::new(list, found, reason));
         }
+        let making = self.making(&query.member);
         Ok(PageAnswer {
             member: query.member.clone(),
             rows,
             epoch: self.standing.epoch,
             as_of: self.standing.now,
             age_ms: self.standing.now.map(|now| now_ms - now),
-            model: self.standing.model.clone(),
+            model: making.model.map(str::to_owned),
+            variant: making.variant.map(str::to_owned),
         })
     }
 
@@ -97,7 +102,7 @@ impl Serving<'_> {
         Ok(match self.nearline_list(member, asked)? {
             Ok(Nearline::Whole(found)) => Some((found, None)),
             Ok(Nearline::Short(found)) => {
-                let version = self.standing.model.as_ref();
+                let version = self.making(member).model;
                 let model = version.and_then(|version| self.known.models.ready(version));
                 let filled = model.map(|model| self.filled(member, asked, &model)).transpose()?;
                 Some((filled.and_then(Result::ok).unwrap_or(found), None))

@@ -141,7 +141,11 @@ impl Serving<'_> {
     }
 
     /// Shows the counts of lists from a day on; no live event is later than now.
-    fn listed(&self, from: Day, show: &mut dyn FnMut(&formats::ListKey<'_>, u64)) -> Result<(), StoreError> {
+    pub(super) fn listed(
+        &self,
+        from: Day,
+        show: &mut dyn FnMut(&formats::ListKey<'_>, u64),
+    ) -> Result<(), StoreError> {
         let mut damage = None;
         self.tables.scan(Table::Performance, &[], &formats::day_prefix(from), &mut |key, value| {
             let count = formats::decode_count(Table::Performance, key, value);

@@ -67,6 +67,24 @@ impl Serving<'_> {
         Ok(Ok(self.entries(named, &Wanted::default(), 0, query.limit)?))
     }
 
+    /// What is trending, of what is to be ranked for a member: the list of whoever has the algorithm `popular`.
+    pub fn popular_for(
+        &self,
+        member: &str,
+        query: &RankQuery,
+    ) -> Result<Result<Vec<Entry>, NoList>, ServingError> {
+        let past = self.past_with(member, &query.session)?;
+        if past.events.is_empty() {
+            return Ok(Err("unknown member".into()));
+        }
+        let candidates: Option<HashSet<&str>> =
+            query.candidates.as_ref().map(|items| items.iter().map(String::as_str).collect());
+        let takes = |item: &str| candidates.as_ref().is_none_or(|own| own.contains(item));
+        let entries = self.trending_for(&past, &query.wanted, &takes, query.offset, query.limit)?;
+        let nothing = entries.is_empty() && query.limit > 0 && query.offset == 0;
+        Ok(if nothing { Err("no item is left to list".into()) } else { Ok(entries) })
+    }
+
     /// The pairs that a member is folded in from, and what is in none of the member's lists, both by index.
     fn signals(&self, past: &Past, model: &ServedModel) -> (Vec<Pair>, Vec<u32>) {
         let transform = model.model.transform();

@@ -32,13 +32,24 @@ pub struct SimilarAnswer {
     pub epoch: u64,
     /// The model.
     pub model: Option<String>,
+    /// The variant whose model it is, where a member was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 impl Serving<'_> {
-    /// The `limit` items most like `item`, withdrawn ones left out.
-    pub fn similar(&self, item: &str, limit: usize) -> Result<SimilarAnswer, ServingError> {
+    /// The `limit` items most like `item`, withdrawn ones left out: by the model of a member's variant, where one is
+    /// named, and else by the live model.
+    pub fn similar(
+        &self,
+        item: &str,
+        member: Option<&str>,
+        limit: usize,
+    ) -> Result<SimilarAnswer, ServingError> {
         self.standing.made_with(self.config().meaning_hash())?;
-        let found = match self.used_model()? {
+        let lists = &self.standing.lists;
+        let making = member.map_or_else(|| lists.live(), |member| lists.of(member));
+        let found = match self.used_model(making.model)? {
             None => Err("there is no model: train one and run with it"),
             Some(model) => match model.model.index_of(item) {
                 None => Err("the item is not in the model: it had no signal when the model was trained"),
@@ -61,7 +72,8 @@ impl Serving<'_> {
             items,
             reason,
             epoch: self.standing.epoch,
-            model: self.standing.model.clone(),
+            model: making.model.map(str::to_owned),
+            variant: making.variant.map(str::to_owned),
         })
     }
 
@@ -69,10 +81,11 @@ impl Serving<'_> {
     /// what is wanted and the member has not seen, hides or dislikes; or why there is none.
     pub(super) fn because(
         &self,
+        member: &str,
         past: &Past,
         query: &ListQuery,
     ) -> Result<Result<(String, Vec<Entry>), &'static str>, ServingError> {
-        let Some(model) = self.used_model()? else { return Ok(Err("no model")) };
+        let Some(model) = self.used_model(self.making(member).model)? else { return Ok(Err("no model")) };
         let positive = |item: &str| past.of_item(item).is_some_and(|state| state.signal > 0);
         let newest = past.events.iter().map(|event| event.item.as_str()).find(|item| positive(item));
         let of_model = past.events.iter().find_map(|event| {
@@ -97,9 +110,8 @@ impl Serving<'_> {
         Ok(if nothing { Err("no item is left to list") } else { Ok((item, entries)) })
     }
 
-    fn used_model(&self) -> Result<Option<Arc<ServedModel>>, ServingError> {
-        let read = |version: &String| self.known.models.get(version);
-        Ok(self.standing.model.as_ref().map(read).transpose()?)
+    fn used_model(&self, version: Option<&str>) -> Result<Option<Arc<ServedModel>>, ServingError> {
+        Ok(version.map(|version| self.known.models.get(version)).transpose()?)
     }
 
     /// The nearest of `wished` items: `limit` of them from `offset` on.

@@ -12,6 +12,7 @@ use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
 use crate::sources::Offset;
 use crate::stores::{Table, formats};
+use crate::variants::Variants;
 
 /// The event that set *now*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -58,6 +59,9 @@ pub struct StatusAnswer {
     pub views_pending: bool,
     /// The model that lists are made with.
     pub model: Option<String>,
+    /// The variants, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variants: Option<Variants>,
     /// The model that stands by: it is being built, or was live before and could be again at once.
     pub standby: Option<formats::Standby>,
     /// The models that are kept, and of how many members who were forgotten since each was trained.
@@ -102,7 +106,8 @@ impl Serving<'_> {
             lag_ms: self.standing.now.map(|now| now_ms - now),
             counts: self.standing.counts,
             views_pending: self.standing.pending,
-            model: self.standing.model.clone(),
+            model: self.standing.lists.model.clone(),
+            variants: self.standing.lists.variants.clone(),
             standby: self.standing.standby.clone(),
             models: models::status(self.tables, &self.known.folder)?,
             sources,

@@ -5,6 +5,7 @@
 
 use super::StoreError;
 use super::Table;
+use crate::variants::{MadeWith, Variants};
 
 /// The version of the data folder's format.
 pub const FORMAT: u32 = 3;
@@ -31,6 +32,9 @@ pub mod meta {
     pub const MEANING: &[u8] = b"meaning";
     /// The version of the model that the lists were made with; absent where there is none.
     pub const MODEL: &[u8] = b"model";
+    /// The variants that the lists were made with, as JSON: [`Variants`](crate::variants::Variants); absent where there are
+    /// none.
+    pub const VARIANTS: &[u8] = b"variants";
     /// The model that stands by, as JSON: [`Standby`](super::Standby); absent where there is none.
     pub const STANDBY: &[u8] = b"standby";
     /// Present where the live lists are in the second place, and the standby ones in the first.
@@ -49,11 +53,14 @@ pub mod meta {
     pub const TRAINED_ON: &[u8] = b"trained_on";
 }
 
-/// The model beside the live one.
+/// The model beside the live one, with its variants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Standby {
-    /// Its version.
+    /// Its version; empty where there are variants alone.
     pub model: String,
+    /// The variants, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<Variants>,
     /// Whether its lists are whole: it was live before, and could be again at once. Else they are being built.
     pub ready: bool,
     /// Of how many members the lists are built, while they are.
@@ -62,6 +69,20 @@ pub struct Standby {
     pub members: u32,
     /// Since when it has been ready, by the wall clock, in milliseconds since 1970.
     pub since: i64,
+}
+
+impl Standby {
+    /// What its lists are made with.
+    pub fn made_with(&self) -> MadeWith {
+        let model = Some(self.model.clone()).filter(|model| !model.is_empty());
+        MadeWith { model, variants: self.variants.clone() }
+    }
+
+    /// What stands by with nothing built yet.
+    pub fn of(made_with: MadeWith) -> Self {
+        let MadeWith { model, variants } = made_with;
+        Standby { model: model.unwrap_or_default(), variants, ..Standby::default() }
+    }
 }
 
 /// Which of a member's records a key of the table `records` names.

@@ -31,3 +31,4 @@ mod takeover;
 mod training;
 mod tuning;
 mod upgrade;
+mod variants;

@@ -12,6 +12,7 @@ use super::super::{Reader, ServingError};
 use super::metrics::Metrics;
 use super::now_ms;
 use crate::engine::observer::{Commit, Observer};
+use crate::variants::MadeWith;
 
 /// How many commits a slow listener may be behind before it misses some.
 const BEHIND: usize = 256;
@@ -42,6 +43,8 @@ pub struct Floor {
     pub epoch: u64,
     /// The newest event that it covers.
     pub as_of: Option<i64>,
+    /// What lists are made with, for which variant a member belongs to.
+    pub lists: MadeWith,
 }
 
 /// Hears of every commit.
@@ -91,12 +94,13 @@ impl Feed {
         let floor = reader.read(|serving| {
             let query = ListQuery::first(ListName::Trending, FLOOR);
             let entries = serving.trending_list("", &query)?.entries;
-            if let Some(Err(error)) =
-                serving.standing.model.as_ref().map(|version| serving.known.models.get(version))
-            {
-                tracing::warn!(%error, "the model cannot be read: lists are those that are stored");
+            let lists = serving.standing.lists.clone();
+            for version in lists.models() {
+                if let Err(error) = serving.known.models.get(version) {
+                    tracing::warn!(%error, "the model cannot be read: lists are those that are stored");
+                }
             }
-            Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now })
+            Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now, lists })
         })?;
         self.epoch.send_if_modified(|epoch| {
             let newer = floor.epoch > *epoch;
@@ -130,13 +134,15 @@ impl Feed {
             if let (Some(catalogue), false) = (&serving.known.catalogue, commit.items.is_empty()) {
                 catalogue.changed(serving.tables, commit.epoch, &commit.items)?;
             }
-            if let (Some(version), true) = (&serving.standing.model, commit.turned) {
-                serving.known.models.get(version)?;
+            if commit.turned {
+                for version in serving.standing.lists.models() {
+                    serving.known.models.get(version)?;
+                }
             }
             Ok(Told {
                 commit: commit.clone(),
                 as_of: serving.standing.now,
-                model: serving.standing.model.clone(),
+                model: serving.standing.lists.model.clone(),
                 committed_at: now_ms(),
             })
         });

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::super::filters::Wanted;
-use super::super::list::{Found, ListAnswer, ListName, ListQuery, Nearline, Rung};
+use super::super::list::{Found, ListAnswer, ListName, ListQuery, Nearline, RANKED, Rung};
 use super::super::page::{PageAnswer, PageQuery, Row};
 use super::super::rank::{NoList, RankQuery};
 use super::super::{Reader, Serving, ServingError};
@@ -49,7 +49,7 @@ impl What {
     fn name(&self) -> &'static str {
         match self {
             What::List(query) => query.list.as_str(),
-            What::Rank(_) => "rank",
+            What::Rank(_) => RANKED,
         }
     }
 
@@ -119,7 +119,7 @@ impl Ladder {
             match self.try_rung(rung, reader, &ask).await {
                 Ok(mut answer) => {
                     answer.reason = reason.or(answer.reason);
-                    self.metrics.answered(answer.source, answer.reason.as_deref());
+                    self.metrics.answered(answer.source, answer.reason.as_deref(), answer.variant.as_deref());
                     return answer;
                 }
                 // The reason why the best rung has none is the one that is told.
@@ -129,7 +129,7 @@ impl Ladder {
             }
         }
         let answer = from_floor(floor, &ask, reason.unwrap_or_default());
-        self.metrics.answered(answer.source, Some("floor"));
+        self.metrics.answered(answer.source, Some("floor"), answer.variant.as_deref());
         answer
     }
 
@@ -182,7 +182,10 @@ impl Ladder {
             match self.read(budget, move || reader.read(|serving| serving.page(&own, now_ms()))).await {
                 Ok(Ok(page)) => {
                     breaker.succeeded();
-                    page.rows.iter().for_each(|row| self.metrics.answered(row.source, row.reason.as_deref()));
+                    let variant = page.variant.as_deref();
+                    page.rows
+                        .iter()
+                        .for_each(|row| self.metrics.answered(row.source, row.reason.as_deref(), variant));
                     return page;
                 }
                 Ok(Err(error)) => {
@@ -204,7 +207,7 @@ impl Ladder {
         let what = What::List(ListQuery { list, offset: 0, limit: asked.limit, wanted });
         let ask = Ask { member: asked.member, what, deadline, max_age: None };
         let from = from_floor(floor, &ask, reason.into());
-        self.metrics.answered(Rung::Trending, Some("floor"));
+        self.metrics.answered(Rung::Trending, Some("floor"), from.variant.as_deref());
         let found = Found { because: None, entries: from.items, source: Rung::Trending };
         PageAnswer {
             member: from.member,
@@ -213,6 +216,7 @@ impl Ladder {
             as_of: from.as_of,
             age_ms: from.age_ms,
             model: None,
+            variant: from.variant,
         }
     }
 
@@ -288,7 +292,12 @@ fn online(
     member: &str,
     query: &RankQuery,
 ) -> Result<Result<Found, NoList>, ServingError> {
-    let Some(version) = &serving.standing.model else { return Ok(Err("no model".into())) };
+    let making = serving.making(member);
+    if !making.algorithm.is_kept() {
+        let made = serving.popular_for(member, query)?;
+        return Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }));
+    }
+    let Some(version) = making.model else { return Ok(Err("no model".into())) };
     let Some(model) = serving.known.models.ready(version) else {
         return Ok(Err("the model is being read".into()));
     };
@@ -298,7 +307,7 @@ fn online(
 
 /// More than is stored, where the model is in memory.
 fn refilled(serving: &Serving<'_>, member: &str, query: &ListQuery) -> Result<Option<Found>, ServingError> {
-    let model = serving.standing.model.as_ref().and_then(|version| serving.known.models.ready(version));
+    let model = serving.making(member).model.and_then(|version| serving.known.models.ready(version));
     Ok(model.map(|model| serving.filled(member, query, &model)).transpose()?.and_then(Result::ok))
 }
 
@@ -322,5 +331,6 @@ fn from_floor(floor: &Floor, ask: &Ask, reason: NoList) -> ListAnswer {
         as_of: floor.as_of,
         age_ms: floor.as_of.map(|as_of| now_ms() - as_of),
         model: None,
+        variant: floor.lists.of(&ask.member).variant.filter(|_| !ask.member.is_empty()).map(str::to_owned),
     }
 }

@@ -32,6 +32,12 @@ struct Answer {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfVariant {
+    variant: String,
+    rung: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfRung {
     rung: &'static str,
 }
@@ -54,6 +60,7 @@ pub(super) struct Metrics {
     requests: Family<Request, Counter>,
     request_seconds: Family<Route, Histogram>,
     answers: Family<Answer, Counter>,
+    variant_answers: Family<OfVariant, Counter>,
     faults: Family<OfRung, Counter>,
     posted: Family<Records, Counter>,
     records: Family<Records, Counter>,
@@ -80,6 +87,7 @@ impl Default for Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             answers: Family::default(),
+            variant_answers: Family::default(),
             faults: Family::default(),
             posted: Family::default(),
             records: Family::default(),
@@ -115,6 +123,11 @@ impl Metrics {
             "answers",
             "Lists answered, by the rung they are from and why none above had it",
             self.answers.clone(),
+        );
+        registry.register(
+            "variant_answers",
+            "Lists answered, by the variant of their member and the rung they are from",
+            self.variant_answers.clone(),
         );
         registry.register("rung_faults", "Rungs that failed or came too late", self.faults.clone());
         registry.register("posted", "Records posted, by outcome", self.posted.clone());
@@ -178,7 +191,12 @@ impl Metrics {
         }
     }
 
-    pub fn answered(&self, rung: Rung, reason: Option<&str>) {
+    /// Variants are those of the config, so there are few.
+    pub fn answered(&self, rung: Rung, reason: Option<&str>, variant: Option<&str>) {
+        if let Some(variant) = variant {
+            let of = OfVariant { variant: variant.to_owned(), rung: rung.as_str() };
+            self.variant_answers.get_or_create(&of).inc();
+        }
         // Of reasons with numbers in them the beginning: a label must not grow without end.
         let reason: String = reason.unwrap_or("").chars().take_while(|c| !c.is_ascii_digit()).collect();
         self.answers.get_or_create(&Answer { rung: rung.as_str(), reason }).inc();

@@ -69,11 +69,13 @@ pub(super) async fn search(
     Ok(Json(FoundItems { items: items.await? }))
 }
 
-/// How many.
+/// By what, and how many.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Limit {
+pub(super) struct SimilarParams {
+    /// By the model of this member's variant; by the live model unless given.
+    member: Option<String>,
     /// How many items at most.
     #[param(minimum = 0, maximum = 10000)]
     limit: Option<u32>,
@@ -81,16 +83,19 @@ pub(super) struct Limit {
 
 /// The items most like one, by the model.
 #[utoipa::path(get, path = "/v1/items/{item}/similar", tag = "items",
-    params(("item" = String, Path, description = "The item's id"), Limit),
+    params(("item" = String, Path, description = "The item's id"), SimilarParams),
     responses((status = 200, body = SimilarAnswer), (status = 400, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn similar(
     State(app): Shared,
     Path(item): Path<String>,
-    Query(params): Query<Limit>,
+    Query(params): Query<SimilarParams>,
 ) -> Result<Json<SimilarAnswer>, Problem> {
     query::id("an item", &item)?;
+    if let Some(member) = &params.member {
+        query::id("a member", member)?;
+    }
     let limit = query::within("limit", params.limit, 20, crate::config::MAX_LIST)?;
-    super::read(&app, move |serving| serving.similar(&item, limit)).await.map(Json)
+    super::read(&app, move |serving| serving.similar(&item, params.member.as_deref(), limit)).await.map(Json)
 }
 
 /// Parameters of an item's counts.
