@@ -66,9 +66,8 @@ export async function desk(chrome) {
     await shot(page, 'played-light');
     const top = await ask(`/v1/members/${MEMBER}/lists/top_picks?limit=100`);
     hold(!top.items.some(({ item }) => item === played), 'the server lists it');
-    const {
-      events: [event],
-    } = await ask(`/v1/members/${MEMBER}/history?limit=1`);
+    const { events } = await ask(`/v1/members/${MEMBER}/history?limit=100`);
+    const event = events.find(({ kind }) => kind !== 'impression');
     hold(event.item === played && event.kind === 'play' && event.value === 1, JSON.stringify(event));
     hold(
       event.context?.list === 'top_picks' && event.context?.position === 2,
