@@ -167,7 +167,7 @@ fn why_text(answer: &WhyAnswer) -> String {
         text += &format!("kept out: {rule}\n");
     }
     if let Some(score) = answer.score {
-        if answer.parts.is_empty() {
+        if answer.model.is_none() {
             return text + &format!("score {score:.4}\n");
         }
         text += &format!("score {score:.4}, from:\n");

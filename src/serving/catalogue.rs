@@ -63,6 +63,22 @@ fn texts(value: &serde_json::Value) -> Arc<[Arc<str>]> {
     texts.filter_map(|text| text.as_str()).map(Arc::from).collect()
 }
 
+/// Shows every item of the catalogue as it is stored, in the order of the ids.
+pub fn each_item(tables: &dyn Tables, show: &mut dyn FnMut(&str, CatalogueEntry)) -> Result<(), StoreError> {
+    let mut damage = None;
+    tables.scan(Table::Items, &[], &[], &mut |key, value| match CatalogueEntry::decode(key, value) {
+        Ok(entry) => {
+            show(&String::from_utf8_lossy(key), entry);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            damage = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    damage.map_or(Ok(()), Err)
+}
+
 /// The catalogue in memory.
 #[derive(Debug)]
 pub struct Catalogue {
@@ -95,19 +111,11 @@ impl Catalogue {
     /// The catalogue of a store at an epoch.
     pub fn read(tables: &dyn Tables, epoch: u64) -> Result<Self, StoreError> {
         let mut items = HashMap::new();
-        let mut damage = None;
-        tables.scan(Table::Items, &[], &[], &mut |key, value| match CatalogueEntry::decode(key, value) {
-            Ok(entry) => {
-                items.insert(String::from_utf8_lossy(key).into(), entry);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                damage = Some(error);
-                ControlFlow::Break(())
-            }
+        each_item(tables, &mut |item, entry| {
+            items.insert(item.into(), entry);
         })?;
         let kept = Kept { changed_in: epoch, items };
-        damage.map_or(Ok(Catalogue { kept: RwLock::new(kept), changes_in: AtomicU64::new(epoch) }), Err)
+        Ok(Catalogue { kept: RwLock::new(kept), changes_in: AtomicU64::new(epoch) })
     }
 
     /// The catalogue at an epoch, where it is that one's.

@@ -3,15 +3,14 @@
 //! The same rule in two forms: item by item, for lists that are there, and as sets of a model's items, for lists that
 //! are made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use nearline_factors::Bitmap;
 
-use super::catalogue::CatalogueEntry;
+use super::catalogue::{CatalogueEntry, each_item};
 use super::models::ServedModel;
 use super::{Serving, ServingError};
-use crate::stores::{StoreError, Table};
 
 /// Which items are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,14 +21,11 @@ pub struct Wanted {
     pub country: Option<String>,
     /// None of these.
     pub exclude: Vec<String>,
+    /// Only these, where they are given.
+    pub candidates: Option<HashSet<String>>,
 }
 
 impl Wanted {
-    /// Whether everything is wanted.
-    pub fn is_everything(&self) -> bool {
-        self.genres.is_empty() && self.country.is_none() && self.exclude.is_empty()
-    }
-
     /// Whether an item is wanted and may be listed at all.
     pub fn takes(&self, item: &str, known: &CatalogueEntry) -> bool {
         let of_genre =
@@ -41,6 +37,7 @@ impl Wanted {
             && (self.genres.is_empty() || of_genre())
             && self.country.as_ref().is_none_or(shown)
             && !self.exclude.iter().any(|excluded| excluded == item)
+            && self.candidates.as_ref().is_none_or(|candidates| candidates.contains(item))
     }
 }
 
@@ -80,7 +77,8 @@ impl Shelves {
         }
     }
 
-    /// The items that are wanted, as far as this knows: what is excluded by name is not looked at.
+    /// The items that are wanted, as far as this knows: what is named, to be left out or as a candidate, is not
+    /// looked at.
     pub fn wanted(&self, wanted: &Wanted) -> Bitmap {
         let mut found = self.available.clone();
         if !wanted.genres.is_empty() {
@@ -121,7 +119,7 @@ impl Serving<'_> {
                     }
                 }
             }
-            None => self.each_item(&mut |item, known| {
+            None => each_item(self.tables, &mut |item, known| {
                 if let Some(index) = model.model.index_of(item) {
                     shelves.put(index, &known);
                 }
@@ -130,26 +128,5 @@ impl Serving<'_> {
         let shelves = Arc::new(shelves);
         self.known.keep_shelves(&shelves);
         Ok(shelves)
-    }
-
-    /// Shows every item of the catalogue.
-    pub fn each_item(&self, show: &mut dyn FnMut(&str, CatalogueEntry)) -> Result<(), StoreError> {
-        let mut damage = None;
-        self.tables.scan(
-            Table::Items,
-            &[],
-            &[],
-            &mut |key, value| match CatalogueEntry::decode(key, value) {
-                Ok(entry) => {
-                    show(&String::from_utf8_lossy(key), entry);
-                    std::ops::ControlFlow::Continue(())
-                }
-                Err(error) => {
-                    damage = Some(error);
-                    std::ops::ControlFlow::Break(())
-                }
-            },
-        )?;
-        damage.map_or(Ok(()), Err)
     }
 }

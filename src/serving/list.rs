@@ -1,7 +1,4 @@
-//! `nearline get`: a member's list, and what to show where there is none.
-//!
-//! Lists are looked for on *rungs*, one below the other: the list as it is stored; where that cannot fill what is
-//! wanted, one that is made now ([`super::rank`]); and what is trending. Each rung gives a list or says why it has none.
+//! Lists: which there are, what can be asked of one, and what an answer says. [`super::rungs`] says where they come from.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,12 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::filters::Wanted;
-use super::member::Past;
-use super::popular::Ranking;
-use super::rank::{NoList, RankQuery};
-use super::{Serving, ServingError};
-use crate::stores::{StoreError, Table, formats};
-use crate::variants::Making;
+use super::rank::NoList;
 
 /// The lists that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -108,6 +100,10 @@ pub struct Found {
     pub entries: Vec<Entry>,
     /// Where from.
     pub source: Rung,
+    /// The model that they are made with.
+    pub model: Option<String>,
+    /// Why they are not what was asked for, where the rung has something else in its place.
+    pub reason: Option<NoList>,
 }
 
 /// Where an answer comes from.
@@ -165,232 +161,6 @@ pub struct ListAnswer {
     /// The variant that the member belongs to, where there are some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-}
-
-impl Serving<'_> {
-    /// A member's list from the first rung that has it. `now_ms` is the wall clock, for the age.
-    pub fn list(&self, member: &str, query: &ListQuery, now_ms: i64) -> Result<ListAnswer, ServingError> {
-        let (found, reason) = match self.own_list(member, query)? {
-            Ok(found) => (found, None),
-            Err(reason) => (self.trending_list(member, query)?, Some(reason).filter(|why| !why.is_empty())),
-        };
-        Ok(self.answer(member, query.list.as_str(), found, reason, now_ms))
-    }
-
-    /// What was found as an answer of this epoch.
-    pub fn answer(
-        &self,
-        member: &str,
-        list: &'static str,
-        found: Found,
-        reason: Option<NoList>,
-        now_ms: i64,
-    ) -> ListAnswer {
-        let Making { variant, algorithm, model } = self.making(member);
-        let of_model = algorithm.is_kept() || list != ListName::TopPicks.as_str() && list != RANKED;
-        ListAnswer {
-            member: member.to_owned(),
-            list,
-            because: found.because,
-            items: found.entries,
-            source: found.source,
-            reason,
-            epoch: self.standing.epoch,
-            as_of: self.standing.now,
-            age_ms: self.standing.now.map(|now| now_ms - now),
-            model: model.filter(|_| of_model && found.source != Rung::Trending).map(str::to_owned),
-            variant: variant.filter(|_| !member.is_empty()).map(str::to_owned),
-        }
-    }
-
-    /// The list that was asked for, stored or made now; or why there is none. No reason at all where trending is what was
-    /// asked for.
-    fn own_list(&self, member: &str, query: &ListQuery) -> Result<Result<Found, NoList>, ServingError> {
-        match self.nearline_list(member, query)? {
-            Ok(Nearline::Whole(found)) => Ok(Ok(found)),
-            Ok(Nearline::Short(found)) => {
-                let Some(version) = self.making(member).model else { return Ok(Ok(found)) };
-                let model = self.known.models.get(version)?;
-                Ok(Ok(self.filled(member, query, &model)?.unwrap_or(found)))
-            }
-            Err(reason) => Ok(Err(reason)),
-        }
-    }
-
-    /// The list made now, longer than what is stored.
-    pub fn filled(
-        &self,
-        member: &str,
-        query: &ListQuery,
-        model: &super::models::ServedModel,
-    ) -> Result<Result<Found, NoList>, ServingError> {
-        let ListQuery { offset, limit, wanted, .. } = query;
-        let rank =
-            RankQuery { offset: *offset, limit: *limit, wanted: wanted.clone(), ..RankQuery::default() };
-        let made = self.rank(member, &rank, model)?;
-        Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }))
-    }
-
-    /// The list as it is stored, or as it follows from what is stored; or why there is none.
-    pub fn nearline_list(
-        &self,
-        member: &str,
-        query: &ListQuery,
-    ) -> Result<Result<Nearline, NoList>, ServingError> {
-        match query.list {
-            ListName::Trending => Ok(Err("".into())),
-            ListName::TopPicks if !self.making(member).algorithm.is_kept() => self.made_now(member, query),
-            ListName::BecauseYouWatched => self.similar_to_newest(member, query),
-            ListName::TopPicks | ListName::ContinueWatching => self.stored(member, query),
-        }
-    }
-
-    /// `top_picks` of an algorithm whose lists are not kept, or why there are none.
-    fn made_now(&self, member: &str, query: &ListQuery) -> Result<Result<Nearline, NoList>, ServingError> {
-        let ListQuery { offset, limit, wanted, .. } = query;
-        let rank =
-            RankQuery { offset: *offset, limit: *limit, wanted: wanted.clone(), ..RankQuery::default() };
-        let made = self.popular_for(member, &rank)?;
-        Ok(made.map(|entries| Nearline::Whole(Found { because: None, entries, source: Rung::Online })))
-    }
-
-    /// `because_you_watched`, or why there is none.
-    fn similar_to_newest(
-        &self,
-        member: &str,
-        query: &ListQuery,
-    ) -> Result<Result<Nearline, NoList>, ServingError> {
-        self.standing.made_with(self.config().meaning_hash())?;
-        let past = self.past(member)?;
-        if past.events.is_empty() {
-            return Ok(Err("unknown member".into()));
-        }
-        Ok(match self.because(member, &past, query)? {
-            Ok((item, entries)) => {
-                let title = self.title(&item)?;
-                let because = Some(Because { item, title });
-                Ok(Nearline::Whole(Found { because, entries, source: Rung::Nearline }))
-            }
-            Err(reason) => Err(reason.into()),
-        })
-    }
-
-    /// The stored list, or why there is none.
-    fn stored(&self, member: &str, query: &ListQuery) -> Result<Result<Nearline, NoList>, ServingError> {
-        let key = member.as_bytes();
-        if self.standing.pending {
-            return Ok(Err("the lists are being made anew".into()));
-        }
-        let top_picks = query.list == ListName::TopPicks;
-        let table = if top_picks { Table::TopPicks } else { Table::ContinueWatching };
-        let Some(value) = self.tables.get(table, key)? else {
-            let past = self.past(member)?;
-            let empty = || Found { because: None, entries: Vec::new(), source: Rung::Nearline };
-            return Ok(match () {
-                () if past.events.is_empty() => Err("unknown member".into()),
-                () if !top_picks => Ok(Nearline::Whole(empty())),
-                () if self.making(member).model.is_none() => Err("no model".into()),
-                () if self.tables.get(Table::Factors, key)?.is_some() => {
-                    Err("no item is left to list".into())
-                }
-                () => Err("no positive signal for an item of the model".into()),
-            });
-        };
-        let ListQuery { offset, limit, wanted, .. } = query;
-        let (entries, length) = if top_picks {
-            let stored = formats::decode_scored(key, &value)?;
-            let length = stored.len();
-            let stored = stored.into_iter().map(|(item, score)| (item, f64::from(score)));
-            (self.entries(stored, wanted, *offset, *limit)?, length)
-        } else {
-            let stored = formats::decode_begun(key, &value)?.into_iter();
-            let stored = stored.map(|(item, _, value)| (item, value as f64 / 1e6));
-            (self.entries(stored, wanted, *offset, *limit)?, 0)
-        };
-        let more = top_picks && entries.len() < *limit && length >= self.config().lists.length;
-        let found = Found { because: None, entries, source: Rung::Nearline };
-        Ok(Ok(if more { Nearline::Short(found) } else { Nearline::Whole(found) }))
-    }
-
-    /// Trending items without those that the member has seen, hides or dislikes.
-    pub fn trending_list(&self, member: &str, query: &ListQuery) -> Result<Found, ServingError> {
-        let past = self.past(member)?;
-        let ListQuery { offset, limit, wanted, .. } = query;
-        let entries = self.trending_for(&past, wanted, &|_| true, *offset, *limit)?;
-        Ok(Found { because: None, entries, source: Rung::Trending })
-    }
-
-    /// The same of a past, and of items that may be taken.
-    pub(super) fn trending_for(
-        &self,
-        past: &Past,
-        wanted: &Wanted,
-        takes: &dyn Fn(&str) -> bool,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ServingError> {
-        let left = |item: &str| {
-            takes(item) && past.of_item(item).is_none_or(|state| !state.seen && !state.never_listed())
-        };
-        let (entries, more) = match self.tables.get(Table::Meta, formats::meta::TRENDING)? {
-            Some(value) if !self.standing.pending => {
-                let entries = formats::decode_trends(&value)?;
-                let more = entries.len() >= self.config().lists.length;
-                let left = entries.into_iter().filter(|(item, _)| left(item));
-                (self.entries(left.map(scored), wanted, offset, limit)?, more)
-            }
-            Some(_) => (Vec::new(), true),
-            None => (Vec::new(), self.standing.pending),
-        };
-        if entries.len() == limit || !more {
-            return Ok(entries);
-        }
-        // What the member has seen left too little of the stored list: count further down.
-        let Ranking { ranked, .. } = self.trending_counts()?;
-        let left = ranked.into_iter().filter(|(item, _)| left(item));
-        Ok(self.entries(left.map(scored), wanted, offset, limit)?)
-    }
-
-    /// Of scored items those that are wanted and not withdrawn, `limit` of them from `offset` on, with their titles.
-    pub(super) fn entries<S: AsRef<str> + Into<String>>(
-        &self,
-        scored: impl IntoIterator<Item = (S, f64)>,
-        wanted: &Wanted,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        let mut passed = 0;
-        for (item, score) in scored {
-            if entries.len() == limit {
-                break;
-            }
-            let known = self.item(item.as_ref())?;
-            if !wanted.takes(item.as_ref(), &known) {
-                continue;
-            }
-            if passed < offset {
-                passed += 1;
-                continue;
-            }
-            entries.push(Entry { item: item.into(), score, title: known.title, genres: known.genres });
-        }
-        Ok(entries)
-    }
-}
-
-/// What the nearline rung has.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Nearline {
-    /// As much as was asked for, or all there is.
-    Whole(Found),
-    /// Less than was asked for, and there may be more further down.
-    Short(Found),
-}
-
-/// A place of the trending list: from units of 2⁻³² events to events.
-fn scored<S>((item, score): (S, u128)) -> (S, f64) {
-    (item, score as f64 / 4_294_967_296.0)
 }
 
 /// The JSON Schema of a list, as `get --json` prints it.

@@ -39,6 +39,7 @@ pub struct PastEvent {
 pub struct Past {
     /// The events, newest first; at one millisecond by item id, kind, value.
     pub events: Vec<PastEvent>,
+    /// In the order of the items' numbers.
     states: Vec<ItemState>,
     items: Dictionary,
 }
@@ -47,7 +48,13 @@ impl Past {
     /// The sums for an item.
     pub fn of_item(&self, item: &str) -> Option<&ItemState> {
         let number = Item(self.items.get(item)?);
-        self.states.iter().find(|state| state.item == number)
+        let place = self.states.binary_search_by_key(&number, |state| state.item).ok()?;
+        Some(&self.states[place])
+    }
+
+    /// Whether an item is in no list of what the member might like: seen, hidden or disliked.
+    pub fn leaves_out(&self, item: &str) -> bool {
+        self.of_item(item).is_some_and(|state| state.seen || state.never_listed())
     }
 
     /// The sums, with the items' ids.

@@ -3,6 +3,7 @@
 //! Reads what the engine committed and never writes. An answer says how fresh it is: the epoch, the newest event
 //! it covers, the model, and where it fell back, why.
 
+pub mod algorithms;
 pub mod catalogue;
 pub mod filters;
 pub mod http;
@@ -14,6 +15,7 @@ pub mod page;
 pub mod performance;
 pub mod popular;
 pub mod rank;
+pub mod rungs;
 pub mod similar;
 pub mod status;
 pub mod variants;
@@ -136,6 +138,11 @@ impl Reader {
 }
 
 impl Known {
+    /// Whether this is a process that serves, and not a command that answers once.
+    pub fn serves(&self) -> bool {
+        self.catalogue.is_some()
+    }
+
     fn counted(&self) -> Option<Arc<Counted>> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

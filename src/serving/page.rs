@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::filters::Wanted;
-use super::list::{Because, Entry, Found, ListName, ListQuery, Nearline, Rung};
+use super::list::{Because, Entry, Found, ListName, ListQuery, Rung};
 use super::{Serving, ServingError};
 
 /// Whose page, and where it is shown.
@@ -75,12 +75,9 @@ impl Serving<'_> {
                 }
                 row => row?,
             };
-            let Some((found, reason)) = row else { continue };
-            if found.entries.is_empty() {
-                continue;
-            }
+            let Some(found) = row.filter(|found| !found.entries.is_empty()) else { continue };
             wanted.exclude.extend(found.entries.iter().map(|entry| entry.item.clone()));
-            rows.push(Row::new(list, found, reason));
+            rows.push(Row::new(list, found));
         }
         let making = self.making(&query.member);
         Ok(PageAnswer {
@@ -95,30 +92,19 @@ impl Serving<'_> {
     }
 
     /// What a row holds. Only `top_picks` has something else in its place where there is none: a page is never empty.
-    fn row(&self, member: &str, asked: &ListQuery) -> Result<Option<(Found, Option<String>)>, ServingError> {
-        if asked.list == ListName::Trending {
-            return Ok(Some((self.trending_list(member, asked)?, None)));
-        }
-        Ok(match self.nearline_list(member, asked)? {
-            Ok(Nearline::Whole(found)) => Some((found, None)),
-            Ok(Nearline::Short(found)) => {
-                let version = self.making(member).model;
-                let model = version.and_then(|version| self.known.models.ready(version));
-                let filled = model.map(|model| self.filled(member, asked, &model)).transpose()?;
-                Some((filled.and_then(Result::ok).unwrap_or(found), None))
-            }
-            Err(_) if asked.list != ListName::TopPicks => None,
-            Err(why) => Some((self.trending_list(member, asked)?, Some(why.into()))),
-        })
+    fn row(&self, member: &str, asked: &ListQuery) -> Result<Option<Found>, ServingError> {
+        let rungs = asked.list.rungs();
+        let rungs = if asked.list == ListName::TopPicks { rungs } else { &rungs[..1] };
+        Ok(self.first_of(rungs, member, asked)?.ok())
     }
 }
 
 impl Row {
     /// A row of what was found.
-    pub fn new(list: ListName, found: Found, reason: Option<String>) -> Self {
+    pub fn new(list: ListName, found: Found) -> Self {
         let title = title(list, &found);
-        let Found { because, entries, source } = found;
-        Row { list: list.as_str(), title, because, items: entries, source, reason }
+        let Found { because, entries, source, reason, .. } = found;
+        Row { list: list.as_str(), title, because, items: entries, source, reason: reason.map(Into::into) }
     }
 }
 

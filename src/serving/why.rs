@@ -117,7 +117,7 @@ impl Serving<'_> {
     fn why_made_now(&self, mut answer: WhyAnswer) -> Result<WhyAnswer, ServingError> {
         let length = self.config().lists.length;
         let query = RankQuery { limit: length, ..RankQuery::default() };
-        let list = self.popular_for(&answer.member, &query)?.unwrap_or_default();
+        let list = self.online(&answer.member, &query)?.map(|found| found.entries).unwrap_or_default();
         answer.position = list.iter().position(|entry| entry.item == answer.item).map(|place| place + 1);
         answer.score = answer.position.map(|place| list[place - 1].score);
         if answer.kept_out.is_empty() && answer.position.is_none() {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
 
-use super::super::list::{Entry, ListName, ListQuery};
+use super::super::algorithms::Popular;
+use super::super::list::Entry;
+use super::super::rank::RankQuery;
 use super::super::{Reader, ServingError};
 use super::metrics::Metrics;
 use super::now_ms;
@@ -92,8 +94,8 @@ impl Feed {
     /// The trending list in memory, and the epoch that is visible.
     fn renew(&self, reader: &Reader) -> Result<(), ServingError> {
         let floor = reader.read(|serving| {
-            let query = ListQuery::first(ListName::Trending, FLOOR);
-            let entries = serving.trending_list("", &query)?.entries;
+            let query = RankQuery { limit: FLOOR, ..RankQuery::default() };
+            let entries = serving.rank(&Popular, "", &query)?.unwrap_or_default();
             let lists = serving.standing.lists.clone();
             for version in lists.models() {
                 if let Err(error) = serving.known.models.get(version) {

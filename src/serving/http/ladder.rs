@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::super::filters::Wanted;
-use super::super::list::{Found, ListAnswer, ListName, ListQuery, Nearline, RANKED, Rung};
+use super::super::list::{Found, ListAnswer, ListName, ListQuery, RANKED, Rung};
 use super::super::page::{PageAnswer, PageQuery, Row};
 use super::super::rank::{NoList, RankQuery};
 use super::super::{Reader, Serving, ServingError};
@@ -111,8 +111,7 @@ impl Ladder {
         let ask = Arc::new(ask);
         let mut reason: Option<NoList> = None;
         let rungs: &[Rung] = match &ask.what {
-            What::List(ListQuery { list: ListName::Trending, .. }) => &[Rung::Trending],
-            What::List(_) => &[Rung::Nearline, Rung::Trending],
+            What::List(query) => query.list.rungs(),
             What::Rank(_) => &[Rung::Online, Rung::Nearline, Rung::Trending],
         };
         for &rung in rungs {
@@ -208,10 +207,10 @@ impl Ladder {
         let ask = Ask { member: asked.member, what, deadline, max_age: None };
         let from = from_floor(floor, &ask, reason.into());
         self.metrics.answered(Rung::Trending, Some("floor"), from.variant.as_deref());
-        let found = Found { because: None, entries: from.items, source: Rung::Trending };
+        let found = Found { entries: from.items, reason: from.reason, ..Found::none() };
         PageAnswer {
             member: from.member,
-            rows: vec![Row::new(list, found, from.reason.map(Into::into))],
+            rows: vec![Row::new(list, found)],
             epoch: from.epoch,
             as_of: from.as_of,
             age_ms: from.age_ms,
@@ -259,56 +258,20 @@ pub(super) enum NotRead {
 /// What a rung has at one moment of the store.
 fn on_rung(rung: Rung, serving: &Serving<'_>, ask: &Ask) -> Result<Result<ListAnswer, NoList>, ServingError> {
     let (member, now) = (ask.member.as_str(), now_ms());
-    let name = ask.what.name();
     let found = match (rung, &ask.what) {
-        (Rung::Trending | Rung::Offline, what) => {
-            let found = serving.trending_list(member, &what.as_list())?;
-            return Ok(Ok(serving.answer(member, name, found, None, now)));
-        }
-        (Rung::Online, What::Rank(query)) => online(serving, member, query)?,
-        (_, what) => {
-            let query = what.as_list();
-            match serving.nearline_list(member, &query)? {
-                Ok(Nearline::Whole(found)) => Ok(found),
-                Ok(Nearline::Short(found)) => Ok(refilled(serving, member, &query)?.unwrap_or(found)),
-                Err(why) => Err(why),
-            }
-        }
+        (Rung::Online, What::Rank(query)) => serving.online(member, query)?,
+        (_, what) => serving.on_rung(rung, member, &what.as_list())?,
     };
     let too_old = |age: Duration| {
         let covered = serving.standing.now.is_some_and(|newest| now - newest <= age.as_millis() as i64);
-        (!covered).then(|| format!("the newest event is older than {} ms", age.as_millis()).into())
+        let fresh = matches!(rung, Rung::Online | Rung::Nearline);
+        (fresh && !covered).then(|| format!("the newest event is older than {} ms", age.as_millis()).into())
     };
     Ok(match (found, ask.max_age.and_then(too_old)) {
         (Ok(_), Some(why)) => Err(why),
-        (Ok(found), None) => Ok(serving.answer(member, name, found, None, now)),
+        (Ok(found), None) => Ok(serving.answer(member, ask.what.name(), found, now)),
         (Err(why), _) => Err(why),
     })
-}
-
-/// A list made now, as long as the model is in memory: reading it takes longer than anyone waits.
-fn online(
-    serving: &Serving<'_>,
-    member: &str,
-    query: &RankQuery,
-) -> Result<Result<Found, NoList>, ServingError> {
-    let making = serving.making(member);
-    if !making.algorithm.is_kept() {
-        let made = serving.popular_for(member, query)?;
-        return Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }));
-    }
-    let Some(version) = making.model else { return Ok(Err("no model".into())) };
-    let Some(model) = serving.known.models.ready(version) else {
-        return Ok(Err("the model is being read".into()));
-    };
-    let made = serving.rank(member, query, &model)?;
-    Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }))
-}
-
-/// More than is stored, where the model is in memory.
-fn refilled(serving: &Serving<'_>, member: &str, query: &ListQuery) -> Result<Option<Found>, ServingError> {
-    let model = serving.making(member).model.and_then(|version| serving.known.models.ready(version));
-    Ok(model.map(|model| serving.filled(member, query, &model)).transpose()?.and_then(Result::ok))
 }
 
 /// What was trending a moment ago. Nothing of the member is known here.

@@ -11,6 +11,7 @@ use super::super::query;
 use super::members::Search;
 use super::{Path, Query, Shared};
 use crate::config::Span;
+use crate::serving::catalogue::each_item;
 use crate::serving::popular::{CountsAnswer, PopularAnswer, PopularQuery};
 use crate::serving::similar::SimilarAnswer;
 
@@ -50,7 +51,7 @@ pub(super) async fn search(
     let items = super::read(&app, move |serving| {
         let text = search.query.to_lowercase();
         let mut found = Vec::new();
-        serving.each_item(&mut |item, known| {
+        each_item(serving.tables, &mut |item, known| {
             let title = known.title.as_deref().unwrap_or_default();
             if title.to_lowercase().contains(&text) || item.to_lowercase().contains(&text) {
                 let item = item.to_owned();
