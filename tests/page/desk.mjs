@@ -171,7 +171,7 @@ export async function desk(chrome) {
     await page.locator('#model-dialog .main').click();
     await until(async () => (await ask('/v1/models')).live !== live, 'the other one is live', 60_000);
     await page.locator('.said .good').waitFor({ timeout: 60_000 });
-    await page.locator('#models tbody tr.is-live').waitFor();
+    await page.locator('#models tbody tr.is-live').first().waitFor();
     await shot(page, 'models-light');
     await page.locator('#models tbody button', { hasText: 'Roll back' }).click();
     await page.locator('#model-dialog .main').click();

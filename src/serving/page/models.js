@@ -104,10 +104,10 @@ export function startModels(readOnly) {
   }
 
   function line(model, standby) {
-    const waits = standby?.model === model.version;
+    const waits = standby?.model === model.version && !model.live;
     const state = model.live
       ? h('span', { class: 'badge live' }, model.variants?.length ? model.variants.join(', ') : 'live')
-      : waits
+      : model.standby
         ? h('span', { class: 'badge' }, standby.ready ? 'stands by' : 'being built')
         : h('span', { class: 'sub' }, 'kept');
     const cell = (label, value, kind = 'n') => h('td', { class: kind, 'data-label': label }, value);
@@ -132,7 +132,7 @@ export function startModels(readOnly) {
       cell('α₀', figure(model.alpha0)),
       cell('Loss', figure(model.loss)),
       cell('Trained', model.trained_at ? time(moment(model.trained_at)) : 'not said', ''),
-      h('td', { class: 'do' }, model.live || readOnly() ? null : action(model, waits && standby.ready)),
+      h('td', { class: 'do' }, model.live || readOnly() || (model.standby && !waits) ? null : action(model, waits && standby.ready)),
     );
   }
 

@@ -101,14 +101,14 @@ export function startVariants(readOnly, changed) {
   function line(variant, promoted, against, most, back) {
     const { variant: name, share, members, algorithm, model } = variant;
     const cell = (label, ...value) => h('td', { class: 'n', 'data-label': label }, value);
-    const wide = (label, ...value) => h('td', { 'data-label': label }, value);
+    const wide = (label, ...value) => h('td', { class: 'wide', 'data-label': label }, value);
     const one = name === promoted;
     return h(
       'tr',
       { class: one ? 'is-live' : '', 'data-variant': name },
       h('th', { scope: 'row' }, name, one ? h('span', { class: 'badge live' }, 'promoted') : null),
       cell('Members', count(members), h('span', { class: 'sub' }, ` ${percent(share)}`)),
-      wide('Lists by', algorithm, model ? [', ', h('code', { title: model }, brief(model))] : null),
+      wide('Lists by', h('span', {}, algorithm, model ? [', ', h('code', { title: model }, brief(model))] : null)),
       cell('Impressions', count(variant.impressions)),
       cell('Clicks', count(variant.clicks)),
       wide('Click rate', rate(variant.click_rate, most, against)),
