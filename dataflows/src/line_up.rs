@@ -1,9 +1,9 @@
 //! The line-up: which model makes the lists of which members.
 //!
 //! Without variants it has one entry, and every member is that one's. With variants it has an entry for each, in their
-//! order, and what members belong to is looked up in [`Assignment`](crate::types::Assignment). So each member's lists are
-//! made from one model. A variant whose lists are made when they are read keeps none here: its members have what they
-//! began, which its model weighs, and no more.
+//! order, and what members belong to is looked up in [`Assignment`]. So each member's lists are made from one model. A
+//! variant whose lists are made when they are read keeps none here: its members have what they began, which its model
+//! weighs, and no more.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
