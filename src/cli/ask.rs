@@ -1,10 +1,11 @@
 //! `get`, `popular`, `history`, `why`, `similar`, `status`: answers from the last committed epoch.
 
-use super::{Context, Failure, member_id, now_ms, show};
-use crate::config::Span;
+use super::{Context, Failure, batch, member_id, now_ms, show};
+use crate::config::{Config, Span};
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery};
 use crate::serving::member::HistoryEvent;
 use crate::serving::popular::PopularQuery;
+use crate::serving::similar::Likeness;
 use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
 use crate::stores::formats::Standby;
@@ -179,8 +180,8 @@ fn why_text(answer: &WhyAnswer) -> String {
 }
 
 /// `nearline similar`.
-pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failure> {
-    let answer = context.read(|serving| serving.similar(item, limit))?;
+pub fn similar(context: &Context, item: &str, by: Likeness, limit: usize) -> Result<(), Failure> {
+    let answer = context.read(|serving| serving.similar(item, by, limit))?;
     if context.json {
         return show::json(&answer);
     }
@@ -188,8 +189,11 @@ pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failur
         return Err(Failure::No(format!("nothing is like {item}: {reason}")));
     }
     let title = answer.title.as_ref().map_or(String::new(), |title| format!(" ({title})"));
-    let model = answer.model.as_deref().map_or("", short);
-    show::text(&(format!("like {item}{title}: model {model}\n") + &entries_text(&answer.items, 0)))
+    let by = match &answer.model {
+        Some(model) => format!("model {}", short(model)),
+        None => "seen together".to_owned(),
+    };
+    show::text(&(format!("like {item}{title}: {by}\n") + &entries_text(&answer.items, 0)))
 }
 
 /// What the model beside the live one is there for.
@@ -205,10 +209,10 @@ fn beside(standby: &Standby) -> String {
 /// `nearline status`.
 pub fn status(context: &Context) -> Result<(), Failure> {
     let answer = context.read(|serving| serving.status(now_ms()))?;
-    if context.json { show::json(&answer) } else { show::text(&status_text(&answer)) }
+    if context.json { show::json(&answer) } else { show::text(&status_text(&answer, &context.config)) }
 }
 
-fn status_text(answer: &StatusAnswer) -> String {
+fn status_text(answer: &StatusAnswer, config: &Config) -> String {
     let mut rows = vec![
         (
             "data",
@@ -258,6 +262,9 @@ fn status_text(answer: &StatusAnswer) -> String {
             "to erase",
             format!("{members} whose bytes are on the disk: `nearline forget --pending`"),
         ));
+    }
+    if let Some(made) = &answer.batch {
+        rows.push(("batch", batch::said(made, config)));
     }
     for made in &answer.backups {
         rows.push(("backup", format!("{}, of {}", made.path, show::time(made.at))));

@@ -9,6 +9,7 @@ use nearline_dataflows::types::Item;
 use nearline_factors::ItemSide;
 
 use super::{Context, Failure, now_ms};
+use crate::batch::Batches;
 use crate::config::{Config, KindTable};
 use crate::engine::committed::Counts;
 use crate::engine::observer::Observer;
@@ -21,6 +22,7 @@ use crate::offline::Model;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::Store;
 use crate::stores::formats::Standby;
+use crate::stores::long_read::LongRead;
 use crate::stores::rocks::{RocksOptions, RocksStore};
 
 /// An engine over a data folder.
@@ -28,6 +30,7 @@ pub struct Opened {
     pub engine: Engine,
     pub store: Arc<dyn Store>,
     pub eraser: Arc<Eraser>,
+    pub batches: Arc<Batches>,
     /// Counts before anything was piped in.
     pub before: Counts,
 }
@@ -67,7 +70,9 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     let own = folder.clone();
     let rejected =
         RejectedLog::open(&folder.rejected()).map_err(|error| about(&folder.rejected(), &error))?;
-    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone()));
+    let long_read = Arc::new(LongRead::default());
+    let batches = Batches::new(store.clone(), folder.clone(), config.clone(), long_read.clone());
+    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone(), long_read));
     let options = EngineOptions {
         rejected: Some(rejected),
         key: folder.key(standing.key.as_deref())?,
@@ -86,7 +91,7 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     if in_use.turn {
         engine.handle().roll_back().map_err(|error| Failure::Failed(error.to_string()))?;
     }
-    Ok(Opened { engine, store, eraser, before: standing.counts })
+    Ok(Opened { engine, store, eraser, batches: Arc::new(batches), before: standing.counts })
 }
 
 /// What happened to a file, and what to do about it.
@@ -195,6 +200,7 @@ pub fn engine_options(config: &Config, model: Option<Model>, workers: Option<usi
             half_life_hours: config.lists.half_life_hours,
             begun_from: watching.from,
             begun_below: watching.below,
+            basket: config.lists.basket,
         },
         meaning_hash: config.meaning_hash(),
         kind_names: config.kinds.names.clone(),
@@ -260,14 +266,17 @@ pub fn adopting(context: &Context, config: &Config) -> socket::Adopt {
 /// Loads a model, and keeps a copy in the data folder, so that answers and `verify` need nothing from elsewhere.
 /// Item factors of Spark MLlib are taken with the config's weights and regularisation.
 fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure> {
-    let model = if Model::is_spark(path) {
-        Model::from_spark(path, &config.kinds, &config.train)
-            .map_err(|error| Failure::Use(error.to_string()))?
-    } else {
-        load(path)?
-    };
+    let model = read_model(config, path)?;
     keep(&model, &folder.model(&model.manifest.version))?;
     Ok(model)
+}
+
+/// Reads a model: one of ours, or of Spark MLlib.
+pub fn read_model(config: &Config, path: &Path) -> Result<Model, Failure> {
+    if !Model::is_spark(path) {
+        return load(path);
+    }
+    Model::from_spark(path, &config.kinds, &config.train).map_err(|error| Failure::Use(error.to_string()))
 }
 
 /// Keeps a model, where it is not kept already.

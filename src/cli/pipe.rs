@@ -91,7 +91,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let max_ahead = config.run.max_ahead.ms();
     let latest_at = Arc::new(move || now_ms() + max_ahead);
     let handle = opened.engine.handle();
-    let commands = commands::of(opened.store.clone(), opened.eraser.clone(), handle.clone());
+    let commands = commands::of(&opened, config.clone(), handle.clone());
     let served = socket::Served { handle, latest_at, adopt: adopting(context, config), commands };
     if let Some(server) = &server {
         server.ready(context, config, &opened.store, &served)?;
@@ -110,8 +110,9 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     {
         std::thread::sleep(LOOK);
     }
-    // Requests come to their end before the pipeline does.
+    // Requests come to their end before the pipeline does, and so does a batch.
     drop(server);
+    opened.batches.stop();
     if !stop.load(Ordering::Relaxed) {
         opened.engine.handle().settle(&stop)?;
     }

@@ -10,6 +10,7 @@ pub mod http;
 pub mod list;
 pub mod member;
 pub mod models;
+pub mod offline;
 pub mod page;
 pub mod performance;
 pub mod popular;
@@ -17,6 +18,7 @@ pub mod rank;
 pub mod rungs;
 pub mod similar;
 pub mod status;
+pub mod together;
 pub mod why;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,11 +26,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::{Config, KindTable};
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
+use crate::offline::Model;
 use crate::stores::rocks::RocksStore;
 use crate::stores::{Store, StoreError, Table, Tables, formats};
 use catalogue::{Catalogue, CatalogueEntry};
 use filters::Shelves;
 use models::Models;
+use popular::Ranking;
+use together::Pairs;
 
 /// Reads a data folder: each answer from one moment of the store.
 pub struct Reader {
@@ -51,6 +56,10 @@ pub struct Known {
     standing: Mutex<Option<Arc<Standing>>>,
     /// The live model's items by what the catalogue says of them.
     shelves: Mutex<Option<Arc<Shelves>>>,
+    /// All that was trending in an epoch.
+    trends: Mutex<Option<(u64, Arc<Ranking>)>>,
+    /// All that was seen together in an epoch, where that was asked for.
+    pairs: Mutex<Option<(u64, Arc<Pairs>)>>,
 }
 
 /// A data folder at one committed epoch.
@@ -99,6 +108,8 @@ impl Reader {
             catalogue: None,
             standing: Mutex::new(None),
             shelves: Mutex::new(None),
+            trends: Mutex::new(None),
+            pairs: Mutex::new(None),
             config,
         };
         Reader { store, known }
@@ -125,6 +136,30 @@ impl Reader {
         answer.expect("a store shows a moment or says why not")
     }
 
+    /// Asks for all of one moment: with its catalogue in memory, and the kinds as a given model weighs them.
+    pub fn read_whole<T>(
+        mut self,
+        model: Option<&Model>,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        let (mut ask, mut answer) = (Some(ask), None);
+        let store = self.store.clone();
+        store.at_one_moment(&mut |tables| {
+            let Some(ask) = ask.take() else { return };
+            let known = Standing::of(tables).and_then(|standing| Catalogue::read(tables, standing.epoch));
+            answer = Some(known.map_err(ServingError::from).and_then(|catalogue| {
+                self.known.catalogue = Some(catalogue);
+                let serving = self.serving(tables)?;
+                let kinds = match model {
+                    Some(model) => Arc::new(models::weighted(&serving.config().kinds, &model.manifest)),
+                    None => serving.kinds.clone(),
+                };
+                ask(&Serving { kinds, ..serving })
+            }));
+        })?;
+        answer.expect("a store shows a moment or says why not")
+    }
+
     fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
         let kinds = self.known.models.kinds(standing.model.as_deref(), &self.known.config.kinds)?;
@@ -136,6 +171,15 @@ impl Known {
     /// Whether this is a process that serves, and not a command that answers once.
     pub fn serves(&self) -> bool {
         self.catalogue.is_some()
+    }
+
+    fn pairs(&self, epoch: u64) -> Option<Arc<Pairs>> {
+        let kept = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(of, _)| *of == epoch).map(|(_, pairs)| pairs.clone())
+    }
+
+    fn keep_pairs(&self, epoch: u64, pairs: Pairs) {
+        *self.pairs.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::new(pairs)));
     }
 
     fn shelves(&self) -> Option<Arc<Shelves>> {
@@ -167,6 +211,11 @@ impl Serving<'_> {
         &self.known.config
     }
 
+    /// Whether the folder, being of an earlier format, has no such view yet.
+    pub fn lacks(&self, view: Table) -> bool {
+        self.standing.missing_views().contains(&view)
+    }
+
     /// An item's title, where the catalogue has one.
     pub fn title(&self, item: &str) -> Result<Option<Arc<str>>, StoreError> {
         Ok(self.item(item)?.title)
@@ -174,8 +223,7 @@ impl Serving<'_> {
 
     /// What the catalogue says of an item; nothing where it is not in it.
     pub fn item(&self, item: &str) -> Result<CatalogueEntry, StoreError> {
-        let kept = self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch));
-        match kept {
+        match self.kept_catalogue() {
             Some(kept) => Ok(kept.get(item)),
             None => CatalogueEntry::read(self.tables, item),
         }

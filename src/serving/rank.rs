@@ -30,6 +30,11 @@ impl RankQuery {
         let ListQuery { offset, limit, wanted, .. } = query;
         RankQuery { session: Vec::new(), wanted: wanted.clone(), offset: *offset, limit: *limit }
     }
+
+    /// The same from the head on, as far down as was asked for.
+    pub fn head(self) -> Self {
+        RankQuery { limit: self.offset.saturating_add(self.limit), offset: 0, ..self }
+    }
 }
 
 /// Why a rung has no list.

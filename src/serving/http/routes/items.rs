@@ -13,7 +13,7 @@ use super::{Path, Query, Shared};
 use crate::config::Span;
 use crate::serving::catalogue::each_item;
 use crate::serving::popular::{CountsAnswer, PopularAnswer, PopularQuery};
-use crate::serving::similar::SimilarAnswer;
+use crate::serving::similar::{Likeness, SimilarAnswer};
 
 /// An item of the catalogue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,28 +70,31 @@ pub(super) async fn search(
     Ok(Json(FoundItems { items: items.await? }))
 }
 
-/// How many.
+/// Parameters of similar items.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Limit {
+pub(super) struct SimilarParams {
+    /// By what they are alike; `factors`, the model's, unless given.
+    #[param(inline)]
+    by: Likeness,
     /// How many items at most.
     #[param(minimum = 0, maximum = 10000)]
     limit: Option<u32>,
 }
 
-/// The items most like one, by the model.
+/// The items most like one, by the model or by who has seen both.
 #[utoipa::path(get, path = "/v1/items/{item}/similar", tag = "items",
-    params(("item" = String, Path, description = "The item's id"), Limit),
+    params(("item" = String, Path, description = "The item's id"), SimilarParams),
     responses((status = 200, body = SimilarAnswer), (status = 400, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn similar(
     State(app): Shared,
     Path(item): Path<String>,
-    Query(params): Query<Limit>,
+    Query(params): Query<SimilarParams>,
 ) -> Result<Json<SimilarAnswer>, Problem> {
     query::id("an item", &item)?;
     let limit = query::within("limit", params.limit, 20, crate::config::MAX_LIST)?;
-    super::read(&app, move |serving| serving.similar(&item, limit)).await.map(Json)
+    super::read(&app, move |serving| serving.similar(&item, params.by, limit)).await.map(Json)
 }
 
 /// Parameters of an item's counts.
