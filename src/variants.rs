@@ -43,6 +43,8 @@ pub enum Algorithm {
     Factors,
     /// What is trending, without what the member has seen, hides or dislikes; made when it is read.
     Popular,
+    /// What others have seen who have seen the same; made when it is read.
+    Together,
 }
 
 impl Algorithm {
@@ -51,6 +53,7 @@ impl Algorithm {
         match self {
             Algorithm::Factors => "factors",
             Algorithm::Popular => "popular",
+            Algorithm::Together => "together",
         }
     }
 

@@ -19,6 +19,7 @@ pub mod popularity;
 pub mod profile;
 pub mod progress;
 pub mod signals;
+pub mod together;
 pub mod transform;
 pub mod trending;
 pub mod types;

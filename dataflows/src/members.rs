@@ -57,7 +57,8 @@ pub enum Control {
     Now,
     /// Changed members are refreshed in a later epoch, not in this one.
     Later,
-    /// Changed members need no refresh: the store has their lists.
+    /// Changed members need no refresh: the store has their lists, and what is sent of them only brings back what
+    /// operators keep.
     Clean,
     /// Every member is refreshed in this epoch.
     All,
@@ -109,6 +110,8 @@ pub struct Touched {
     pub kept: bool,
     /// By the model's index: items that may be listed.
     pub available: Rc<Bitmap>,
+    /// Whether the store has all that is made for them.
+    pub known: bool,
 }
 
 /// The streams out of `members`.
@@ -252,6 +255,8 @@ struct Sending {
     changed: VecDeque<Member>,
     /// To be refreshed with the standby line-up.
     built: VecDeque<Member>,
+    /// Not to be refreshed: the store has what is made for them.
+    known: VecDeque<Member>,
 }
 
 /// All that the operator keeps.
@@ -327,16 +332,17 @@ impl State {
         let applied = self.histories.apply(&mut pending.ops);
         self.send_changes(&applied, &pending.capabilities, outputs);
         self.dirty.extend(applied.changed);
+        let mut known = VecDeque::new();
         if clean {
-            self.dirty.clear();
             self.all_dirty = false;
+            known = self.take_dirty();
         }
         let changed = if later { VecDeque::new() } else { self.take_dirty() };
         let built: VecDeque<Member> =
             built.into_iter().flat_map(|(from, to)| self.histories.between(from, to)).collect();
-        if !changed.is_empty() || !built.is_empty() {
+        if !changed.is_empty() || !built.is_empty() || !known.is_empty() {
             let capability = pending.capabilities.swap_remove(TOUCHED);
-            self.sending = Some(Sending { capability, changed, built });
+            self.sending = Some(Sending { capability, changed, built, known });
         }
     }
 
@@ -372,16 +378,30 @@ impl State {
     /// Sends one batch of the members to refresh; says whether more are left, and asks for another turn then.
     fn send_slice(&mut self, outputs: &mut ActiveOutputs<'_>) -> bool {
         let Some(mut sending) = self.sending.take() else { return false };
-        let of_built = sending.changed.is_empty();
-        let members = if of_built { &mut sending.built } else { &mut sending.changed };
-        let slice: Vec<Member> = members.drain(..members.len().min(BATCH)).collect();
-        if !of_built {
-            self.send(Role::Live, &self.live, &slice, &sending.capability, outputs);
+        let Sending { capability, changed, built, known } = &mut sending;
+        let slice = |members: &mut VecDeque<Member>| -> Vec<Member> {
+            members.drain(..members.len().min(BATCH)).collect()
+        };
+        if !known.is_empty() {
+            for touched in self.touched(Role::Live, &self.live, &slice(known)) {
+                outputs.touched.session(capability).give(Rc::new(Touched { known: true, ..touched }));
+            }
+        } else {
+            let of_live = !changed.is_empty();
+            let members = slice(if of_live { changed } else { built });
+            let mut send = |role, lined| {
+                for touched in self.touched(role, lined, &members) {
+                    outputs.touched.session(capability).give(Rc::new(touched));
+                }
+            };
+            if of_live {
+                send(Role::Live, &self.live);
+            }
+            if let Some(standby) = &self.standby {
+                send(Role::Standby, standby);
+            }
         }
-        if let Some(standby) = &self.standby {
-            self.send(Role::Standby, standby, &slice, &sending.capability, outputs);
-        }
-        if sending.changed.is_empty() && sending.built.is_empty() {
+        if changed.is_empty() && built.is_empty() && known.is_empty() {
             return false;
         }
         self.sending = Some(sending);
@@ -389,25 +409,20 @@ impl State {
         true
     }
 
-    fn send(
-        &self,
-        role: Role,
-        lined: &Lined,
-        members: &[Member],
-        capability: &Capability<Epoch>,
-        outputs: &mut ActiveOutputs<'_>,
-    ) {
-        for (InUse { model, kept, kinds, available }, members) in lined.deal(members, &*self.assignment) {
+    /// Members by what their lists are made with, a batch for each.
+    fn touched(&self, role: Role, lined: &Lined, members: &[Member]) -> Vec<Touched> {
+        let batch = |(InUse { model, kept, kinds, available }, members): (&InUse, Vec<Member>)| {
             let sums = |member| (member, profile(self.histories.get(member).events(), kinds));
-            let touched = Touched {
+            Touched {
                 members: members.into_iter().map(sums).collect(),
                 role,
                 model: model.clone(),
                 kept: *kept,
                 available: available.clone(),
-            };
-            outputs.touched.session(capability).give(Rc::new(touched));
-        }
+                known: false,
+            }
+        };
+        lined.deal(members, &*self.assignment).into_iter().map(batch).collect()
     }
 
     /// The members to refresh, each once, in order. A member whose last event is gone is among them.

@@ -26,6 +26,8 @@ pub struct Views {
     pub popularity: BTreeMap<Cell, i64>,
     /// Counts of events that name a list, where they are not zero.
     pub performance: BTreeMap<ListCell, u64>,
+    /// Of how many members the basket holds two items; of an item with itself, the item. Never zero.
+    pub together: BTreeMap<(Item, Item), u32>,
     /// The newest `at`.
     pub now: Option<i64>,
     /// The trending list.
@@ -102,6 +104,12 @@ pub fn views(
             Sums::new(&of_item, meaning, model)
         };
         let sums: Vec<(Item, Sums)> = items.into_iter().map(|item| (item, of(item))).collect();
+        let basket = basket(&sums, events, meaning, ids);
+        for one in &basket {
+            for other in basket.iter().filter(|other| *other >= one) {
+                *views.together.entry((*one, *other)).or_default() += 1;
+            }
+        }
         let begun = begun(&sums, meaning, ids);
         if !begun.is_empty() {
             views.progress.insert(*member, begun);
@@ -186,6 +194,24 @@ impl Sums {
         }
         sums
     }
+}
+
+/// The items that a member has seen and does not hide, the newest of them.
+fn basket(
+    sums: &[(Item, Sums)],
+    events: &BTreeSet<Event>,
+    meaning: &Meaning,
+    ids: &dyn ItemIds,
+) -> Vec<Item> {
+    let marks = |event: &&Event| meaning.kinds.rule(event.kind()).seen != Seen::No;
+    let newest =
+        |item: Item| events.iter().filter(marks).filter(|event| event.item == item).map(Event::at).max();
+    let mut items: Vec<Item> =
+        sums.iter().filter(|(_, sums)| sums.seen && !sums.hidden).map(|(item, _)| *item).collect();
+    items.sort_by_key(|item| ids.id(*item));
+    items.sort_by_key(|item| std::cmp::Reverse(newest(*item)));
+    items.truncate(meaning.basket);
+    items
 }
 
 fn begun(sums: &[(Item, Sums)], meaning: &Meaning, ids: &dyn ItemIds) -> Vec<Begun> {

@@ -78,7 +78,7 @@ fn meaning() -> Meaning {
     let dislike = rule(-3 * MICROS, Seen::Yes);
     let hide = KindRule { hides: true, ..KindRule::COUNTED };
     let kinds = Kinds::new(vec![play, buy, dislike, hide], Some(Kind(0)));
-    Meaning { kinds, length: 4, half_life_hours: 2, begun_from: 20_000, begun_below: 950_000 }
+    Meaning { kinds, length: 4, half_life_hours: 2, begun_from: 20_000, begun_below: 950_000, basket: 3 }
 }
 
 /// A model of all items but two, with two items alike so that scores tie; the other has other items and weights.
@@ -235,6 +235,15 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
                     }
                 }
             }
+            Delta::Together(counts) => {
+                for (pair, count) in counts {
+                    if *count > 0 {
+                        views.together.insert(pair.items(), *count);
+                    } else {
+                        views.together.remove(&pair.items());
+                    }
+                }
+            }
             Delta::Trending(list) => views.trending.clone_from(list),
             Delta::Now(now) => views.now = now.map(|newest| newest.at),
             Delta::Items(versions) => {
@@ -329,6 +338,7 @@ fn check(workers: usize, assigned: Assigned, cuts: &[Cut]) {
             // Lists may lag behind the records; the next epoch that is not put off makes it good.
             wanted.lists.clone_from(&stored.views.lists);
             wanted.progress.clone_from(&stored.views.progress);
+            wanted.together.clone_from(&stored.views.together);
         }
         assert_eq!(stored.views, wanted, "at epoch {epoch} with {workers} workers");
         let Some(standby) = standby.filter(|_| !lag) else { continue };

@@ -1,10 +1,11 @@
 //! `get`, `popular`, `history`, `why`, `similar`, `status`: answers from the last committed epoch.
 
-use super::{Context, Failure, member_id, now_ms, show};
-use crate::config::Span;
+use super::{Context, Failure, batch, member_id, now_ms, show};
+use crate::config::{Config, Span};
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery};
 use crate::serving::member::HistoryEvent;
 use crate::serving::popular::PopularQuery;
+use crate::serving::similar::Likeness;
 use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
 use crate::stores::formats::Standby;
@@ -186,11 +187,17 @@ fn why_text(answer: &WhyAnswer) -> String {
 }
 
 /// `nearline similar`.
-pub fn similar(context: &Context, item: &str, member: Option<&str>, limit: usize) -> Result<(), Failure> {
+pub fn similar(
+    context: &Context,
+    item: &str,
+    by: Likeness,
+    member: Option<&str>,
+    limit: usize,
+) -> Result<(), Failure> {
     if let Some(member) = member {
         member_id(member)?;
     }
-    let answer = context.read(|serving| serving.similar(item, member, limit))?;
+    let answer = context.read(|serving| serving.similar(item, by, member, limit))?;
     if context.json {
         return show::json(&answer);
     }
@@ -198,8 +205,11 @@ pub fn similar(context: &Context, item: &str, member: Option<&str>, limit: usize
         return Err(Failure::No(format!("nothing is like {item}: {reason}")));
     }
     let title = answer.title.as_ref().map_or(String::new(), |title| format!(" ({title})"));
-    let model = answer.model.as_deref().map_or("", short);
-    show::text(&(format!("like {item}{title}: model {model}\n") + &entries_text(&answer.items, 0)))
+    let by = match &answer.model {
+        Some(model) => format!("model {}", short(model)),
+        None => "seen together".to_owned(),
+    };
+    show::text(&(format!("like {item}{title}: {by}\n") + &entries_text(&answer.items, 0)))
 }
 
 /// Which variants there are, or which one is everybody's.
@@ -225,10 +235,10 @@ fn beside(standby: &Standby) -> String {
 /// `nearline status`.
 pub fn status(context: &Context) -> Result<(), Failure> {
     let answer = context.read(|serving| serving.status(now_ms()))?;
-    if context.json { show::json(&answer) } else { show::text(&status_text(&answer)) }
+    if context.json { show::json(&answer) } else { show::text(&status_text(&answer, &context.config)) }
 }
 
-fn status_text(answer: &StatusAnswer) -> String {
+fn status_text(answer: &StatusAnswer, config: &Config) -> String {
     let mut rows = vec![
         (
             "data",
@@ -281,6 +291,9 @@ fn status_text(answer: &StatusAnswer) -> String {
             "to erase",
             format!("{members} whose bytes are on the disk: `nearline forget --pending`"),
         ));
+    }
+    if let Some(made) = &answer.batch {
+        rows.push(("batch", batch::said(made, config)));
     }
     for made in &answer.backups {
         rows.push(("backup", format!("{}, of {}", made.path, show::time(made.at))));

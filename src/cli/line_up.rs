@@ -250,14 +250,17 @@ impl LineUpSource for Numbered {
 /// Loads a model, and keeps a copy in the data folder, so that answers and `verify` need nothing from elsewhere.
 /// Item factors of Spark MLlib are taken with the config's weights and regularisation.
 fn adopt(folder: &Folder, config: &Config, path: &Path) -> Result<Model, Failure> {
-    let model = if Model::is_spark(path) {
-        Model::from_spark(path, &config.kinds, &config.train)
-            .map_err(|error| Failure::Use(error.to_string()))?
-    } else {
-        load(path)?
-    };
+    let model = read(config, path)?;
     keep(&model, &folder.model(&model.manifest.version))?;
     Ok(model)
+}
+
+/// Reads a model: one of ours, or of Spark MLlib.
+pub(super) fn read(config: &Config, path: &Path) -> Result<Model, Failure> {
+    if !Model::is_spark(path) {
+        return load(path);
+    }
+    Model::from_spark(path, &config.kinds, &config.train).map_err(|error| Failure::Use(error.to_string()))
 }
 
 /// Keeps a model, where it is not kept already.

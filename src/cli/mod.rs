@@ -3,6 +3,7 @@
 pub mod args;
 mod ask;
 mod backup;
+mod batch;
 mod commands;
 mod demo;
 mod erase;
@@ -192,7 +193,9 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Performance { days, list, by } => performance::performance(&context, days, list, by),
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
-        Command::Similar { item, member, limit } => ask::similar(&context, &item, member.as_deref(), limit),
+        Command::Similar { item, by, member, limit } => {
+            ask::similar(&context, &item, by, member.as_deref(), limit)
+        }
         Command::Train(args) => train::train(&context, args),
         Command::Model { command } => model::model(&context, command),
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
@@ -204,6 +207,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore { backup, key } => backup::restore(&context, &backup, key.as_deref()),
         Command::Plan(args) => plan::plan(&context, &args),
+        Command::Batch(args) => batch::batch(&context, args),
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),
         Command::Demo { write, seed } => demo::demo(&context, write, seed),

@@ -8,6 +8,7 @@ use nearline_dataflows::graph::Meaning;
 
 use super::line_up::{Change, LineUp};
 use super::{Context, Failure, now_ms};
+use crate::batch::Batches;
 use crate::config::Config;
 use crate::engine::committed::Counts;
 use crate::engine::observer::Observer;
@@ -19,6 +20,7 @@ use crate::folder::Folder;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::Store;
 use crate::stores::formats::Standby;
+use crate::stores::long_read::LongRead;
 use crate::stores::rocks::{RocksOptions, RocksStore};
 
 /// An engine over a data folder.
@@ -26,6 +28,7 @@ pub struct Opened {
     pub engine: Engine,
     pub store: Arc<dyn Store>,
     pub eraser: Arc<Eraser>,
+    pub batches: Arc<Batches>,
     /// Counts before anything was piped in.
     pub before: Counts,
 }
@@ -64,7 +67,9 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     let own = folder.clone();
     let rejected =
         RejectedLog::open(&folder.rejected()).map_err(|error| about(&folder.rejected(), &error))?;
-    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone()));
+    let long_read = Arc::new(LongRead::default());
+    let batches = Batches::new(store.clone(), folder.clone(), config.clone(), long_read.clone());
+    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone(), long_read));
     let options = EngineOptions {
         rejected: Some(rejected),
         key: folder.key(standing.key.as_deref())?,
@@ -82,7 +87,7 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     if in_use.turn {
         engine.handle().roll_back().map_err(|error| Failure::Failed(error.to_string()))?;
     }
-    Ok(Opened { engine, store, eraser, before: standing.counts })
+    Ok(Opened { engine, store, eraser, batches: Arc::new(batches), before: standing.counts })
 }
 
 /// What happened to a file, and what to do about it.
@@ -197,6 +202,7 @@ pub fn engine_options(config: &Config, live: Option<GivenLineUp>, workers: Optio
             half_life_hours: config.lists.half_life_hours,
             begun_from: watching.from,
             begun_below: watching.below,
+            basket: config.lists.basket,
         },
         meaning_hash: config.meaning_hash(),
         kind_names: config.kinds.names.clone(),

@@ -92,7 +92,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let max_ahead = config.run.max_ahead.ms();
     let latest_at = Arc::new(move || now_ms() + max_ahead);
     let handle = opened.engine.handle();
-    let commands = commands::of(opened.store.clone(), opened.eraser.clone(), handle.clone());
+    let commands = commands::of(&opened, config.clone(), handle.clone());
     let served =
         socket::Served { handle, latest_at, adopt: adopting(context, config, &opened.store), commands };
     if let Some(server) = &server {
@@ -112,8 +112,9 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     {
         std::thread::sleep(LOOK);
     }
-    // Requests come to their end before the pipeline does.
+    // Requests come to their end before the pipeline does, and so does a batch.
     drop(server);
+    opened.batches.stop();
     if !stop.load(Ordering::Relaxed) {
         opened.engine.handle().settle(&stop)?;
     }

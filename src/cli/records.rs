@@ -16,7 +16,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::records::{Record, Tombstone, write_json};
 use crate::sources::{self, SourceError};
 use crate::stores::rocks::RocksStore;
-use crate::stores::{Store, StoreError, Table};
+use crate::stores::{Store, StoreError};
 
 /// How many rejected lines `check` shows for each reason.
 const SHOWN: u64 = 3;
@@ -103,9 +103,7 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
     }
     standing.made_with(context.config.meaning_hash())?;
     let live = LineUp::stored(&context.folder, &standing.lists)?.given(None, &context.config);
-    let comparison = Comparison::new(stored.clone());
-    let comparison =
-        Arc::new(if standing.lacks_views() { comparison.without(Table::Performance) } else { comparison });
+    let comparison = Arc::new(Comparison::new(stored.clone()).without(standing.missing_views()));
     let options = EngineOptions {
         key: context.folder.key(standing.key.as_deref())?,
         rebuild: true,

@@ -181,6 +181,7 @@ fn what_has_meaning_changes_the_hash() {
         "rating_scale = 10",
         "[lists]\nlength = 99",
         "[lists]\nhalf_life_hours = 25",
+        "[lists]\nbasket = 9",
         "[lists.continue_watching]\nfrom = 0.03",
         "[lists.continue_watching]\nbelow = 0.9",
         "[lists.continue_watching]\nkind = \"browse\"",

@@ -63,13 +63,16 @@ pub struct Lists {
     pub length: u32,
     /// After how many hours an event counts half for `trending`.
     pub half_life_hours: u32,
+    /// How many of the items that a member has seen last count as seen together; 0: none, and there is no
+    /// `watched_together`.
+    pub basket: u32,
     /// What `continue_watching` takes for begun and not finished.
     pub continue_watching: ContinueWatching,
 }
 
 impl Default for Lists {
     fn default() -> Self {
-        Lists { length: 100, half_life_hours: 24, continue_watching: ContinueWatching::default() }
+        Lists { length: 100, half_life_hours: 24, basket: 10, continue_watching: ContinueWatching::default() }
     }
 }
 
@@ -214,6 +217,8 @@ pub struct Serve {
     pub connections: u32,
     /// How long a client may take to send the head of a request.
     pub head_within: Span,
+    /// How old lists of a batch job may be that stand in for fresh ones.
+    pub offline_max_age: Span,
     /// The certificate chain of TLS, a PEM file; without one there is none.
     pub certificate: String,
     /// Its private key, a PEM file.
@@ -230,6 +235,7 @@ impl Default for Serve {
             requests: 1024,
             connections: 4096,
             head_within: Span::seconds(10),
+            offline_max_age: Span::hours(48),
             certificate: String::new(),
             key: String::new(),
             tokens: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::types::Epoch;
 
+use super::batches::Step;
 use super::ingest::EpochRecords;
 use crate::digests::DigestKey;
 use crate::stores::formats::Standby;
@@ -88,6 +89,8 @@ pub enum ToCommit {
         /// The model and the variants.
         lists: MadeWith,
     },
+    /// A step of a batch job.
+    Batch(Step),
     /// Which model stands by from now on, with no lists yet.
     Standby(Option<Standby>),
     /// What the next epoch, which turns, makes of the models.

@@ -7,6 +7,7 @@
 //! An [`Engine`] owns a store's future: it reads the records back at the start, takes batches, closes epochs, and
 //! says when they are on disk. It knows sources and stores by their traits alone.
 
+pub mod batches;
 pub mod committed;
 pub mod committer;
 pub mod erasing;
@@ -41,8 +42,10 @@ use nearline_dataflows::types::Epoch;
 use crate::digests::DigestKey;
 use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
+use crate::stores::formats::OfflineBatch;
 use crate::stores::{Store, StoreError};
 use crate::variants::{MadeWith, Variants};
+use batches::BatchList;
 use committed::{Committed, Counts};
 use observer::Observer;
 use takeover::Answer;
@@ -172,6 +175,8 @@ enum Message {
     RollBack(Answer),
     /// Let what is being built take over, unless told to stop.
     Settle(Arc<AtomicBool>, Sender<()>),
+    /// A step of a batch job, and which epoch it is in where that matters.
+    BatchStep(batches::Step, Sender<Option<Epoch>>),
     /// Close the epoch with which a bulk load ends.
     Finish,
 }
@@ -228,6 +233,50 @@ impl Handle {
     pub fn settle(&self, stop: &Arc<AtomicBool>) -> Result<(), EngineError> {
         let (reply, answer) = bounded(1);
         self.messages.send(Message::Settle(stop.clone(), reply)).map_err(|_| self.why())?;
+        self.answered(&answer)
+    }
+
+    /// Begins a generation of batch lists. Not inside a bulk load: says then whether it was begun.
+    pub fn begin_batch(&self) -> Result<bool, EngineError> {
+        let (begun, when_begun) = bounded(1);
+        if self.batch(batches::Step::Begin(begun))?.is_none() {
+            return Ok(false);
+        }
+        self.answered(&when_begun)?;
+        Ok(true)
+    }
+
+    /// Keeps some of its lists.
+    pub fn batch_lists(&self, lists: Vec<BatchList>) -> Result<(), EngineError> {
+        self.batch(batches::Step::Lists(lists)).map(drop)
+    }
+
+    /// Lets it be live; returns when that is on disk. What was before is still to be swept.
+    pub fn batch_live(&self, batch: OfflineBatch) -> Result<Epoch, EngineError> {
+        let epoch = self.batch(batches::Step::Live(batch))?.ok_or(EngineError::Stopped)?;
+        self.committed.wait_for(epoch).map_err(EngineError::Failed)?;
+        Ok(epoch)
+    }
+
+    /// Lets go of it.
+    pub fn give_batch_up(&self) -> Result<(), EngineError> {
+        self.batch(batches::Step::GiveUp).map(drop)
+    }
+
+    /// Takes out what is of no generation in use.
+    pub fn sweep_batches(&self) -> Result<(), EngineError> {
+        loop {
+            let (more, whether_more) = bounded(1);
+            self.batch(batches::Step::Sweep(more))?;
+            if !self.answered(&whether_more)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn batch(&self, step: batches::Step) -> Result<Option<Epoch>, EngineError> {
+        let (reply, answer) = bounded(1);
+        self.messages.send(Message::BatchStep(step, reply)).map_err(|_| self.why())?;
         self.answered(&answer)
     }
 

@@ -8,6 +8,7 @@ use nearline_dataflows::line_up::LineUp;
 use nearline_dataflows::members::Control;
 use nearline_dataflows::types::Epoch;
 
+use super::batches::{self, Step};
 use super::committed::Committed;
 use super::committer::Committer;
 use super::ingest::{EpochRecords, Ingest, WorkerFeed};
@@ -152,6 +153,7 @@ impl Pipeline<'_> {
                 .for_each(|key| clean.delete(Table::Meta, key));
             clean.commit(true)?;
         }
+        batches::clear_leftovers(store)?;
         recover::tombstones(records, &mut |digest, tombstone| {
             self.ingest.remember(digest, tombstone);
             Ok(())
@@ -231,6 +233,11 @@ impl Pipeline<'_> {
                     // Whoever waited has gone away.
                     let _ = reply.send(());
                 }
+                Ok(Message::BatchStep(step, reply)) => {
+                    let epoch = self.batch(step)?;
+                    // Whoever asked has gone away.
+                    let _ = reply.send(epoch);
+                }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => self.close_live()?,
             }
@@ -242,6 +249,23 @@ impl Pipeline<'_> {
             self.close(Mode::EndBulk, vec![Control::Now])?;
         }
         self.settled()
+    }
+
+    /// Passes a step of a batch job on, behind all records that came before it; says in which epoch what it says will
+    /// hold, and nothing where it cannot be taken.
+    fn batch(&mut self, step: Step) -> Result<Option<Epoch>, EngineError> {
+        if self.options.bulk {
+            return Ok(None);
+        }
+        let turns = matches!(step, Step::Live(_));
+        if turns {
+            self.close_live()?;
+        }
+        self.send(ToCommit::Batch(step))?;
+        if turns {
+            self.close(Mode::Whole, Vec::new())?;
+        }
+        Ok(Some(self.epoch))
     }
 
     /// Waits until all that was closed is on disk.

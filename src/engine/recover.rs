@@ -56,6 +56,13 @@ impl Standing {
         self.format.is_some_and(|format| format < formats::ALL_VIEWS)
     }
 
+    /// The views that it has not.
+    pub fn missing_views(&self) -> Vec<Table> {
+        let earlier = self.format.map_or(0, |format| formats::FORMAT.saturating_sub(format)) as usize;
+        let had = Table::OF_FORMATS.get(earlier).copied().unwrap_or(0);
+        Table::VIEWS.into_iter().filter(|view| Table::ALL[had..].contains(view)).collect()
+    }
+
     /// Whether whoever opens the folder for writing makes its views anew, whatever they were made with.
     pub fn is_to_be_made_anew(&self) -> bool {
         self.pending || self.lacks_views()

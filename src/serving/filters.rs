@@ -104,7 +104,7 @@ impl Shelves {
 impl Serving<'_> {
     /// The shelves of a model; made anew where the catalogue has changed since.
     pub(super) fn shelves(&self, model: &ServedModel, version: &str) -> Result<Arc<Shelves>, ServingError> {
-        let kept = self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch));
+        let kept = self.kept_catalogue();
         let changed_in = kept.as_ref().map_or(self.standing.epoch, |kept| kept.changed_in);
         let last = self.known.shelves(version);
         if let Some(shelves) = last.filter(|last| last.changed_in == changed_in) {

@@ -20,14 +20,24 @@ pub enum ListName {
     ContinueWatching,
     /// What is most like the item that the member last turned to.
     BecauseYouWatched,
+    /// What others have seen who have seen what the member has.
+    WatchedTogether,
     /// What is acted on most of late.
     Trending,
+    /// What came into the catalogue last.
+    New,
 }
 
 impl ListName {
     /// All of them.
-    pub const ALL: [ListName; 4] =
-        [ListName::TopPicks, ListName::ContinueWatching, ListName::BecauseYouWatched, ListName::Trending];
+    pub const ALL: [ListName; 6] = [
+        ListName::TopPicks,
+        ListName::ContinueWatching,
+        ListName::BecauseYouWatched,
+        ListName::WatchedTogether,
+        ListName::Trending,
+        ListName::New,
+    ];
 
     /// The list's name.
     pub fn as_str(self) -> &'static str {
@@ -35,7 +45,9 @@ impl ListName {
             ListName::TopPicks => "top_picks",
             ListName::ContinueWatching => "continue_watching",
             ListName::BecauseYouWatched => "because_you_watched",
+            ListName::WatchedTogether => "watched_together",
             ListName::Trending => "trending",
+            ListName::New => "new",
         }
     }
 }
@@ -68,7 +80,8 @@ impl ListQuery {
 pub struct Entry {
     /// The item's id.
     pub item: String,
-    /// What it is ordered by: the model's score; the part watched; likeness; events, the newest counting most.
+    /// What it is ordered by: the model's score; the part watched; likeness, or a sum of it; events, the newest counting
+    /// most; when the item's record was made, in milliseconds since 1970.
     pub score: f64,
     /// Its title, where the catalogue has one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +117,17 @@ pub struct Found {
     pub model: Option<String>,
     /// Why they are not what was asked for, where the rung has something else in its place.
     pub reason: Option<NoList>,
+    /// Of which moment they are, where that is not the one that is read.
+    pub of: Option<Moment>,
+}
+
+/// A moment that a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The epoch.
+    pub epoch: u64,
+    /// The newest event that it covers, in milliseconds since 1970.
+    pub as_of: Option<i64>,
 }
 
 /// Where an answer comes from.
@@ -150,7 +174,7 @@ pub struct ListAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub reason: Option<Cow<'static, str>>,
-    /// The epoch that it is read from.
+    /// The epoch that it is read from; of the offline rung, the one that the batch job read.
     pub epoch: u64,
     /// The newest event that it covers, in milliseconds since 1970.
     pub as_of: Option<i64>,

@@ -57,6 +57,11 @@ impl Past {
         self.of_item(item).is_some_and(|state| state.seen || state.never_listed())
     }
 
+    /// The id of an item.
+    pub fn name(&self, item: Item) -> &str {
+        self.items.name(item.0)
+    }
+
     /// The sums, with the items' ids.
     pub fn states(&self) -> impl Iterator<Item = (&str, &ItemState)> {
         self.states.iter().map(|state| (self.items.name(state.item.0), state))

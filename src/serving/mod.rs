@@ -11,6 +11,7 @@ pub mod intervals;
 pub mod list;
 pub mod member;
 pub mod models;
+pub mod offline;
 pub mod page;
 pub mod performance;
 pub mod popular;
@@ -18,6 +19,7 @@ pub mod rank;
 pub mod rungs;
 pub mod similar;
 pub mod status;
+pub mod together;
 pub mod variants;
 pub mod why;
 
@@ -26,12 +28,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::{Config, KindTable};
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
+use crate::offline::Model;
 use crate::stores::rocks::RocksStore;
 use crate::stores::{Store, StoreError, Table, Tables, formats};
 use crate::variants::Making;
 use catalogue::{Catalogue, CatalogueEntry};
 use filters::Shelves;
 use models::Models;
+use popular::Ranking;
+use together::Pairs;
 use variants::Counted;
 
 /// Reads a data folder: each answer from one moment of the store.
@@ -57,6 +62,10 @@ pub struct Known {
     standing: Mutex<Option<Arc<Standing>>>,
     /// The items of models by what the catalogue says of them, those that were asked for last at the end.
     shelves: Mutex<Vec<Arc<Shelves>>>,
+    /// All that was trending in an epoch.
+    trends: Mutex<Option<(u64, Arc<Ranking>)>>,
+    /// All that was seen together in an epoch, where that was asked for.
+    pairs: Mutex<Option<(u64, Arc<Pairs>)>>,
 }
 
 /// A data folder at one committed epoch.
@@ -67,6 +76,8 @@ pub struct Serving<'a> {
     pub standing: Arc<Standing>,
     /// What is known besides.
     pub known: &'a Known,
+    /// The kinds as one model weighs them for all members, where that is asked for.
+    kinds: Option<Arc<KindTable>>,
     store: &'a dyn Store,
 }
 
@@ -105,6 +116,8 @@ impl Reader {
             standing: Mutex::new(None),
             shelves: Mutex::default(),
             counted: Mutex::default(),
+            trends: Mutex::new(None),
+            pairs: Mutex::new(None),
             config,
         };
         Reader { store, known }
@@ -131,9 +144,34 @@ impl Reader {
         answer.expect("a store shows a moment or says why not")
     }
 
+    /// Asks for all of one moment: with its catalogue in memory, and the kinds as a given model weighs them.
+    pub fn read_whole<T>(
+        mut self,
+        model: Option<&Model>,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        let (mut ask, mut answer) = (Some(ask), None);
+        let store = self.store.clone();
+        store.at_one_moment(&mut |tables| {
+            let Some(ask) = ask.take() else { return };
+            let known = Standing::of(tables).and_then(|standing| Catalogue::read(tables, standing.epoch));
+            answer = Some(known.map_err(ServingError::from).and_then(|catalogue| {
+                self.known.catalogue = Some(catalogue);
+                let serving = self.serving(tables)?;
+                let (known, live) = (&self.known, serving.standing.lists.model.as_deref());
+                let kinds = match model {
+                    Some(model) => Arc::new(models::weighted(&known.config.kinds, &model.manifest)),
+                    None => known.models.kinds(live, &known.config.kinds)?,
+                };
+                ask(&Serving { kinds: Some(kinds), ..serving })
+            }));
+        })?;
+        answer.expect("a store shows a moment or says why not")
+    }
+
     fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
-        Ok(Serving { tables, standing, known: &self.known, store: &*self.store })
+        Ok(Serving { tables, standing, known: &self.known, kinds: None, store: &*self.store })
     }
 }
 
@@ -141,6 +179,15 @@ impl Known {
     /// Whether this is a process that serves, and not a command that answers once.
     pub fn serves(&self) -> bool {
         self.catalogue.is_some()
+    }
+
+    fn pairs(&self, epoch: u64) -> Option<Arc<Pairs>> {
+        let kept = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(of, _)| *of == epoch).map(|(_, pairs)| pairs.clone())
+    }
+
+    fn keep_pairs(&self, epoch: u64, pairs: Pairs) {
+        *self.pairs.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::new(pairs)));
     }
 
     fn counted(&self) -> Option<Arc<Counted>> {
@@ -186,6 +233,11 @@ impl Serving<'_> {
         &self.known.config
     }
 
+    /// Whether the folder, being of an earlier format, has no such view yet.
+    pub fn lacks(&self, view: Table) -> bool {
+        self.standing.missing_views().contains(&view)
+    }
+
     /// What a member's lists are made with.
     pub fn making(&self, member: &str) -> Making<'_> {
         self.standing.lists.of(member)
@@ -193,7 +245,10 @@ impl Serving<'_> {
 
     /// The kinds, as a member's model weighs them.
     fn kinds_of(&self, member: &str) -> Result<Arc<KindTable>, ServingError> {
-        Ok(self.known.models.kinds(self.making(member).model, &self.config().kinds)?)
+        match &self.kinds {
+            Some(kinds) => Ok(kinds.clone()),
+            None => Ok(self.known.models.kinds(self.making(member).model, &self.config().kinds)?),
+        }
     }
 
     /// An item's title, where the catalogue has one.
@@ -203,8 +258,7 @@ impl Serving<'_> {
 
     /// What the catalogue says of an item; nothing where it is not in it.
     pub fn item(&self, item: &str) -> Result<CatalogueEntry, StoreError> {
-        let kept = self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch));
-        match kept {
+        match self.kept_catalogue() {
             Some(kept) => Ok(kept.get(item)),
             None => CatalogueEntry::read(self.tables, item),
         }

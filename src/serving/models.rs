@@ -179,15 +179,20 @@ impl Models {
         if let Some(kinds) = find(&self.kinds, name) {
             return Ok(kinds);
         }
-        let mut kinds = table.clone();
-        if let Some(version) = version {
-            let manifest = Manifest::load(&self.folder.model(version))?;
-            kinds.kinds = kinds.kinds.weighted_by(&manifest.weights(&kinds));
-        }
-        let kinds = Arc::new(kinds);
+        let kinds = Arc::new(match version {
+            Some(version) => weighted(table, &Manifest::load(&self.folder.model(version))?),
+            None => table.clone(),
+        });
         keep(&self.kinds, self.kept, name, &kinds);
         Ok(kinds)
     }
+}
+
+/// The kinds as a model weighs them.
+pub(super) fn weighted(table: &KindTable, manifest: &Manifest) -> KindTable {
+    let mut kinds = table.clone();
+    kinds.kinds = kinds.kinds.weighted_by(&manifest.weights(&kinds));
+    kinds
 }
 
 fn lock<T>(kept: &Kept<T>) -> MutexGuard<'_, Vec<(String, Arc<T>)>> {

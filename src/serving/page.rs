@@ -67,7 +67,7 @@ impl Serving<'_> {
         let mut wanted = Wanted { country: query.country.clone(), ..Wanted::default() };
         for list in order(query.device.as_deref()) {
             let asked = ListQuery { list, offset: 0, limit: query.limit, wanted: wanted.clone() };
-            let row = match self.row(&query.member, &asked) {
+            let row = match self.row(&query.member, &asked, now_ms) {
                 // A row that needs a model which cannot be read takes no other row with it.
                 Err(ServingError::Model(error)) => {
                     tracing::warn!(%error, list = list.as_str(), "a row of a page is left out");
@@ -92,10 +92,10 @@ impl Serving<'_> {
     }
 
     /// What a row holds. Only `top_picks` has something else in its place where there is none: a page is never empty.
-    fn row(&self, member: &str, asked: &ListQuery) -> Result<Option<Found>, ServingError> {
+    fn row(&self, member: &str, asked: &ListQuery, now_ms: i64) -> Result<Option<Found>, ServingError> {
         let rungs = asked.list.rungs();
         let rungs = if asked.list == ListName::TopPicks { rungs } else { &rungs[..1] };
-        Ok(self.first_of(rungs, member, asked)?.ok())
+        Ok(self.first_of(rungs, member, asked, now_ms)?.ok())
     }
 }
 
@@ -109,12 +109,13 @@ impl Row {
 }
 
 /// In which order rows come: what was begun is gone on with where one sits down to watch, and looked for later on the way.
-fn order(device: Option<&str>) -> [ListName; 4] {
-    let [top, begun, because, trending] =
-        [ListName::TopPicks, ListName::ContinueWatching, ListName::BecauseYouWatched, ListName::Trending];
+fn order(device: Option<&str>) -> [ListName; 6] {
+    use ListName::{BecauseYouWatched, ContinueWatching, New, TopPicks, Trending, WatchedTogether};
     match device {
-        Some("phone" | "mobile") => [top, because, begun, trending],
-        _ => [begun, top, because, trending],
+        Some("phone" | "mobile") => {
+            [TopPicks, BecauseYouWatched, WatchedTogether, ContinueWatching, Trending, New]
+        }
+        _ => [ContinueWatching, TopPicks, BecauseYouWatched, WatchedTogether, Trending, New],
     }
 }
 
@@ -126,6 +127,8 @@ fn title(list: ListName, found: &Found) -> String {
             format!("Because of {}", because.title.as_deref().unwrap_or(&because.item))
         }
         (ListName::BecauseYouWatched, None) => "Because you watched".into(),
+        (ListName::WatchedTogether, _) => "Watched with what you watched".into(),
         (ListName::Trending, _) => "Trending".into(),
+        (ListName::New, _) => "New".into(),
     }
 }

@@ -136,7 +136,7 @@ impl Serving<'_> {
             rows: rows.into_iter().map(|(key, events)| key.row(events)).collect(),
             epoch: self.standing.epoch,
             as_of: self.standing.now,
-            views_pending: self.standing.is_to_be_made_anew(),
+            views_pending: self.standing.pending || self.lacks(Table::Performance),
         })
     }
 

@@ -30,6 +30,11 @@ impl RankQuery {
         let ListQuery { offset, limit, wanted, .. } = query;
         RankQuery { session: Vec::new(), wanted: wanted.clone(), offset: *offset, limit: *limit }
     }
+
+    /// The same from the head on, as far down as was asked for.
+    pub fn head(self) -> Self {
+        RankQuery { limit: self.offset.saturating_add(self.limit), offset: 0, ..self }
+    }
 }
 
 /// Why a rung has no list.
@@ -55,8 +60,8 @@ impl Serving<'_> {
         algorithm.rank(&Inputs { model: model.as_deref(), data: self, signals: &signals }, query)
     }
 
-    /// The model of a member's variant, or the live one. A command waits until it is read; a process that serves has read it before, or does without,
-    /// since that takes longer than anyone waits.
+    /// The model of a member's variant, or the live one. A command waits until it is read; a process that serves has read
+    /// it before, or does without, since that takes longer than anyone waits.
     fn model_of(&self, member: &str) -> Result<Result<Arc<ServedModel>, NoList>, ServingError> {
         let Some(version) = self.making(member).model else { return Ok(Err("no model".into())) };
         let models = &self.known.models;

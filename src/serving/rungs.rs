@@ -5,9 +5,9 @@
 //! what is on them: commands and pages take the first that has something, and the server tries them one by one, each
 //! in its time.
 
-use super::algorithms::{self, Popular};
+use super::algorithms::{self, Algorithm, New, Popular, Together};
 use super::filters::Wanted;
-use super::list::{Because, Entry, Found, ListAnswer, ListName, ListQuery, Rung};
+use super::list::{Because, Entry, Found, ListAnswer, ListName, ListQuery, Moment, Rung};
 use super::rank::{NoList, RankQuery};
 use super::{Serving, ServingError};
 use crate::stores::{StoreError, Table, formats};
@@ -17,6 +17,7 @@ impl ListName {
     pub fn rungs(self) -> &'static [Rung] {
         match self {
             ListName::Trending => &[Rung::Trending],
+            ListName::TopPicks => &[Rung::Nearline, Rung::Offline, Rung::Trending],
             _ => &[Rung::Nearline, Rung::Trending],
         }
     }
@@ -25,7 +26,7 @@ impl ListName {
 impl Serving<'_> {
     /// A member's list from the first rung that has it. `now_ms` is the wall clock, for the age.
     pub fn list(&self, member: &str, query: &ListQuery, now_ms: i64) -> Result<ListAnswer, ServingError> {
-        let found = self.first_of(query.list.rungs(), member, query)?;
+        let found = self.first_of(query.list.rungs(), member, query, now_ms)?;
         let found = found.unwrap_or_else(|why| Found { reason: Some(why), ..Found::none() });
         Ok(self.answer(member, query.list.as_str(), found, now_ms))
     }
@@ -36,10 +37,11 @@ impl Serving<'_> {
         rungs: &[Rung],
         member: &str,
         query: &ListQuery,
+        now_ms: i64,
     ) -> Result<Result<Found, NoList>, ServingError> {
         let mut reason = None;
         for rung in rungs {
-            match self.on_rung(*rung, member, query)? {
+            match self.on_rung(*rung, member, query, now_ms)? {
                 Ok(found) => return Ok(Ok(Found { reason: reason.or(found.reason), ..found })),
                 Err(why) => reason = reason.or(Some(why)),
             }
@@ -47,23 +49,26 @@ impl Serving<'_> {
         Ok(Err(reason.unwrap_or_default()))
     }
 
-    /// What a rung has, or why it has nothing.
+    /// What a rung has, or why it has nothing. `now_ms` is the wall clock, for the age of what a batch job has made.
     pub fn on_rung(
         &self,
         rung: Rung,
         member: &str,
         query: &ListQuery,
+        now_ms: i64,
     ) -> Result<Result<Found, NoList>, ServingError> {
         match (rung, query.list) {
             (Rung::Online, _) => self.online(member, &RankQuery::of(query)),
             (Rung::Nearline, ListName::BecauseYouWatched) => self.similar_to_newest(member, query),
             (Rung::Nearline, ListName::ContinueWatching) => self.continue_watching(member, query),
             (Rung::Nearline, ListName::TopPicks) => self.top_picks(member, query),
+            (Rung::Nearline, ListName::WatchedTogether) => self.made(&Together, member, query),
+            (Rung::Nearline, ListName::New) => self.made(&New, member, query),
             (Rung::Trending, _) | (Rung::Nearline, ListName::Trending) => {
                 let made = self.rank(&Popular, member, &RankQuery::of(query))?;
                 Ok(made.map(|entries| Found { entries, source: Rung::Trending, ..Found::none() }))
             }
-            (Rung::Offline, _) => Ok(Err("no batch job has made lists".into())),
+            (Rung::Offline, _) => self.offline(member, query, now_ms),
         }
     }
 
@@ -78,8 +83,20 @@ impl Serving<'_> {
         Ok(made.map(found))
     }
 
+    /// A list that is made from what is kept fresh, without a model.
+    fn made(
+        &self,
+        algorithm: &dyn Algorithm,
+        member: &str,
+        query: &ListQuery,
+    ) -> Result<Result<Found, NoList>, ServingError> {
+        let made = self.rank(algorithm, member, &RankQuery::of(query))?;
+        Ok(made.map(|entries| Found { entries, source: Rung::Nearline, ..Found::none() }))
+    }
+
     /// What was found as an answer of this epoch.
     pub fn answer(&self, member: &str, list: &'static str, found: Found, now_ms: i64) -> ListAnswer {
+        let of = found.of.unwrap_or(Moment { epoch: self.standing.epoch, as_of: self.standing.now });
         ListAnswer {
             member: member.to_owned(),
             list,
@@ -87,9 +104,9 @@ impl Serving<'_> {
             items: found.entries,
             source: found.source,
             reason: found.reason,
-            epoch: self.standing.epoch,
-            as_of: self.standing.now,
-            age_ms: self.standing.now.map(|now| now_ms - now),
+            epoch: of.epoch,
+            as_of: of.as_of,
+            age_ms: of.as_of.map(|as_of| now_ms - as_of),
             model: found.model,
             variant: self.making(member).variant.filter(|_| !member.is_empty()).map(str::to_owned),
         }
@@ -157,7 +174,7 @@ impl Serving<'_> {
         let Some(value) = self.tables.get(Table::TopPicks, key)? else {
             return Ok(Err(match () {
                 () if self.past(member)?.events.is_empty() => "unknown member",
-                () if making.model.is_none() => "no model",
+                () if making.model.is_none() => return self.without_model(member, query),
                 () if self.tables.get(Table::Factors, key)?.is_some() => "no item is left to list",
                 () => "no positive signal for an item of the model",
             }
@@ -174,6 +191,35 @@ impl Serving<'_> {
             return Ok(Ok(longer));
         }
         Ok(Ok(self.found(member, entries, Rung::Nearline)))
+    }
+
+    /// What is seen together with what the member has seen, in the place of a model's list.
+    fn without_model(&self, member: &str, query: &ListQuery) -> Result<Result<Found, NoList>, ServingError> {
+        let why = NoList::from("no model");
+        let head =
+            RankQuery { offset: 0, limit: query.offset.saturating_add(query.limit), ..RankQuery::of(query) };
+        let Ok(entries) = self.rank(&Together, member, &head)? else { return Ok(Err(why)) };
+        let entries = self.filled_up(entries, member, query)?;
+        Ok(Ok(Found { entries, source: Rung::Nearline, reason: Some(why), ..Found::none() }))
+    }
+
+    /// A list from its head on, and below it what is trending where it is too short; the part that was asked for. So a
+    /// list that stands in for another is as long as that one would be.
+    pub(super) fn filled_up(
+        &self,
+        mut entries: Vec<Entry>,
+        member: &str,
+        query: &ListQuery,
+    ) -> Result<Vec<Entry>, ServingError> {
+        let missing = query.offset.saturating_add(query.limit).saturating_sub(entries.len());
+        if missing > 0 {
+            let mut wanted = query.wanted.clone();
+            wanted.exclude.extend(entries.iter().map(|entry| entry.item.clone()));
+            let more = RankQuery { wanted, limit: missing, ..RankQuery::default() };
+            entries.extend(self.rank(&Popular, member, &more)?.unwrap_or_default());
+        }
+        entries.drain(..query.offset.min(entries.len()));
+        Ok(entries)
     }
 
     /// Entries made with a member's model.
@@ -216,6 +262,13 @@ const PENDING: &str = "the lists are being made anew";
 impl Found {
     /// Nothing, from the lowest rung.
     pub fn none() -> Self {
-        Found { because: None, entries: Vec::new(), source: Rung::Trending, model: None, reason: None }
+        Found {
+            because: None,
+            entries: Vec::new(),
+            source: Rung::Trending,
+            model: None,
+            reason: None,
+            of: None,
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Serving, ServingError};
 use crate::backups::{self, Made};
+use crate::engine::batches;
 use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
@@ -72,6 +73,8 @@ pub struct StatusAnswer {
     pub to_erase: u64,
     /// Where backups were made.
     pub backups: Vec<Made>,
+    /// The lists of the last batch job.
+    pub batch: Option<formats::OfflineBatch>,
     /// Lines in `rejected.jsonl`, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// Bytes of the store on disk.
@@ -113,6 +116,7 @@ impl Serving<'_> {
             sources,
             to_erase: erasing::marks(self.tables)?.len() as u64,
             backups: backups::made(self.tables)?,
+            batch: batches::live(self.tables)?,
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),

@@ -131,6 +131,7 @@ pub fn options(key: u8) -> EngineOptions {
             half_life_hours: 2,
             begun_from: config.lists.continue_watching.from,
             begun_below: config.lists.continue_watching.below,
+            basket: 3,
         },
         meaning_hash: [7; 32],
         kind_names: config.kinds.names.clone(),

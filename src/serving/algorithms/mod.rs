@@ -6,10 +6,14 @@
 //! What a list holds depends on the three inputs alone, and equal scores are in the order of the items' ids.
 
 mod factors;
+mod new;
 mod popular;
+mod together;
 
 pub use factors::Factors;
+pub use new::New;
 pub use popular::Popular;
+pub use together::Together;
 
 use super::list::Entry;
 use super::member::Past;
@@ -38,6 +42,12 @@ pub trait Algorithm: Send + Sync {
         false
     }
 
+    /// Told before lists of very many members are made from one moment.
+    fn prepare(&self, data: &Serving<'_>) -> Result<(), ServingError> {
+        let _ = data;
+        Ok(())
+    }
+
     /// Ranks what is wanted, best first, without what the member has seen, hides or dislikes and what is withdrawn; or
     /// says why there is nothing to rank. Items are left out by filters before the list is cut to its length, so that
     /// it is short only where no more are eligible.
@@ -49,17 +59,31 @@ pub trait Algorithm: Send + Sync {
 }
 
 /// All of them.
-pub static ALL: &[&dyn Algorithm] = &[&Factors, &Popular];
+pub static ALL: &[&dyn Algorithm] = &[&Factors, &Together, &Popular, &New];
 
 /// The one that a variant names.
 pub fn of(algorithm: variants::Algorithm) -> &'static dyn Algorithm {
     match algorithm {
         variants::Algorithm::Factors => &Factors,
         variants::Algorithm::Popular => &Popular,
+        variants::Algorithm::Together => &Together,
     }
 }
 
 /// One by its name.
 pub fn named(name: &str) -> Option<&'static dyn Algorithm> {
     ALL.iter().copied().find(|algorithm| algorithm.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, named};
+
+    #[test]
+    fn every_algorithm_has_a_name_of_its_own_and_is_found_by_it() {
+        let names: std::collections::BTreeSet<&str> = ALL.iter().map(|algorithm| algorithm.name()).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(names.iter().all(|name| named(name).is_some_and(|found| found.name() == *name)));
+        assert!(named("nothing of the kind").is_none());
+    }
 }

@@ -3,7 +3,6 @@
 use super::{Algorithm, Inputs};
 use crate::serving::ServingError;
 use crate::serving::list::Entry;
-use crate::serving::popular::Ranking;
 use crate::serving::rank::{NoList, RankQuery};
 use crate::stores::{Table, formats};
 
@@ -36,9 +35,10 @@ impl Algorithm for Popular {
             return Ok(Ok(entries));
         }
         // What is left out leaves too little of the stored list: count further down.
-        let Ranking { ranked, .. } = data.trending_counts()?;
-        let left = ranked.into_iter().filter(|(item, _)| !signals.leaves_out(item));
-        Ok(Ok(data.entries(left.map(scored), wanted, *offset, *limit)?))
+        let ranking = data.trending_counts()?;
+        let left = ranking.ranked.iter().filter(|(item, _)| !signals.leaves_out(item));
+        let left = left.map(|(item, score)| scored((&**item, *score)));
+        Ok(Ok(data.entries(left, wanted, *offset, *limit)?))
     }
 }
 

@@ -13,6 +13,7 @@ use super::super::rank::RankQuery;
 use super::super::{Reader, ServingError};
 use super::metrics::Metrics;
 use super::now_ms;
+use crate::engine::batches;
 use crate::engine::observer::{Commit, Observer};
 use crate::variants::MadeWith;
 
@@ -102,6 +103,7 @@ impl Feed {
                     tracing::warn!(%error, "the model cannot be read: lists are those that are stored");
                 }
             }
+            self.metrics.batch(batches::live(serving.tables)?.as_ref());
             Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now, lists })
         })?;
         self.epoch.send_if_modified(|epoch| {

@@ -112,7 +112,7 @@ impl Ladder {
         let mut reason: Option<NoList> = None;
         let rungs: &[Rung] = match &ask.what {
             What::List(query) => query.list.rungs(),
-            What::Rank(_) => &[Rung::Online, Rung::Nearline, Rung::Trending],
+            What::Rank(_) => &[Rung::Online, Rung::Nearline, Rung::Offline, Rung::Trending],
         };
         for &rung in rungs {
             match self.try_rung(rung, reader, &ask).await {
@@ -260,7 +260,7 @@ fn on_rung(rung: Rung, serving: &Serving<'_>, ask: &Ask) -> Result<Result<ListAn
     let (member, now) = (ask.member.as_str(), now_ms());
     let found = match (rung, &ask.what) {
         (Rung::Online, What::Rank(query)) => serving.online(member, query)?,
-        (_, what) => serving.on_rung(rung, member, &what.as_list())?,
+        (_, what) => serving.on_rung(rung, member, &what.as_list(), now)?,
     };
     let too_old = |age: Duration| {
         let covered = serving.standing.now.is_some_and(|newest| now - newest <= age.as_millis() as i64);

@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
 use crate::engine::observer::Commit;
+use crate::stores::formats::OfflineBatch;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
@@ -72,6 +73,8 @@ pub(super) struct Metrics {
     epoch: Gauge,
     live_events: Gauge,
     committed_at: Gauge,
+    batch_at: Gauge,
+    batch_members: Gauge,
     pub(super) rates: Rates,
 }
 
@@ -99,6 +102,8 @@ impl Default for Metrics {
             epoch: Gauge::default(),
             live_events: Gauge::default(),
             committed_at: Gauge::default(),
+            batch_at: Gauge::default(),
+            batch_members: Gauge::default(),
             rates: Rates::default(),
         };
         metrics.register();
@@ -155,6 +160,17 @@ impl Metrics {
             Unit::Seconds,
             self.committed_at.clone(),
         );
+        registry.register_with_unit(
+            "batch_at",
+            "When the lists of the last batch job were made, since 1970; 0 where there are none",
+            Unit::Seconds,
+            self.batch_at.clone(),
+        );
+        registry.register(
+            "batch_members",
+            "Members who have a list of the last batch job",
+            self.batch_members.clone(),
+        );
     }
 
     /// All of it as text.
@@ -183,6 +199,11 @@ impl Metrics {
             self.graph_seconds.observe(worked_out.saturating_duration_since(opened).as_secs_f64());
         }
         self.rates.committed(commit, took);
+    }
+
+    pub fn batch(&self, batch: Option<&OfflineBatch>) {
+        self.batch_at.set(batch.map_or(0, |batch| batch.made_at / 1000));
+        self.batch_members.set(batch.map_or(0, |batch| batch.members as i64));
     }
 
     pub fn posted(&self, accepted: u64, rejected: u64) {

@@ -13,7 +13,7 @@ use super::{Path, Query, Shared};
 use crate::config::Span;
 use crate::serving::catalogue::each_item;
 use crate::serving::popular::{CountsAnswer, PopularAnswer, PopularQuery};
-use crate::serving::similar::SimilarAnswer;
+use crate::serving::similar::{Likeness, SimilarAnswer};
 
 /// An item of the catalogue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,19 +70,22 @@ pub(super) async fn search(
     Ok(Json(FoundItems { items: items.await? }))
 }
 
-/// By what, and how many.
+/// Parameters of similar items.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SimilarParams {
     /// By the model of this member's variant; by the live model unless given.
     member: Option<String>,
+    /// By what they are alike; `factors`, the model's, unless given.
+    #[param(inline)]
+    by: Likeness,
     /// How many items at most.
     #[param(minimum = 0, maximum = 10000)]
     limit: Option<u32>,
 }
 
-/// The items most like one, by the model.
+/// The items most like one, by the model or by who has seen both.
 #[utoipa::path(get, path = "/v1/items/{item}/similar", tag = "items",
     params(("item" = String, Path, description = "The item's id"), SimilarParams),
     responses((status = 200, body = SimilarAnswer), (status = 400, body = Problem), (status = 503, body = Problem)))]
@@ -96,7 +99,8 @@ pub(super) async fn similar(
         query::id("a member", member)?;
     }
     let limit = query::within("limit", params.limit, 20, crate::config::MAX_LIST)?;
-    super::read(&app, move |serving| serving.similar(&item, params.member.as_deref(), limit)).await.map(Json)
+    let SimilarParams { member, by, .. } = params;
+    super::read(&app, move |serving| serving.similar(&item, by, member.as_deref(), limit)).await.map(Json)
 }
 
 /// Parameters of an item's counts.
