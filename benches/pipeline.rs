@@ -117,7 +117,7 @@ impl Bench {
             ingest.records = Default::default();
             epochs.push(ingest.feeds.iter_mut().map(std::mem::take).collect());
         }
-        let look_ups = ingest.look_ups();
+        let look_ups = ingest.look_ups(None);
         let epochs = Arc::new(epochs);
         let started = Instant::now();
         timely::execute(timely::Config::process(2), move |worker| {

@@ -94,13 +94,15 @@ clean() {
 trap clean EXIT
 trap 'exit 130' INT TERM
 
-echo "Making a world: logs, a store, two models"
+echo "Making a world: logs, a store, three models, two variants"
 "$nearline" demo --write "$world/logs" >/dev/null
 "$nearline" --data "$world/data" replay "$world/logs/catalogue.jsonl" "$world/logs/events.jsonl" >/dev/null
 "$nearline" --data "$world/data" train --out "$world/model" --rank 32 --iterations 8 >/dev/null
 "$nearline" --data "$world/data" train --out "$world/other" --rank 16 --iterations 6 >/dev/null
+"$nearline" --data "$world/data" train --out "$world/wider" --rank 48 --iterations 4 >/dev/null
+printf 'experiment = "wider factors"\n[variants.control]\n[variants.wider]\nmodel = "%s"\n' "$world/wider" >"$world/nearline.toml"
 port="$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')"
-"$nearline" --data "$world/data" run --model "$world/model" --listen "127.0.0.1:$port" --follow \
+"$nearline" --data "$world/data" --config "$world/nearline.toml" run --model "$world/model" --listen "127.0.0.1:$port" --follow \
     "$world/logs/events.jsonl" >"$world/server.log" 2>&1 &
 server=$!
 export NEARLINE_PAGE="http://127.0.0.1:$port" NEARLINE_PAGE_MODEL="$world/other"

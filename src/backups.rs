@@ -174,9 +174,8 @@ fn fill(store: &dyn Store, folder: &Folder, into: &Path, with: With) -> Result<B
     for (from, to) in [(folder.models(), into.join("models")), (folder.receipts(), into.join("receipts"))] {
         copy_folder(&from, &to)?;
     }
-    if let Some(model) = &standing.model
-        && !into.join("models").join(model).exists()
-    {
+    let copied = |version: &&str| into.join("models").join(version).exists();
+    if let Some(model) = standing.lists.models().into_iter().find(|version| !copied(version)) {
         let why = format!("model {model} was replaced while the backup was made; ask again");
         return Err(BackupError::Refused(why));
     }
@@ -193,7 +192,7 @@ fn fill(store: &dyn Store, folder: &Folder, into: &Path, with: With) -> Result<B
         made_at: jiff::Timestamp::now().to_string(),
         epoch: standing.epoch,
         live_events: standing.counts.live_events,
-        model: standing.model,
+        model: standing.lists.model,
         key: key.fingerprint(),
         with_key: with.key,
         with_rejected: with.rejected,

@@ -4,6 +4,7 @@
 //! beside them and the command line ([`cli`]) on top. ARCHITECTURE.md is the map.
 
 pub mod backups;
+pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -22,3 +23,4 @@ pub mod serving;
 pub mod sources;
 pub mod stores;
 pub mod traces;
+pub mod variants;

@@ -21,6 +21,10 @@ pub struct Size {
     pub length: u64,
     /// Combinations of item, kind, country and hour that have events.
     pub cells: u64,
+    /// How many items a basket holds at most.
+    pub basket: u64,
+    /// Pairs of items that some member has in one basket.
+    pub pairs: u64,
     /// Events that were retracted by fields.
     pub retracted: u64,
     /// The length of an id, in bytes, of a member, an item or a kind.
@@ -58,6 +62,10 @@ const EVENT: f64 = 57.0;
 /// A count: its cell, its time and its number in the arrangement, what is merged at the moment, and its share of the
 /// board of `trending`.
 const CELL: f64 = 47.0;
+/// A pair of items: its count, and what is sorted and written of it at the end of a load.
+const PAIR: f64 = 32.0;
+/// A member's basket without its items, which take four bytes each.
+const BASKET: f64 = 32.0;
 /// A member: its number, its place in the dictionary and in each worker's table, the slack of a small history.
 const MEMBER: f64 = 110.0;
 /// An item: its number, its place in the dictionary, its score in `trending`.
@@ -83,6 +91,10 @@ impl Size {
             part("live events", of(self.events, EVENT)),
             part("counts by item, kind, country and hour", of(self.cells, CELL)),
             part("members", of(self.members, MEMBER + 2.0 * id)),
+            part("baskets and what is in them together", {
+                let each = if self.basket > 0 { BASKET + 4.0 * self.basket as f64 } else { 0.0 };
+                of(self.members, each) + of(self.pairs, PAIR)
+            }),
             part("items and the model", of(self.items, ITEM + 2.0 * id + NUMBER * self.rank as f64)),
             part("retractions", of(self.retracted, RETRACTED)),
             part("the program, and the store's buffers", BASE + 0.25 * self.store as f64),
@@ -96,6 +108,7 @@ impl Size {
         let disk_parts = vec![
             part("live events and retractions", of(self.events + self.retracted, record)),
             part("counts", of(self.cells, 2.0 * id + 4.0 + 2.0 + 3.0)),
+            part("what is watched together", of(self.pairs, 2.0 * (id + 2.0))),
             part("lists", of(lists, self.length as f64 * (id + 4.0) + 2.0 * id)),
             part("factors", of(lists, 4.0 * self.rank as f64 + id)),
             part("logs", 2e6),

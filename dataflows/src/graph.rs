@@ -4,6 +4,7 @@
 //! records ─→ members ─┬─→ popularity ─→ trending
 //!                     ├─→ now ────────────┘
 //!                     ├─→ performance
+//!                     ├─→ together
 //!                     └─→ lists: continue_watching, factors, top_picks
 //! catalogue, models ─→ members (inputs like any other)
 //! ```
@@ -29,6 +30,7 @@ use crate::now::now;
 use crate::performance::{ListCell, performance};
 use crate::popularity::popularity;
 use crate::progress::{Begun, ProgressOptions, continue_watching};
+use crate::together::{ItemPair, TogetherOptions, together};
 use crate::trending::{Trend, TrendingOptions, trending};
 use crate::types::{Epoch, ItemVersion, LookUps, Member, Op};
 
@@ -45,6 +47,8 @@ pub struct Meaning {
     pub begun_from: i64,
     /// From which part watched, in millionths, an item is finished.
     pub begun_below: i64,
+    /// How many items a member's basket holds at most in `together`; 0 turns it off.
+    pub basket: usize,
 }
 
 /// A change of what the store keeps, in one epoch.
@@ -56,6 +60,8 @@ pub enum Delta {
     Popularity(Vec<(Cell, isize, isize)>),
     /// What cells of lists count now; zero where nothing is counted any more.
     Performance(Vec<(ListCell, u64)>),
+    /// How many baskets hold pairs of items now; zero where none does any more.
+    Together(Vec<(ItemPair, u32)>),
     /// The whole list.
     Trending(Vec<Trend>),
     /// The newest live event.
@@ -64,7 +70,7 @@ pub enum Delta {
     Items(Vec<ItemVersion>),
     /// Members' lists of what they have begun; empty where there is none.
     Progress(Role, Vec<(Member, Vec<Begun>)>),
-    /// Members' factors and lists under the model that has this role in the epoch.
+    /// Members' factors and lists under the line-up that has this role in the epoch.
     Lists(Role, Vec<MemberLists>),
 }
 
@@ -97,7 +103,7 @@ impl Inputs {
 pub fn build(
     scope: Scope<'_, Epoch>,
     meaning: &Meaning,
-    LookUps { ids, placements }: LookUps,
+    LookUps { ids, placements, assignment }: LookUps,
     sink: Rc<dyn Sink>,
 ) -> (Inputs, probe::Handle<Epoch>) {
     let (ops_in, ops) = scope.new_input();
@@ -111,15 +117,17 @@ pub fn build(
         kinds: meaning.kinds.clone(),
         half_life_hours: meaning.half_life_hours,
         length,
-        ids,
+        ids: ids.clone(),
     };
+    let baskets = TogetherOptions { basket: meaning.basket, ids };
 
     let (items, availability) = catalogue(versions);
-    let members = members(ops, controls, availability, meaning.kinds.clone(), placements);
+    let members = members(ops, controls, availability, meaning.kinds.clone(), placements, assignment);
     let counts = popularity(members.changes.as_collection());
     let now = now(members.newest);
     let trending = trending(counts.inner.clone(), now.clone(), trends);
     let performance = performance(members.listed);
+    let together = together(members.touched.clone(), baskets);
 
     let watching = for_touched(members.touched.clone(), "continue_watching", move |touched| {
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
@@ -133,6 +141,7 @@ pub fn build(
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
     out.deliver_counts(counts.inner);
     out.deliver(performance, "performance out", |data| Delta::Performance(std::mem::take(data)));
+    out.deliver(together, "together out", |data| Delta::Together(std::mem::take(data)));
     out.deliver(items, "items out", |data| Delta::Items(std::mem::take(data)));
     out.deliver(now, "now out", |data| Delta::Now(data.pop().flatten()));
     out.deliver(trending, "trending out", |data| Delta::Trending(data.pop().unwrap_or_default()));
@@ -151,7 +160,7 @@ fn for_touched<'scope>(
     touched.unary::<CapacityContainerBuilder<Vec<Delta>>, _, _, _>(Pipeline, name, move |_, _| {
         move |input, output| {
             input.for_each(|capability, data| {
-                for batch in data.drain(..) {
+                for batch in data.drain(..).filter(|batch| !batch.known) {
                     output.session(&capability).give_container(&mut vec![make(&batch)]);
                 }
             });

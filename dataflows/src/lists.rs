@@ -21,10 +21,10 @@ pub struct MemberLists {
     pub top_picks: Vec<(Item, f32)>,
 }
 
-/// Solves and scores a batch. Without a model nobody has a factor.
+/// Solves and scores a batch. Without a model nobody has a factor, nor where the batch's lists are made when they are read.
 pub fn lists(touched: &Touched, length: usize) -> Vec<MemberLists> {
     let none = |member| MemberLists { member, factor: None, top_picks: Vec::new() };
-    let Some(model) = &touched.model else {
+    let Some(model) = touched.model.as_ref().filter(|_| touched.kept) else {
         return touched.members.iter().map(|(member, _)| none(*member)).collect();
     };
     let mut made = Vec::with_capacity(touched.members.len());

@@ -8,8 +8,8 @@
 //! * for the store, which records were refused and which events are gone,
 //! * the newest `at` of this worker's live events.
 //!
-//! Batches carry the model and the catalogue's unavailable items of their epoch, so that what follows is a
-//! function of a batch alone. A large refresh is sent in slices: the operator keeps its capability, gives the
+//! Batches carry the model and the catalogue's unavailable items of their epoch, one model each, so that what follows
+//! is a function of a batch alone. A large refresh is sent in slices: the operator keeps its capability, gives the
 //! others a turn and goes on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,10 +29,13 @@ use timely::scheduling::Activator;
 use crate::catalogue::Availability;
 use crate::histories::{Applied, Histories, Newest, RecordEffect};
 use crate::kinds::Kinds;
+use crate::line_up::{InUse, LineUp, Lined};
 use crate::model::Model;
 use crate::performance::{ListCell, ListChange};
 use crate::profile::{ItemState, profile};
-use crate::types::{Country, Epoch, Event, Hour, Item, Kind, Member, Op, Placement, Placements, hour_of};
+use crate::types::{
+    Assignment, Country, Epoch, Event, Hour, Item, Kind, Member, Op, Placement, Placements, hour_of,
+};
 
 /// How many members a batch holds at most: enough that the item factors are read once for many members, few
 /// enough that their histories' sums stay small.
@@ -41,20 +44,21 @@ const BATCH: usize = 1024;
 /// What the engine tells a worker about an epoch.
 #[derive(Clone, Debug)]
 pub enum Control {
-    /// From this epoch on lists are made from this model; without one there are none.
-    Model(Option<Arc<Model>>),
-    /// From this epoch on changed members are also refreshed with this model, beside the live one; or no longer.
-    Standby(Option<Arc<Model>>),
-    /// In this epoch the members of these numbers, the end excluded, are refreshed with the standby model alone.
+    /// From this epoch on lists are made with this line-up; where it has no model there are none.
+    Live(LineUp),
+    /// From this epoch on changed members are also refreshed with this line-up, beside the live one; or no longer.
+    Standby(Option<LineUp>),
+    /// In this epoch the members of these numbers, the end excluded, are refreshed with the standby line-up alone.
     Build(Member, Member),
-    /// From this epoch on the standby model is the live one, and the other way round.
+    /// From this epoch on the standby line-up is the live one, and the other way round.
     Turn,
     /// Changed members are refreshed in this epoch, those that were put off included: what an epoch with records
     /// does anyhow.
     Now,
     /// Changed members are refreshed in a later epoch, not in this one.
     Later,
-    /// Changed members need no refresh: the store has their lists.
+    /// Changed members need no refresh: the store has their lists, and what is sent of them only brings back what
+    /// operators keep.
     Clean,
     /// Every member is refreshed in this epoch.
     All,
@@ -84,7 +88,7 @@ impl Cell {
 /// A change of the live events, as a differential update.
 pub type CellChange = (Cell, Epoch, isize);
 
-/// Which of two sets of lists: each is made with one model.
+/// Which of two sets of lists: each is made with one line-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The one that answers are read from.
@@ -100,10 +104,14 @@ pub struct Touched {
     pub members: Vec<(Member, Vec<ItemState>)>,
     /// Which lists are made.
     pub role: Role,
-    /// The model that they are made with.
+    /// The model that they are made with: that of all these members.
     pub model: Option<Arc<Model>>,
+    /// Whether these members have a factor and `top_picks` of it.
+    pub kept: bool,
     /// By the model's index: items that may be listed.
     pub available: Rc<Bitmap>,
+    /// Whether the store has all that is made for them.
+    pub known: bool,
 }
 
 /// The streams out of `members`.
@@ -135,6 +143,7 @@ pub fn members<'scope>(
     availability: StreamVec<'scope, Epoch, Availability>,
     kinds: Kinds,
     placements: Arc<dyn Placements>,
+    assignment: Arc<dyn Assignment>,
 ) -> Streams<'scope> {
     let scope = ops.scope();
     let worker = scope.index();
@@ -160,7 +169,7 @@ pub fn members<'scope>(
         drop(capabilities);
         // Invariant: holds a capability for each epoch with input that has not been sent out in full.
         let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
-        let mut state = State::new(worker, kinds, placements, activator);
+        let mut state = State::new(worker, kinds, placements, assignment, activator);
         move |frontiers| {
             macro_rules! stash {
                 ($input:ident, $field:ident) => {
@@ -239,47 +248,15 @@ const EFFECTS: usize = 2;
 const NEWEST: usize = 3;
 const LISTED: usize = 4;
 
-/// A model in use, and what follows from it.
-struct InUse {
-    model: Option<Arc<Model>>,
-    /// The configured kinds, with the model's weights where there is a model.
-    kinds: Kinds,
-    /// By the model's index: items that are not withdrawn.
-    available: Rc<Bitmap>,
-}
-
-impl InUse {
-    fn new(model: Option<Arc<Model>>, configured: &Kinds, withdrawn: &BTreeSet<Item>) -> Self {
-        let kinds = match &model {
-            Some(model) => configured.weighted_by(&model.weights),
-            None => configured.clone(),
-        };
-        let mut made = InUse { model, kinds, available: Rc::new(Bitmap::full(0)) };
-        made.mark_available(withdrawn);
-        made
-    }
-
-    fn lists(&self, item: Item) -> bool {
-        self.model.as_ref().is_some_and(|model| model.index_of(item).is_some())
-    }
-
-    fn mark_available(&mut self, withdrawn: &BTreeSet<Item>) {
-        let Some(model) = &self.model else { return };
-        let mut available = Bitmap::full(model.items().len());
-        for index in withdrawn.iter().filter_map(|item| model.index_of(*item)) {
-            available.set(index, false);
-        }
-        self.available = Rc::new(available);
-    }
-}
-
 /// Members still to be sent at the epoch of the capability.
 struct Sending {
     capability: Capability<Epoch>,
-    /// To be refreshed with every model in use.
+    /// To be refreshed with every line-up in use.
     changed: VecDeque<Member>,
-    /// To be refreshed with the standby model.
+    /// To be refreshed with the standby line-up.
     built: VecDeque<Member>,
+    /// Not to be refreshed: the store has what is made for them.
+    known: VecDeque<Member>,
 }
 
 /// All that the operator keeps.
@@ -287,8 +264,9 @@ struct State {
     worker: usize,
     configured: Kinds,
     placements: Arc<dyn Placements>,
-    live: InUse,
-    standby: Option<InUse>,
+    assignment: Arc<dyn Assignment>,
+    live: Lined,
+    standby: Option<Lined>,
     withdrawn: BTreeSet<Item>,
     histories: Histories,
     newest_sent: Option<Newest>,
@@ -301,11 +279,18 @@ struct State {
 }
 
 impl State {
-    fn new(worker: usize, kinds: Kinds, placements: Arc<dyn Placements>, activator: Activator) -> Self {
+    fn new(
+        worker: usize,
+        kinds: Kinds,
+        placements: Arc<dyn Placements>,
+        assignment: Arc<dyn Assignment>,
+        activator: Activator,
+    ) -> Self {
         State {
             worker,
             placements,
-            live: InUse::new(None, &kinds, &BTreeSet::new()),
+            assignment,
+            live: Lined::new(LineUp::one(None), &kinds, &BTreeSet::new()),
             configured: kinds,
             standby: None,
             withdrawn: BTreeSet::new(),
@@ -324,13 +309,13 @@ impl State {
         let (mut later, mut clean, mut built) = (false, false, Vec::new());
         for control in pending.controls.drain(..) {
             match control {
-                Control::Model(model) => {
-                    self.live = InUse::new(model, &self.configured, &self.withdrawn);
+                Control::Live(line_up) => {
+                    self.live = Lined::new(line_up, &self.configured, &self.withdrawn);
                     self.all_dirty = true;
                 }
-                Control::Standby(model) => {
-                    let model = model.map(|model| InUse::new(Some(model), &self.configured, &self.withdrawn));
-                    self.standby = model;
+                Control::Standby(line_up) => {
+                    let lined = |line_up| Lined::new(line_up, &self.configured, &self.withdrawn);
+                    self.standby = line_up.map(lined);
                 }
                 Control::Build(from, to) => built.push((from, to)),
                 Control::Turn => {
@@ -347,16 +332,17 @@ impl State {
         let applied = self.histories.apply(&mut pending.ops);
         self.send_changes(&applied, &pending.capabilities, outputs);
         self.dirty.extend(applied.changed);
+        let mut known = VecDeque::new();
         if clean {
-            self.dirty.clear();
             self.all_dirty = false;
+            known = self.take_dirty();
         }
         let changed = if later { VecDeque::new() } else { self.take_dirty() };
         let built: VecDeque<Member> =
             built.into_iter().flat_map(|(from, to)| self.histories.between(from, to)).collect();
-        if !changed.is_empty() || !built.is_empty() {
+        if !changed.is_empty() || !built.is_empty() || !known.is_empty() {
             let capability = pending.capabilities.swap_remove(TOUCHED);
-            self.sending = Some(Sending { capability, changed, built });
+            self.sending = Some(Sending { capability, changed, built, known });
         }
     }
 
@@ -392,16 +378,30 @@ impl State {
     /// Sends one batch of the members to refresh; says whether more are left, and asks for another turn then.
     fn send_slice(&mut self, outputs: &mut ActiveOutputs<'_>) -> bool {
         let Some(mut sending) = self.sending.take() else { return false };
-        let of_built = sending.changed.is_empty();
-        let members = if of_built { &mut sending.built } else { &mut sending.changed };
-        let slice: Vec<Member> = members.drain(..members.len().min(BATCH)).collect();
-        if !of_built {
-            self.send(Role::Live, &self.live, &slice, &sending.capability, outputs);
+        let Sending { capability, changed, built, known } = &mut sending;
+        let slice = |members: &mut VecDeque<Member>| -> Vec<Member> {
+            members.drain(..members.len().min(BATCH)).collect()
+        };
+        if !known.is_empty() {
+            for touched in self.touched(Role::Live, &self.live, &slice(known)) {
+                outputs.touched.session(capability).give(Rc::new(Touched { known: true, ..touched }));
+            }
+        } else {
+            let of_live = !changed.is_empty();
+            let members = slice(if of_live { changed } else { built });
+            let mut send = |role, lined| {
+                for touched in self.touched(role, lined, &members) {
+                    outputs.touched.session(capability).give(Rc::new(touched));
+                }
+            };
+            if of_live {
+                send(Role::Live, &self.live);
+            }
+            if let Some(standby) = &self.standby {
+                send(Role::Standby, standby);
+            }
         }
-        if let Some(standby) = &self.standby {
-            self.send(Role::Standby, standby, &slice, &sending.capability, outputs);
-        }
-        if sending.changed.is_empty() && sending.built.is_empty() {
+        if changed.is_empty() && built.is_empty() && known.is_empty() {
             return false;
         }
         self.sending = Some(sending);
@@ -409,22 +409,20 @@ impl State {
         true
     }
 
-    fn send(
-        &self,
-        role: Role,
-        with: &InUse,
-        members: &[Member],
-        capability: &Capability<Epoch>,
-        outputs: &mut ActiveOutputs<'_>,
-    ) {
-        let sums = |member: &Member| (*member, profile(self.histories.get(*member).events(), &with.kinds));
-        let touched = Touched {
-            members: members.iter().map(sums).collect(),
-            role,
-            model: with.model.clone(),
-            available: with.available.clone(),
+    /// Members by what their lists are made with, a batch for each.
+    fn touched(&self, role: Role, lined: &Lined, members: &[Member]) -> Vec<Touched> {
+        let batch = |(InUse { model, kept, kinds, available }, members): (&InUse, Vec<Member>)| {
+            let sums = |member| (member, profile(self.histories.get(member).events(), kinds));
+            Touched {
+                members: members.into_iter().map(sums).collect(),
+                role,
+                model: model.clone(),
+                kept: *kept,
+                available: available.clone(),
+                known: false,
+            }
         };
-        outputs.touched.session(capability).give(Rc::new(touched));
+        lined.deal(members, &*self.assignment).into_iter().map(batch).collect()
     }
 
     /// The members to refresh, each once, in order. A member whose last event is gone is among them.
@@ -447,7 +445,7 @@ impl State {
         }
         let listed = |change: &Availability| {
             self.live.lists(change.item)
-                || self.standby.as_ref().is_some_and(|model| model.lists(change.item))
+                || self.standby.as_ref().is_some_and(|lined| lined.lists(change.item))
         };
         if changes.iter().any(listed) {
             self.all_dirty = true;

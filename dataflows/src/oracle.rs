@@ -9,6 +9,7 @@ use nearline_factors::{Pair, Scratch};
 
 use crate::graph::Meaning;
 use crate::kinds::{KindRule, Seen};
+use crate::line_up::LineUp;
 use crate::members::Cell;
 use crate::model::Model;
 use crate::performance::ListCell;
@@ -25,6 +26,8 @@ pub struct Views {
     pub popularity: BTreeMap<Cell, i64>,
     /// Counts of events that name a list, where they are not zero.
     pub performance: BTreeMap<ListCell, u64>,
+    /// Of how many members the basket holds two items; of an item with itself, the item. Never zero.
+    pub together: BTreeMap<(Item, Item), u32>,
     /// The newest `at`.
     pub now: Option<i64>,
     /// The trending list.
@@ -65,8 +68,8 @@ pub fn views(
     ops: &[Op],
     versions: &[ItemVersion],
     meaning: &Meaning,
-    model: Option<&Model>,
-    LookUps { ids, placements }: &LookUps,
+    line_up: &LineUp,
+    LookUps { ids, placements, assignment }: &LookUps,
 ) -> Views {
     let live = live(ops);
     let mut views = Views::default();
@@ -90,17 +93,29 @@ pub fn views(
     let ids = &**ids;
     views.trending = trending(&views, meaning, ids);
     for (member, events) in &live {
+        let making = match line_up.makings() {
+            [alone] => alone,
+            several => &several[assignment.variant(*member)],
+        };
+        let model = making.model.as_deref();
         let items: BTreeSet<Item> = events.iter().map(|event| event.item).collect();
         let of = |item: Item| {
             let of_item: Vec<Event> = events.iter().filter(|event| event.item == item).copied().collect();
             Sums::new(&of_item, meaning, model)
         };
         let sums: Vec<(Item, Sums)> = items.into_iter().map(|item| (item, of(item))).collect();
+        let basket = basket(&sums, events, meaning, ids);
+        for one in &basket {
+            for other in basket.iter().filter(|other| *other >= one) {
+                *views.together.entry((*one, *other)).or_default() += 1;
+            }
+        }
         let begun = begun(&sums, meaning, ids);
         if !begun.is_empty() {
             views.progress.insert(*member, begun);
         }
-        if let Some(list) = model.and_then(|model| top_picks(&sums, model, &withdrawn, meaning.length)) {
+        let kept = model.filter(|_| making.kept);
+        if let Some(list) = kept.and_then(|model| top_picks(&sums, model, &withdrawn, meaning.length)) {
             views.lists.insert(*member, list);
         }
     }
@@ -179,6 +194,24 @@ impl Sums {
         }
         sums
     }
+}
+
+/// The items that a member has seen and does not hide, the newest of them.
+fn basket(
+    sums: &[(Item, Sums)],
+    events: &BTreeSet<Event>,
+    meaning: &Meaning,
+    ids: &dyn ItemIds,
+) -> Vec<Item> {
+    let marks = |event: &&Event| meaning.kinds.rule(event.kind()).seen != Seen::No;
+    let newest =
+        |item: Item| events.iter().filter(marks).filter(|event| event.item == item).map(Event::at).max();
+    let mut items: Vec<Item> =
+        sums.iter().filter(|(_, sums)| sums.seen && !sums.hidden).map(|(item, _)| *item).collect();
+    items.sort_by_key(|item| ids.id(*item));
+    items.sort_by_key(|item| std::cmp::Reverse(newest(*item)));
+    items.truncate(meaning.basket);
+    items
 }
 
 fn begun(sums: &[(Item, Sums)], meaning: &Meaning, ids: &dyn ItemIds) -> Vec<Begun> {

@@ -14,6 +14,8 @@ pub struct ItemState {
     pub signal: i128,
     /// Whether the member has seen the item.
     pub seen: bool,
+    /// `at` of the newest event of a kind that marks items as seen, in milliseconds; `i64::MIN` where there is none.
+    pub seen_at: i64,
     /// Whether the member hides the item.
     pub hidden: bool,
     /// `at` (milliseconds) and value (millionths) of the newest play, by `at`, then value.
@@ -45,14 +47,23 @@ struct KindSum {
 
 impl KindSums {
     fn sum_up(&mut self, events: &[Event], kinds: &Kinds) -> ItemState {
-        let mut state =
-            ItemState { item: events[0].item, signal: 0, seen: false, hidden: false, newest: None };
+        let mut state = ItemState {
+            item: events[0].item,
+            signal: 0,
+            seen: false,
+            seen_at: i64::MIN,
+            hidden: false,
+            newest: None,
+        };
         self.0.clear();
         for event in events {
             let kind = event.kind();
             let rule = kinds.rule(kind);
             state.seen |= rule.seen == Seen::Yes;
             state.hidden |= rule.hides;
+            if rule.seen != Seen::No {
+                state.seen_at = state.seen_at.max(event.at());
+            }
             if kinds.is_progress(kind) {
                 state.newest = state.newest.max(Some((event.at(), event.value)));
             }

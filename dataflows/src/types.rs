@@ -2,7 +2,8 @@
 //!
 //! Members, items, kinds, places and what makes these up are numbers here; a number stands for an external id, or for
 //! what an event's context says, as long as the process lives, and is never stored. What the graph must know of them
-//! besides, it looks up: the order of ties in [`ItemIds`], and what a place is in [`Placements`].
+//! besides, it looks up: the order of ties in [`ItemIds`], what a place is in [`Placements`], and which variant a member
+//! belongs to in [`Assignment`].
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -176,6 +177,14 @@ pub trait Placements: Send + Sync {
     fn placement(&self, place: Place) -> Placement;
 }
 
+/// Which variants members belong to, by number.
+///
+/// A function of the member's external id. Reading it is pure, since a number never changes its id.
+pub trait Assignment: Send + Sync {
+    /// The place of the member's variant in the line-up; asked for only where that has several.
+    fn variant(&self, member: Member) -> usize;
+}
+
 /// What the graph looks up by number.
 #[derive(Clone)]
 pub struct LookUps {
@@ -183,4 +192,6 @@ pub struct LookUps {
     pub ids: Ids,
     /// What places are.
     pub placements: Arc<dyn Placements>,
+    /// Which variants members belong to.
+    pub assignment: Arc<dyn Assignment>,
 }

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 use nearline_dataflows::graph::{self, Delta, Meaning, Sink};
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::kinds::{KindRule, Kinds, MICROS, Seen};
+use nearline_dataflows::line_up::{LineUp, Making};
 use nearline_dataflows::members::{Control, Role};
 use nearline_dataflows::model::Model;
 use nearline_dataflows::oracle::{self, Views};
 use nearline_dataflows::performance::ListCell;
 use nearline_dataflows::transform::Transform;
 use nearline_dataflows::types::{
-    Action, Country, Epoch, Event, HOUR_MS, Item, ItemIds, ItemVersion, Kind, List, LookUps, Member, Op,
-    Place, Placement, Placements, Variant,
+    Action, Assignment, Country, Epoch, Event, HOUR_MS, Item, ItemIds, ItemVersion, Kind, List, LookUps,
+    Member, Op, Place, Placement, Placements, Variant,
 };
 use nearline_factors::{Factors, ItemSide, Regularisation};
 use proptest::prelude::*;
@@ -55,8 +56,19 @@ impl Placements for Places {
     }
 }
 
-fn look_ups() -> LookUps {
-    LookUps { ids: ids(), placements: Arc::new(Places) }
+/// To which of two variants each member belongs.
+type Assigned = [usize; MEMBERS as usize];
+
+struct Dealt(Assigned);
+
+impl Assignment for Dealt {
+    fn variant(&self, member: Member) -> usize {
+        self.0[member.index()]
+    }
+}
+
+fn look_ups(assigned: Assigned) -> LookUps {
+    LookUps { ids: ids(), placements: Arc::new(Places), assignment: Arc::new(Dealt(assigned)) }
 }
 
 fn meaning() -> Meaning {
@@ -66,7 +78,7 @@ fn meaning() -> Meaning {
     let dislike = rule(-3 * MICROS, Seen::Yes);
     let hide = KindRule { hides: true, ..KindRule::COUNTED };
     let kinds = Kinds::new(vec![play, buy, dislike, hide], Some(Kind(0)));
-    Meaning { kinds, length: 4, half_life_hours: 2, begun_from: 20_000, begun_below: 950_000 }
+    Meaning { kinds, length: 4, half_life_hours: 2, begun_from: 20_000, begun_below: 950_000, basket: 3 }
 }
 
 /// A model of all items but two, with two items alike so that scores tie; the other has other items and weights.
@@ -94,11 +106,37 @@ struct Cut {
     controls: Vec<Step>,
 }
 
+/// What lists are made with: nothing; the first model or the other for all; or two variants, each with a model, and
+/// whether its lists are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lining {
+    None,
+    One(bool),
+    Two([(bool, bool); 2]),
+}
+
+impl Lining {
+    fn line_up(self, models: &[Arc<Model>; 2]) -> LineUp {
+        let model = |other: bool| Some(models[usize::from(other)].clone());
+        match self {
+            Lining::None => LineUp::one(None),
+            Lining::One(other) => LineUp::one(model(other)),
+            Lining::Two(variants) => {
+                let making = |(other, kept)| Making { model: model(other), kept };
+                LineUp::new(variants.into_iter().map(making).collect())
+            }
+        }
+    }
+}
+
+fn models() -> [Arc<Model>; 2] {
+    [Arc::new(model(false)), Arc::new(model(true))]
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    TakeModel(bool),
-    DropModel,
-    Standby(bool),
+    Take(Lining),
+    Standby(Lining),
     DropStandby,
     Build(u32, u32),
     Turn,
@@ -118,15 +156,15 @@ impl Sink for Collect {
 }
 
 /// Runs the graph over the cuts; what came out, by epoch.
-fn run(workers: usize, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
+fn run(workers: usize, assigned: Assigned, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
     let taken: Taken = Taken::default();
     let out = taken.clone();
-    let models = [Arc::new(model(false)), Arc::new(model(true))];
+    let models = models();
     timely::execute(timely::Config::process(workers), move |worker| {
         let index = worker.index();
         let sink = Rc::new(Collect(out.clone()));
         let (mut inputs, probe) =
-            worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning(), look_ups(), sink));
+            worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning(), look_ups(assigned), sink));
         for (epoch, cut) in cuts.iter().enumerate() {
             for op in &cut.ops {
                 if matches!(op.action, Action::Trim(_)) {
@@ -140,9 +178,8 @@ fn run(workers: usize, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
             }
             for step in &cut.controls {
                 inputs.controls.send(match step {
-                    Step::TakeModel(other) => Control::Model(Some(models[usize::from(*other)].clone())),
-                    Step::DropModel => Control::Model(None),
-                    Step::Standby(other) => Control::Standby(Some(models[usize::from(*other)].clone())),
+                    Step::Take(lining) => Control::Live(lining.line_up(&models)),
+                    Step::Standby(lining) => Control::Standby(Some(lining.line_up(&models))),
                     Step::DropStandby => Control::Standby(None),
                     Step::Build(from, to) => Control::Build(Member(*from), Member(*to)),
                     Step::Turn => Control::Turn,
@@ -198,6 +235,15 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
                     }
                 }
             }
+            Delta::Together(counts) => {
+                for (pair, count) in counts {
+                    if *count > 0 {
+                        views.together.insert(pair.items(), *count);
+                    } else {
+                        views.together.remove(&pair.items());
+                    }
+                }
+            }
             Delta::Trending(list) => views.trending.clone_from(list),
             Delta::Now(now) => views.now = now.map(|newest| newest.at),
             Delta::Items(versions) => {
@@ -236,29 +282,28 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
     }
 }
 
-/// Which model stands by, and of which members its lists were built.
+/// Which line-up stands by, and of which members its lists were built.
 #[derive(Clone, Copy)]
 struct Standby {
-    other: Option<bool>,
+    lining: Lining,
     built: [bool; MEMBERS as usize],
 }
 
 /// Holds every epoch of the graph against the oracle.
-fn check(workers: usize, cuts: &[Cut]) {
-    let made = run(workers, cuts.to_vec());
-    let (look_ups, meaning, models) = (look_ups(), meaning(), [model(false), model(true)]);
+fn check(workers: usize, assigned: Assigned, cuts: &[Cut]) {
+    let made = run(workers, assigned, cuts.to_vec());
+    let (look_ups, meaning, models) = (look_ups(assigned), meaning(), models());
     let mut stored = Stored::default();
     let (mut ops, mut versions) = (Vec::new(), Vec::new());
-    let mut live: Option<bool> = None;
+    let mut live = Lining::None;
     let mut standby: Option<Standby> = None;
     let mut lag = false;
     for (epoch, cut) in cuts.iter().enumerate() {
         for step in &cut.controls {
             match step {
-                Step::TakeModel(other) => live = Some(*other),
-                Step::DropModel => live = None,
-                Step::Standby(other) => {
-                    standby = Some(Standby { other: Some(*other), built: [false; MEMBERS as usize] });
+                Step::Take(lining) => live = *lining,
+                Step::Standby(lining) => {
+                    standby = Some(Standby { lining: *lining, built: [false; MEMBERS as usize] });
                     stored.standby = Views::default();
                 }
                 Step::DropStandby => {
@@ -268,7 +313,7 @@ fn check(workers: usize, cuts: &[Cut]) {
                 Step::Turn => {
                     if let Some(standby) = &mut standby {
                         // Only a set that is whole may take over; the graph itself turns whatever there is.
-                        std::mem::swap(&mut live, &mut standby.other);
+                        std::mem::swap(&mut live, &mut standby.lining);
                         std::mem::swap(&mut stored.views.lists, &mut stored.standby.lists);
                         std::mem::swap(&mut stored.views.progress, &mut stored.standby.progress);
                         standby.built = [true; MEMBERS as usize];
@@ -286,19 +331,18 @@ fn check(workers: usize, cuts: &[Cut]) {
         ops.extend_from_slice(&cut.ops);
         versions.extend_from_slice(&cut.versions);
         lag = cut.controls.iter().any(|step| matches!(step, Step::Later));
-        let with = |other: Option<bool>| {
-            let model = other.map(|other| &models[usize::from(other)]);
-            oracle::views(&ops, &versions, &meaning, model, &look_ups)
-        };
+        let with =
+            |lining: Lining| oracle::views(&ops, &versions, &meaning, &lining.line_up(&models), &look_ups);
         let mut wanted = with(live);
         if lag {
             // Lists may lag behind the records; the next epoch that is not put off makes it good.
             wanted.lists.clone_from(&stored.views.lists);
             wanted.progress.clone_from(&stored.views.progress);
+            wanted.together.clone_from(&stored.views.together);
         }
         assert_eq!(stored.views, wanted, "at epoch {epoch} with {workers} workers");
         let Some(standby) = standby.filter(|_| !lag) else { continue };
-        let wanted = with(standby.other);
+        let wanted = with(standby.lining);
         for member in (0..MEMBERS).filter(|member| standby.built[*member as usize]).map(Member) {
             let of =
                 |views: &Views| (views.lists.get(&member).cloned(), views.progress.get(&member).cloned());
@@ -353,13 +397,25 @@ fn any_op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn any_lining() -> impl Strategy<Value = Lining> {
+    let variant = || (any::<bool>(), prop::bool::weighted(0.8));
+    prop_oneof![
+        1 => any::<bool>().prop_map(Lining::One),
+        1 => (variant(), variant()).prop_map(|(a, b)| Lining::Two([a, b])),
+    ]
+}
+
+fn any_assigned() -> impl Strategy<Value = Assigned> {
+    prop::array::uniform5(0..2_usize)
+}
+
 fn any_cut() -> impl Strategy<Value = Cut> {
     let version = (0..ITEMS, 0..3_i64, 0..2_u8, any::<bool>()).prop_map(|(item, at, body, withdrawn)| {
         ItemVersion { item: Item(item), at, body: vec![body, u8::from(withdrawn)], withdrawn }
     });
     let step = prop_oneof![
-        4 => any::<bool>().prop_map(Step::TakeModel),
-        1 => Just(Step::DropModel),
+        4 => any_lining().prop_map(Step::Take),
+        1 => Just(Step::Take(Lining::None)),
         2 => Just(Step::Later),
         1 => Just(Step::All),
         1 => Just(Step::DropStandby),
@@ -383,25 +439,28 @@ proptest! {
     #[test]
     fn every_view_equals_the_oracle_at_every_epoch(
         mut cuts in prop::collection::vec(any_cut(), 1..10),
+        assigned in any_assigned(),
         workers in 1..4_usize,
     ) {
         cuts.push(Cut::default());
         cuts.last_mut().expect("one was pushed").controls.push(Step::All);
-        check(workers, &cuts);
+        check(workers, assigned, &cuts);
     }
 
     #[test]
-    fn a_model_built_beside_another_takes_over_whole_and_is_fresh_all_the_while(
+    fn a_line_up_built_beside_another_takes_over_whole_and_is_fresh_all_the_while(
         cuts in prop::collection::vec(any_cut(), 8..12),
         sizes in prop::collection::vec(1..4_u32, MEMBERS as usize),
+        (live, standby) in (any_lining(), any_lining()),
+        assigned in any_assigned(),
         workers in 1..4_usize,
     ) {
         let mut cuts: Vec<Cut> = cuts
             .into_iter()
             .map(|cut| Cut { controls: vec![Step::Now], ..cut })
             .collect();
-        cuts[0].controls.push(Step::TakeModel(false));
-        cuts[1].controls.push(Step::Standby(true));
+        cuts[0].controls.push(Step::Take(live));
+        cuts[1].controls.push(Step::Standby(standby));
         // The members in slices, with epochs of records in between.
         let (mut from, mut place) = (0, 2);
         for size in sizes {
@@ -413,7 +472,7 @@ proptest! {
         cuts.insert(place, Cut { controls: vec![Step::Turn], ..Cut::default() });
         // And back again, at once.
         cuts.last_mut().expect("there are some").controls.push(Step::Turn);
-        check(workers, &cuts);
+        check(workers, assigned, &cuts);
     }
 
     #[test]
@@ -443,21 +502,21 @@ fn shuffle<T>(list: &mut [T], mut seed: u64) {
     }
 }
 
-/// The views after all epochs, with the model from the first on.
+/// The views after all epochs, with two models side by side from the first on.
 fn end_of(workers: usize, epochs: Vec<Vec<Op>>) -> Views {
     let mut cuts: Vec<Cut> = epochs.into_iter().map(|ops| Cut { ops, ..Cut::default() }).collect();
-    cuts[0].controls.push(Step::TakeModel(false));
+    cuts[0].controls.push(Step::Take(Lining::Two([(false, true), (true, true)])));
     for cut in &mut cuts {
         cut.ops.iter_mut().enumerate().for_each(|(seq, op)| op.seq = seq as u32);
     }
     let mut stored = Stored::default();
-    run(workers, cuts).values().for_each(|deltas| apply(&mut stored, deltas));
+    run(workers, [0, 1, 1, 0, 1], cuts).values().for_each(|deltas| apply(&mut stored, deltas));
     stored.views
 }
 
 /// The effects that the graph reports for the store, over all epochs.
 fn effects(cuts: Vec<Cut>) -> Vec<RecordEffect> {
-    let made = run(1, cuts);
+    let made = run(1, [0; MEMBERS as usize], cuts);
     made.into_values()
         .flatten()
         .filter_map(|delta| match delta {
@@ -505,7 +564,7 @@ fn a_forget_leaves_later_retractions_and_retractions_by_id_and_no_other() {
 
 /// The counts of lists that come out of each epoch, sorted.
 fn listed(cuts: Vec<Cut>, workers: usize) -> Vec<Vec<(ListCell, u64)>> {
-    let mut made = run(workers, cuts.clone());
+    let mut made = run(workers, [0; MEMBERS as usize], cuts.clone());
     let of = |epoch: usize| {
         let deltas = made.remove(&(epoch as Epoch)).unwrap_or_default();
         let counts = deltas.into_iter().filter_map(|delta| match delta {

@@ -1,21 +1,26 @@
 //! What can be typed: commands, their flags and their help.
 
+mod batch;
 mod evaluate;
 mod model;
 mod train;
 mod tune;
+mod variants;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::batch::BatchArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
+pub use self::variants::{VariantsArgs, VariantsCommand};
 use crate::config::MAX_WORKERS;
 use crate::serving::list::ListName;
 use crate::serving::performance::{By, MAX_DAYS};
+use crate::serving::similar::Likeness;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
@@ -102,6 +107,13 @@ pub enum Command {
         #[arg(long, value_enum)]
         by: Option<By>,
     },
+    /// How variants do side by side: members, impressions, clicks and plays, with intervals; or promote one.
+    #[command(
+        after_help = "Example:\n  nearline variants --days 14 --list top_picks\n  nearline variants promote larger_model\n\n\
+        Variants are in the config, with a share of the members each (docs/variants.md). An event names the variant by its\n\
+        context: `\"context\":{\"list\":\"top_picks\",\"position\":3,\"variant\":\"larger_model\"}`."
+    )]
+    Variants(VariantsArgs),
     /// A member's live events, newest first.
     #[command(after_help = "Example:\n  nearline history m1 --limit 10")]
     History {
@@ -120,15 +132,30 @@ pub enum Command {
         item: String,
     },
     /// The items most like one, by the model; withdrawn ones are left out.
-    #[command(after_help = "Example:\n  nearline similar i9 --limit 10\n\n\
-        `get MEMBER --list because_you_watched` is what is most like the item that a member last turned to.")]
+    #[command(
+        after_help = "Examples:\n  nearline similar i9 --limit 10\n  nearline similar i9 --by together\n\n\
+        `get MEMBER --list because_you_watched` is what is most like the item that a member last turned to."
+    )]
     Similar {
         /// The item's id.
         item: String,
+        /// By the model of this member's variant; by the live model unless given.
+        #[arg(long, value_name = "MEMBER")]
+        member: Option<String>,
+        /// By what: the angle between factors, or the members who have seen both, which needs no model.
+        #[arg(long, value_enum, default_value = "factors")]
+        by: Likeness,
         /// How many items at most.
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
+    /// Make lists for all members in one go, and keep them as the offline rung: what is served where fresh lists cannot be had.
+    #[command(
+        after_help = "Examples:\n  nearline batch\n  nearline batch --algorithm together --limit 200\n\n\
+        Asked of the process that holds the folder, where there is one; events go first there. The last batch is served\n\
+        until the new one is whole, and as long as `serve.offline_max_age` in the config says."
+    )]
+    Batch(BatchArgs),
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model\n  \
@@ -307,6 +334,9 @@ pub struct PlanArgs {
     /// most.
     #[arg(long)]
     pub cells: Option<u64>,
+    /// How many pairs of items are seen together (`lists.basket`); as many as events unless given, or as there can be.
+    #[arg(long)]
+    pub pairs: Option<u64>,
     /// How many events were retracted by their fields.
     #[arg(long, default_value_t = 0)]
     pub retracted: u64,

@@ -1,13 +1,15 @@
 //! `get`, `popular`, `history`, `why`, `similar`, `status`: answers from the last committed epoch.
 
-use super::{Context, Failure, member_id, now_ms, show};
-use crate::config::Span;
+use super::{Context, Failure, batch, member_id, now_ms, show};
+use crate::config::{Config, Span};
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery};
 use crate::serving::member::HistoryEvent;
 use crate::serving::popular::PopularQuery;
+use crate::serving::similar::Likeness;
 use crate::serving::status::StatusAnswer;
 use crate::serving::why::WhyAnswer;
 use crate::stores::formats::Standby;
+use crate::variants::{Variant, Variants};
 
 /// The longest list that is put together.
 const MOST: usize = crate::config::MAX_LIST as usize;
@@ -45,6 +47,9 @@ pub fn list_head(answer: &ListAnswer) -> String {
     }
     if let Some(model) = &answer.model {
         text += &format!(", model {}", short(model));
+    }
+    if let Some(variant) = &answer.variant {
+        text += &format!(", variant {variant}");
     }
     text + "\n"
 }
@@ -163,6 +168,9 @@ fn why_text(answer: &WhyAnswer) -> String {
         text += &format!("kept out: {rule}\n");
     }
     if let Some(score) = answer.score {
+        if answer.model.is_none() {
+            return text + &format!("score {score:.4}\n");
+        }
         text += &format!("score {score:.4}, from:\n");
         let row = |part: &crate::serving::why::Part| {
             vec![
@@ -179,8 +187,17 @@ fn why_text(answer: &WhyAnswer) -> String {
 }
 
 /// `nearline similar`.
-pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failure> {
-    let answer = context.read(|serving| serving.similar(item, limit))?;
+pub fn similar(
+    context: &Context,
+    item: &str,
+    by: Likeness,
+    member: Option<&str>,
+    limit: usize,
+) -> Result<(), Failure> {
+    if let Some(member) = member {
+        member_id(member)?;
+    }
+    let answer = context.read(|serving| serving.similar(item, by, member, limit))?;
     if context.json {
         return show::json(&answer);
     }
@@ -188,13 +205,26 @@ pub fn similar(context: &Context, item: &str, limit: usize) -> Result<(), Failur
         return Err(Failure::No(format!("nothing is like {item}: {reason}")));
     }
     let title = answer.title.as_ref().map_or(String::new(), |title| format!(" ({title})"));
-    let model = answer.model.as_deref().map_or("", short);
-    show::text(&(format!("like {item}{title}: model {model}\n") + &entries_text(&answer.items, 0)))
+    let by = match &answer.model {
+        Some(model) => format!("model {}", short(model)),
+        None => "seen together".to_owned(),
+    };
+    show::text(&(format!("like {item}{title}: {by}\n") + &entries_text(&answer.items, 0)))
+}
+
+/// Which variants there are, or which one is everybody's.
+fn variants_text(variants: &Variants) -> String {
+    let names = |variant: &Variant| format!("{} {:.0} %", variant.name, 100.0 * variants.part(variant));
+    match &variants.promoted {
+        Some(name) => format!("{name}, which was promoted"),
+        None => variants.variants.iter().map(names).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// What the model beside the live one is there for.
 fn beside(standby: &Standby) -> String {
-    let Standby { model, ready, built, members, .. } = standby;
+    let Standby { ready, built, members, .. } = standby;
+    let model = standby.made_with();
     if *ready {
         return format!("{model} stands by: `nearline model rollback` goes back to it");
     }
@@ -205,10 +235,10 @@ fn beside(standby: &Standby) -> String {
 /// `nearline status`.
 pub fn status(context: &Context) -> Result<(), Failure> {
     let answer = context.read(|serving| serving.status(now_ms()))?;
-    if context.json { show::json(&answer) } else { show::text(&status_text(&answer)) }
+    if context.json { show::json(&answer) } else { show::text(&status_text(&answer, &context.config)) }
 }
 
-fn status_text(answer: &StatusAnswer) -> String {
+fn status_text(answer: &StatusAnswer, config: &Config) -> String {
     let mut rows = vec![
         (
             "data",
@@ -238,6 +268,9 @@ fn status_text(answer: &StatusAnswer) -> String {
         answer.rejected.iter().map(|(reason, count)| ("", format!("{} {reason}", show::count(*count)))),
     );
     rows.push(("model", answer.model.clone().unwrap_or_else(|| "none: aggregates only".into())));
+    if let Some(variants) = &answer.variants {
+        rows.push(("variants", variants_text(variants)));
+    }
     if let Some(standby) = &answer.standby {
         rows.push(("", beside(standby)));
     }
@@ -258,6 +291,9 @@ fn status_text(answer: &StatusAnswer) -> String {
             "to erase",
             format!("{members} whose bytes are on the disk: `nearline forget --pending`"),
         ));
+    }
+    if let Some(made) = &answer.batch {
+        rows.push(("batch", batch::said(made, config)));
     }
     for made in &answer.backups {
         rows.push(("backup", format!("{}, of {}", made.path, show::time(made.at))));

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Context, Failure, now_ms};
+use super::opening::Opened;
+use super::{Context, Failure, batch, now_ms};
 use crate::backups::With;
+use crate::batch::BatchQuery;
+use crate::config::Config;
 use crate::engine::Handle;
 use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
-use crate::stores::Store;
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +31,10 @@ pub(super) enum Ask {
     BackupGone(PathBuf),
     /// Say what stands by.
     Standby,
+    /// Make lists for all members.
+    Batch(BatchQuery),
+    /// Say how far that is.
+    BatchProgress,
 }
 
 /// What comes of it.
@@ -41,7 +47,9 @@ pub(super) struct Erasure {
 }
 
 /// Commands as the process that holds the folder does them.
-pub(super) fn of(store: Arc<dyn Store>, eraser: Arc<Eraser>, handle: Handle) -> Commands {
+pub(super) fn of(opened: &Opened, config: Config, handle: Handle) -> Commands {
+    let Opened { store, eraser, batches, .. } = opened;
+    let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
     Arc::new(move |asked| {
         let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
         let done = match asked {
@@ -55,6 +63,14 @@ pub(super) fn of(store: Arc<dyn Store>, eraser: Arc<Eraser>, handle: Handle) -> 
             Ask::Standby => Standing::of(&*store)
                 .map(|standing| serde_json::to_value(standing.standby))
                 .map_err(|error| error.to_string()),
+            Ask::Batch(query) => {
+                // Half of the cores: events come first.
+                let threads = config.run.threads().div_ceil(2);
+                batch::make(&batches, &query, &config, threads, &handle)
+                    .map(serde_json::to_value)
+                    .map_err(|failure| failure.to_string())
+            }
+            Ask::BatchProgress => Ok(serde_json::to_value(batches.progress())),
             Ask::Forget(_) | Ask::Erase => perform(asked, &eraser, &handle)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),

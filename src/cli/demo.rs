@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::SourceArgs;
+use super::line_up::Change;
 use super::opening::{self, Opening};
 use super::{Context, Failure, ask, now_ms, pipe, show};
 use crate::demo::{BenchSize, Event, World, WorldSize, bench_log as write_bench_log, bench_log_retracted};
@@ -117,7 +118,7 @@ impl Demo<'_> {
         let opened = opening::open_engine(
             &self.folder,
             &self.context.config,
-            Opening { model: Some(&self.model()), ..Opening::default() },
+            Opening { change: Change::model(Some(&self.model())), ..Opening::default() },
         )?;
         opened.engine.handle().settle(&Default::default())?;
         let handle = opened.engine.handle();

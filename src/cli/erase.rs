@@ -111,7 +111,7 @@ fn text(receipt: &Receipt, kept: &str) -> String {
             show::counted(removed.retractions, "retraction"),
             show::counted(removed.popularity + removed.performance, "count"),
             show::counted(removed.factors, "factor"),
-            show::counted(removed.lists, "list"),
+            show::counted(removed.lists + removed.batch_lists, "list"),
             member.member_digest
         );
     }

@@ -3,11 +3,13 @@
 pub mod args;
 mod ask;
 mod backup;
+mod batch;
 mod commands;
 mod demo;
 mod erase;
 mod evaluate;
 mod fit;
+mod line_up;
 mod model;
 mod opening;
 mod performance;
@@ -21,6 +23,7 @@ mod train;
 mod train_progress;
 mod train_saving;
 mod tune;
+mod variants;
 
 use std::io;
 use std::process::ExitCode;
@@ -186,10 +189,13 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Popular { kind, window, country, limit } => {
             ask::popular(&context, kind, &window, country, limit)
         }
+        Command::Variants(args) => variants::variants(&context, args),
         Command::Performance { days, list, by } => performance::performance(&context, days, list, by),
         Command::History { member, limit } => ask::history(&context, &member, limit),
         Command::Why { member, item } => ask::why(&context, &member, &item),
-        Command::Similar { item, limit } => ask::similar(&context, &item, limit),
+        Command::Similar { item, by, member, limit } => {
+            ask::similar(&context, &item, by, member.as_deref(), limit)
+        }
         Command::Train(args) => train::train(&context, args),
         Command::Model { command } => model::model(&context, command),
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
@@ -201,6 +207,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore { backup, key } => backup::restore(&context, &backup, key.as_deref()),
         Command::Plan(args) => plan::plan(&context, &args),
+        Command::Batch(args) => batch::batch(&context, args),
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),
         Command::Demo { write, seed } => demo::demo(&context, write, seed),

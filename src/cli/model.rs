@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::{ExportArgs, ImportArgs, ModelCommand};
 use super::takeover;
-use super::{Context, Failure, opening, show};
+use super::{Context, Failure, line_up, show};
 use crate::config::Train;
 use crate::engine::recover::Standing;
 use crate::offline::export::To;
@@ -41,7 +41,7 @@ struct Shown<'a> {
 
 fn show_model(context: &Context, folder: Option<PathBuf>) -> Result<(), Failure> {
     let folder = named_or_used(context, folder)?;
-    let model = opening::load(&folder)?;
+    let model = line_up::load(&folder)?;
     let size = |name| std::fs::metadata(folder.join(name)).map_or(0, |metadata| metadata.len());
     let shown = Shown {
         manifest: &model.manifest,
@@ -62,7 +62,7 @@ fn named_or_used(context: &Context, named: Option<PathBuf>) -> Result<PathBuf, F
     if standing.epoch == 0 {
         return Err(StoreError::Empty(data.path().to_owned()).into());
     }
-    let version = standing.model.ok_or_else(|| {
+    let version = standing.lists.model.ok_or_else(|| {
         let data = data.path().display();
         Failure::No(format!("{data} uses no model: name a model's folder, or give `run` one with --model"))
     })?;
@@ -173,7 +173,7 @@ struct Exported<'a> {
 }
 
 fn export(context: &Context, args: ExportArgs) -> Result<(), Failure> {
-    let model = opening::load(&named_or_used(context, args.folder)?)?;
+    let model = line_up::load(&named_or_used(context, args.folder)?)?;
     let files = model.export(&args.to, args.format)?;
     let manifest = &model.manifest;
     if context.json {

@@ -2,6 +2,7 @@
 
 use super::{Context, Failure, show};
 use crate::serving::performance::{By, PerformanceAnswer, PerformanceQuery, PerformanceRow};
+use crate::stores::Table;
 
 /// `nearline performance`.
 pub fn performance(
@@ -13,7 +14,7 @@ pub fn performance(
     let by = by.or((!context.json).then_some(By::List));
     let query = PerformanceQuery { days, list, by };
     let (answer, lacks) =
-        context.read(|serving| Ok((serving.performance(&query)?, serving.standing.lacks_views())))?;
+        context.read(|serving| Ok((serving.performance(&query)?, serving.lacks(Table::Performance))))?;
     if context.json {
         return show::json(&answer);
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{ListenArgs, PipeArgs, RunArgs, SourceArgs};
+use super::line_up::Change;
 use super::opening::{Opening, adopting, open_engine};
 use super::server::Server;
 use super::{Context, Failure, commands, erase, now_ms, show};
@@ -70,7 +71,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     // Before the records are read back, which may take minutes: whoever asks is told so.
     let server = how.listen.map(|given| Server::start(given, config)).transpose()?.flatten();
     let opening = Opening {
-        model: args.model.as_deref(),
+        change: Change { renew: true, ..Change::model(args.model.as_deref()) },
         workers: args.workers,
         bulk: how.bulk,
         observer: server.as_ref().map(Server::observer),
@@ -91,8 +92,9 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let max_ahead = config.run.max_ahead.ms();
     let latest_at = Arc::new(move || now_ms() + max_ahead);
     let handle = opened.engine.handle();
-    let commands = commands::of(opened.store.clone(), opened.eraser.clone(), handle.clone());
-    let served = socket::Served { handle, latest_at, adopt: adopting(context, config), commands };
+    let commands = commands::of(&opened, config.clone(), handle.clone());
+    let served =
+        socket::Served { handle, latest_at, adopt: adopting(context, config, &opened.store), commands };
     if let Some(server) = &server {
         server.ready(context, config, &opened.store, &served)?;
     }
@@ -110,8 +112,9 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     {
         std::thread::sleep(LOOK);
     }
-    // Requests come to their end before the pipeline does.
+    // Requests come to their end before the pipeline does, and so does a batch.
     drop(server);
+    opened.batches.stop();
     if !stop.load(Ordering::Relaxed) {
         opened.engine.handle().settle(&stop)?;
     }

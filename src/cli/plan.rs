@@ -7,6 +7,10 @@ use crate::planning::{Part, Size};
 /// `nearline plan`.
 pub fn plan(context: &Context, args: &PlanArgs) -> Result<(), Failure> {
     let store = &context.config.store;
+    let basket = context.config.lists.basket as u64;
+    // Of each member as many as there are in a basket, and no more than there are items.
+    let of = |items: u64| items * items.saturating_sub(1) / 2;
+    let most = of(args.items).min(args.members * of(basket));
     let size = Size {
         members: args.members,
         items: args.items,
@@ -14,6 +18,8 @@ pub fn plan(context: &Context, args: &PlanArgs) -> Result<(), Failure> {
         rank: args.rank,
         length: args.length.unwrap_or(context.config.lists.length as u64).min(args.items),
         cells: args.cells.unwrap_or(args.events),
+        basket,
+        pairs: args.pairs.unwrap_or(args.events.min(most)),
         retracted: args.retracted,
         id_bytes: args.id_bytes,
         context_bytes: args.context_bytes,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::args::SourceArgs;
+use super::line_up::LineUp;
 use super::{Context, Failure, opening, pipe, show};
 use crate::digests::to_hex;
 use crate::engine::ingest::TombstoneBody;
@@ -15,7 +16,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::records::{Record, Tombstone, write_json};
 use crate::sources::{self, SourceError};
 use crate::stores::rocks::RocksStore;
-use crate::stores::{Store, StoreError, Table};
+use crate::stores::{Store, StoreError};
 
 /// How many rejected lines `check` shows for each reason.
 const SHOWN: u64 = 3;
@@ -101,15 +102,12 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
         return Err(Failure::No(message.into()));
     }
     standing.made_with(context.config.meaning_hash())?;
-    let model =
-        standing.model.as_ref().map(|version| opening::load(&context.folder.model(version))).transpose()?;
-    let comparison = Comparison::new(stored.clone());
-    let comparison =
-        Arc::new(if standing.lacks_views() { comparison.without(Table::Performance) } else { comparison });
+    let live = LineUp::stored(&context.folder, &standing.lists)?.given(None, &context.config);
+    let comparison = Arc::new(Comparison::new(stored.clone()).without(standing.missing_views()));
     let options = EngineOptions {
         key: context.folder.key(standing.key.as_deref())?,
         rebuild: true,
-        ..opening::engine_options(&context.config, model, workers)
+        ..opening::engine_options(&context.config, Some(live), workers)
     };
     Engine::start(stored, comparison.clone(), options)?.finish()?;
     let verdict = comparison.verdict(standing.epoch)?;

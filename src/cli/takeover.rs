@@ -1,4 +1,4 @@
-//! `model use` and `model rollback`: which model the lists are made with.
+//! `model use`, `model rollback` and `variants promote`: what the lists are made with.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::commands::{self, Ask};
+use super::line_up::Change;
 use super::opening::{self, Opening};
 use super::{Context, Failure, pipe, show};
 use crate::engine::TakenOver;
@@ -27,28 +28,37 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 pub fn use_model(context: &Context, model: &Path) -> Result<(), Failure> {
     // What cannot be used is refused here, and the running pipeline knows it by its full path.
     let path = model.canonicalize().map_err(|error| Failure::Use(format!("{}: {error}", model.display())))?;
-    let taken = match asked(context, Wanted::Use(path))? {
+    take_over(context, Wanted::Use(path), Change::model(Some(model)))
+}
+
+/// `nearline variants promote`.
+pub fn promote(context: &Context, name: &str) -> Result<(), Failure> {
+    take_over(context, Wanted::Promote(name.to_owned()), Change { promote: Some(name), ..Change::default() })
+}
+
+/// Asks the process that holds the folder, or does it here where nobody does.
+fn take_over(context: &Context, wanted: Wanted, change: Change<'_>) -> Result<(), Failure> {
+    let taken = match asked(context, wanted)? {
         Some(taken) => taken,
         None => {
-            let before = standing(&context.folder)?.model;
+            let before = standing(&context.folder)?.lists;
             let opened = opening::open_engine(
                 &context.folder,
                 &context.config,
-                Opening { model: Some(model), ..Opening::default() },
+                Opening { change, ..Opening::default() },
             )?;
             let stop = Arc::new(AtomicBool::new(false));
             pipe::stop_on_signal(stop.clone())?;
             opened.engine.handle().settle(&stop)?;
             let (epoch, _) = opened.engine.finish()?;
-            let Standing { model, standby, .. } = standing(&context.folder)?;
+            let Standing { lists, standby, .. } = standing(&context.folder)?;
             if standby.is_some_and(|standby| !standby.ready) {
                 return Err(Failure::No(
                     "broken off; the lists are built when the pipeline runs again".into(),
                 ));
             }
-            let live = model.unwrap_or_default();
-            let previous = before.filter(|before| *before != live);
-            TakenOver { model: live, previous, epoch }
+            let previous = Some(&before).filter(|before| **before != lists && !before.is_nothing());
+            TakenOver::new(&lists, previous, epoch)
         }
     };
     say(context, &taken)
@@ -124,11 +134,20 @@ fn say(context: &Context, taken: &TakenOver) -> Result<(), Failure> {
     if context.json {
         return show::json(taken);
     }
-    let TakenOver { model, previous, epoch } = taken;
+    let TakenOver { model, variant, previous, epoch } = taken;
+    let live = match variant {
+        Some(variant) if model.is_empty() => format!("variant {variant} is every member's"),
+        Some(variant) => format!("variant {variant} is every member's, and model {model} is live,"),
+        None if model.is_empty() => "members are split between the variants".to_owned(),
+        None => format!("model {model} is live"),
+    };
     show::text(&match previous {
-        Some(previous) => format!(
-            "model {model} is live from epoch {epoch} on\nmodel {previous} stands by: `nearline model rollback` goes back to it"
+        Some(previous) if variant.is_some() || previous == model || previous.is_empty() => format!(
+            "{live} from epoch {epoch} on\nwhat was before stands by: `nearline model rollback` goes back to it"
         ),
-        None => format!("model {model} is live; nothing stands by"),
+        Some(previous) => format!(
+            "{live} from epoch {epoch} on\nmodel {previous} stands by: `nearline model rollback` goes back to it"
+        ),
+        None => format!("{}; nothing stands by", live.trim_end_matches(',')),
     })
 }

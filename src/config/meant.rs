@@ -11,10 +11,17 @@ use nearline_factors::ARITHMETIC;
 use super::kinds::{KindTable, kinds};
 use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::span::Span;
+use super::variants::{Variants, variants};
 use super::written::{self, Token, Written};
 
 /// The longest list.
 pub const MAX_LIST: u32 = 10_000;
+
+/// The largest basket: its pairs are kept, and there are as many as its square, by half.
+pub const MAX_BASKET: u32 = 100;
+
+/// How large a basket is of which the hash of the meaning says nothing. For ever, whatever the default is.
+const BASKET: usize = 10;
 
 /// A config that can be used.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +30,8 @@ pub struct Config {
     pub kinds: KindTable,
     /// What the lists are made by. Meaning.
     pub lists: Lists,
+    /// Ways of making lists side by side, where there are some. Meaning.
+    pub variants: Option<Variants>,
     /// How records become epochs.
     pub run: Run,
     /// How the store uses memory.
@@ -61,6 +70,8 @@ pub struct Lists {
     pub length: usize,
     /// After how many hours an event counts half for `trending`.
     pub half_life_hours: u32,
+    /// How many of the items that a member has seen last count as seen together.
+    pub basket: usize,
     /// What `continue_watching` takes for begun and not finished.
     pub continue_watching: ContinueWatching,
 }
@@ -126,6 +137,8 @@ pub struct Serve {
     pub connections: usize,
     /// How long a client may take to send the head of a request.
     pub head_within: Duration,
+    /// How old lists of a batch job may be that stand in for fresh ones.
+    pub offline_max_age: Span,
     /// The certificate chain and the private key of TLS, PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Who may do what, by name; everybody everything where there are none.
@@ -210,7 +223,7 @@ impl Config {
     }
 
     fn meaning(&self) -> String {
-        let Lists { length, half_life_hours, continue_watching: watching } = &self.lists;
+        let Lists { length, half_life_hours, basket, continue_watching: watching } = &self.lists;
         let quoted = |name: &str| serde_json::Value::from(name).to_string();
         let watched = quoted(self.kinds.name(watching.kind).expect("the kind was looked up in this table"));
         let mut text = format!(
@@ -218,6 +231,10 @@ impl Config {
              continue_watching {watched} {} {}\n",
             watching.from, watching.below
         );
+        // Folders that are older than the view say nothing of it.
+        if *basket != BASKET {
+            text += &format!("basket {basket}\n");
+        }
         for (name, rule) in self.kinds.iter() {
             let KindRule { weight, times_value, counts_from, floor, seen, hides } = rule;
             let optional = |value: &Option<i64>| value.map_or("none".to_owned(), |value| value.to_string());
@@ -232,7 +249,8 @@ impl Config {
                  seen {seen} hides {hides}\n"
             );
         }
-        text
+        // A config without variants has the text, and so the hash, that it had before there were any.
+        text + &self.variants.as_ref().map(Variants::meaning).unwrap_or_default()
     }
 }
 
@@ -245,15 +263,17 @@ impl TryFrom<Written> for Config {
             return Err(KeyError::new(&["rating_scale"], "must be above 0"));
         }
         let (kinds, continue_watching) = kinds(written.kinds, scale, &written.lists.continue_watching)?;
-        let written::Lists { length, half_life_hours, .. } = written.lists;
+        let written::Lists { length, half_life_hours, basket, .. } = written.lists;
         let config = Config {
             kinds,
             lists: Lists {
                 length: within(&["lists", "length"], length.into(), 1, MAX_LIST.into())? as usize,
                 half_life_hours: within(&["lists", "half_life_hours"], half_life_hours.into(), 1, 8_760)?
                     as u32,
+                basket: within(&["lists", "basket"], basket.into(), 0, MAX_BASKET.into())? as usize,
                 continue_watching,
             },
+            variants: variants(written.experiment, written.variants)?,
             run: run(&written.run)?,
             store: store(&written.store)?,
             serve: serve(written.serve)?,
@@ -337,6 +357,7 @@ fn serve(written: written::Serve) -> Result<Serve, KeyError> {
         requests: number("requests", written.requests.into(), 1 << 20)? as usize,
         connections: number("connections", written.connections.into(), 1 << 20)? as usize,
         head_within: written.head_within.duration(),
+        offline_max_age: written.offline_max_age,
         tls,
         tokens: written.tokens.into_iter().collect(),
     })

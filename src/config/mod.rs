@@ -1,8 +1,8 @@
 //! The config: what a person may set, as written (`written.rs`) and as meant (`meant.rs`).
 //!
 //! One TOML file, `nearline.toml`. Every key has a default and [`default_toml`] documents each of them. What is
-//! wrong is refused with the file, the line and the key. Part of the config has *meaning*: the kinds and what the
-//! lists are made by. That part is hashed into the store ([`Config::meaning_hash`]), since a view made under
+//! wrong is refused with the file, the line and the key. Part of the config has *meaning*: the kinds, what the
+//! lists are made by, and the variants. That part is hashed into the store ([`Config::meaning_hash`]), since a view made under
 //! another meaning is another view. The rest says how to run, and changes nothing that is stored.
 
 pub mod columns;
@@ -15,6 +15,7 @@ mod quoting;
 mod schema;
 mod size;
 mod span;
+mod variants;
 mod written;
 
 use std::io;
@@ -30,6 +31,7 @@ pub use number::KeyError;
 pub use schema::schema;
 pub use size::Size;
 pub use span::Span;
+pub use variants::{Variant, Variants};
 pub use written::{Scope, Token};
 
 /// The file that is read where no other is named.

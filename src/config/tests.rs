@@ -181,6 +181,7 @@ fn what_has_meaning_changes_the_hash() {
         "rating_scale = 10",
         "[lists]\nlength = 99",
         "[lists]\nhalf_life_hours = 25",
+        "[lists]\nbasket = 9",
         "[lists.continue_watching]\nfrom = 0.03",
         "[lists.continue_watching]\nbelow = 0.9",
         "[lists.continue_watching]\nkind = \"browse\"",
@@ -243,4 +244,63 @@ fn a_named_file_must_exist() {
     assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
     std::fs::write(&file, "[lists]\nlength = 7").unwrap();
     assert_eq!(Config::load(Some(&file)).unwrap().lists.length, 7);
+}
+
+const VARIANTS: &str =
+    "experiment = \"e\"\n[variants.b]\nshare = 30\nmodel = \"dir\"\n[variants.a]\nshare = 70.5\n";
+
+#[test]
+fn variants_are_by_name_and_have_meaning_but_for_where_their_models_come_from() {
+    let variants = config(VARIANTS).variants.unwrap();
+    let names: Vec<_> = variants.variants.iter().map(|variant| (&*variant.name, variant.share)).collect();
+    assert_eq!(names, [("a", 70_500_000), ("b", 30_000_000)]);
+    assert_eq!(variants.get("b").unwrap().model.as_deref(), Some("dir".as_ref()));
+    // A config without variants means what it meant before there were any.
+    let plain = Config::default();
+    assert_eq!(plain.variants, None);
+    assert_eq!(config("experiment = \"e\"").meaning_hash(), plain.meaning_hash());
+    assert_eq!(
+        blake3::Hash::from_bytes(plain.meaning_hash()).to_hex().as_str(),
+        "325dad6f79bf848c1526353629e8b6e2c4312d53634dadd46ed3638442764a00",
+        "folders of an earlier release would be made anew"
+    );
+    assert_ne!(config(VARIANTS).meaning_hash(), plain.meaning_hash());
+    let hashes = |text: &str| {
+        let config = config(text);
+        (config.meaning_hash(), config.variants.unwrap().section())
+    };
+    let (meaning, section) = hashes(VARIANTS);
+    for (from, to, means) in [
+        ("\"e\"", "\"f\"", true),
+        ("30", "31", true),
+        ("[variants.a]", "[variants.c]", true),
+        ("dir", "other", false),
+    ] {
+        let other = hashes(&VARIANTS.replace(from, to));
+        assert_eq!(other.0 != meaning, means, "{from} to {to}");
+        assert_ne!(other.1, section, "{from} to {to}");
+    }
+    assert_eq!(hashes(&VARIANTS.replace("share = 30", "share = 30.0 # as before")), (meaning, section));
+}
+
+#[test]
+fn variants_that_cannot_be_are_refused_with_their_line() {
+    for (text, wanted) in [
+        ("[variants.a]\nshare = -1", "line 2: `variants.a.share`: must be 0 or more"),
+        ("[variants.a]\nshare = 0", "`variants`: one of them must have a share above 0"),
+        ("[variants.a]\nshare = 2e6", "`variants.a.share`: must be from"),
+        ("[variants.\"a b\"]\n", "letters, digits, `-` and `_`"),
+        ("[variants.a]\nalgorithm = \"best\"", "best"),
+        (
+            "[variants.a]\nalgorithm = \"popular\"\nmodel = \"m\"",
+            "line 3: `variants.a.model`: is for the algorithm",
+        ),
+        ("[variants.a]\nmodel = \"\"", "`variants.a.model`: must be the folder"),
+        ("[variants.a]\nweight = 1", "weight"),
+    ] {
+        let said = refusal(text);
+        assert!(said.contains(wanted), "{text}: {said}");
+    }
+    let many: String = (0..17).map(|place| format!("[variants.v{place}]\n")).collect();
+    assert!(refusal(&many).contains("16 at most, and are 17"));
 }

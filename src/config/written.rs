@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::size::Size;
 use super::span::Span;
+use crate::variants::Algorithm;
 
 /// The config of Nearline, `nearline.toml`. Every key has a default; `nearline config` prints them all.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -20,6 +21,10 @@ pub struct Written {
     pub lists: Lists,
     /// What each kind of event means, by its name; laid over the default kinds key by key. Meaning.
     pub kinds: BTreeMap<String, Kind>,
+    /// The name of what the variants are to show. Members are split by it: another name splits them anew. Meaning.
+    pub experiment: String,
+    /// Ways of making lists side by side, by a name of your own, each for a share of the members. Meaning.
+    pub variants: BTreeMap<String, Variant>,
     /// How records become epochs.
     pub run: Run,
     /// How the store uses memory.
@@ -41,6 +46,8 @@ impl Default for Written {
             rating_scale: 5.0,
             lists: Lists::default(),
             kinds: BTreeMap::new(),
+            experiment: String::new(),
+            variants: BTreeMap::new(),
             run: Run::default(),
             store: Store::default(),
             serve: Serve::default(),
@@ -59,13 +66,16 @@ pub struct Lists {
     pub length: u32,
     /// After how many hours an event counts half for `trending`.
     pub half_life_hours: u32,
+    /// How many of the items that a member has seen last count as seen together; 0: none, and there is no
+    /// `watched_together`.
+    pub basket: u32,
     /// What `continue_watching` takes for begun and not finished.
     pub continue_watching: ContinueWatching,
 }
 
 impl Default for Lists {
     fn default() -> Self {
-        Lists { length: 100, half_life_hours: 24, continue_watching: ContinueWatching::default() }
+        Lists { length: 100, half_life_hours: 24, basket: 10, continue_watching: ContinueWatching::default() }
     }
 }
 
@@ -125,6 +135,25 @@ pub enum Seen {
     Yes,
     /// As long as the values of the member's events of this kind for the item add up to more than zero.
     WhilePositive,
+}
+
+/// A way of making lists.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Variant {
+    /// How many of the members have it, in proportion to the shares of the others: 1 and 1 is half and half, and so is 50
+    /// and 50. From 0 to 1000000.
+    pub share: f64,
+    /// How `top_picks` are made.
+    pub algorithm: Algorithm,
+    /// The folder of the model that they are made with; the live model unless given.
+    pub model: Option<String>,
+}
+
+impl Default for Variant {
+    fn default() -> Self {
+        Variant { share: 1.0, algorithm: Algorithm::Factors, model: None }
+    }
 }
 
 /// How records become epochs.
@@ -193,6 +222,8 @@ pub struct Serve {
     pub connections: u32,
     /// How long a client may take to send the head of a request.
     pub head_within: Span,
+    /// How old lists of a batch job may be that stand in for fresh ones.
+    pub offline_max_age: Span,
     /// The certificate chain of TLS, a PEM file; without one there is none.
     pub certificate: String,
     /// Its private key, a PEM file.
@@ -210,6 +241,7 @@ impl Default for Serve {
             requests: 1024,
             connections: 4096,
             head_within: Span::seconds(10),
+            offline_max_age: Span::hours(48),
             certificate: String::new(),
             key: String::new(),
             tokens: BTreeMap::new(),

@@ -15,8 +15,9 @@ use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
 use nearline_dataflows::types::{Epoch, Member};
 
+use super::batches::{Batches, Step};
 use super::committed::Committed;
-use super::erasing::{self, Erasing, Mark};
+use super::erasing::{self, Erasing, Mark, Removed};
 use super::held;
 use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
@@ -29,6 +30,7 @@ use crate::failpoints::reach;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
+use crate::variants::MadeWith;
 
 /// How many counts of a pending folder are loaded at a time.
 const CELLS: usize = 131_072;
@@ -79,7 +81,10 @@ pub(super) struct Committing<'s> {
     /// Told what is committed.
     pub(super) observer: Option<Arc<dyn Observer>>,
     /// What the epoch that turns makes of the models.
-    pub(super) turn: Option<(String, Option<Standby>)>,
+    pub(super) turn: Option<(MadeWith, Option<Standby>)>,
+    batches: Batches,
+    /// Whether a trim has let go of all batch lists, which are still there.
+    drop_batches: bool,
 }
 
 /// Why nothing more is committed.
@@ -141,6 +146,10 @@ impl Committer {
     pub fn run(self, told: &Receiver<ToCommit>, start: &Standing) {
         let Committer { store, names, key, workers, rejected, committed, observer } = self;
         committed.publish(start.epoch, start.counts);
+        let batches = match Batches::of(&*store) {
+            Ok(batches) => batches,
+            Err(failure) => return storing::fail(&committed, failure),
+        };
         let (storing, todo) = Storing::new();
         std::thread::scope(|scope| {
             let (stored, observing) = (&*committed, observer.as_deref());
@@ -163,6 +172,8 @@ impl Committer {
                 standby: start.standby.clone(),
                 observer: observer.clone(),
                 turn: None,
+                batches,
+                drop_batches: false,
             };
             committing.run(told);
         });
@@ -219,7 +230,7 @@ impl<'s> Committing<'s> {
                     self.finish_epoch(epoch, whole)?;
                 }
             }
-            ToCommit::Made { meaning, model } => self.writer.made = Some((meaning, model)),
+            ToCommit::Made { meaning, lists } => self.writer.made = Some((meaning, lists)),
             ToCommit::Key(key) => {
                 self.storing.wait()?;
                 let mut change = self.store.begin();
@@ -229,7 +240,36 @@ impl<'s> Committing<'s> {
             }
             ToCommit::Standby(standby) => self.stand_by(standby)?,
             ToCommit::Turn { live, standby } => self.turn = Some((live, standby)),
+            ToCommit::Batch(step) => self.batch(step)?,
             ToCommit::Live(events) => self.writer.counts.live_events = events,
+        }
+        Ok(())
+    }
+
+    /// A step of a batch job. Slices are not synced: the epoch in which they go live is.
+    fn batch(&mut self, step: Step) -> Result<(), Halt> {
+        let mut change = self.store.begin();
+        match step {
+            Step::Begin(reply) => {
+                self.batches.begin(&mut *change);
+                self.storing.send(Job::Write(change))?;
+                // What the job reads from now on is what came before this.
+                self.storing.wait()?;
+                let _ = reply.send(());
+            }
+            Step::Lists(lists) => {
+                self.batches.put(&lists, &mut *change);
+                self.storing.send(Job::Write(change))?;
+                reach("batch-slice");
+            }
+            Step::Live(batch) => self.batches.turn(batch),
+            Step::GiveUp => self.batches.give_up(),
+            Step::Sweep(reply) => {
+                self.storing.wait()?;
+                let more = self.batches.sweep(self.store, &mut *change)?;
+                self.storing.send(Job::Write(change))?;
+                let _ = reply.send(more);
+            }
         }
         Ok(())
     }
@@ -268,6 +308,13 @@ impl<'s> Committing<'s> {
                 self.load(mode)?;
             }
         }
+        if std::mem::take(&mut self.drop_batches) {
+            self.storing.wait()?;
+            self.store.clear(Table::BatchLists)?;
+            let mut change = self.store.begin();
+            self.batches.sweep(self.store, &mut *change)?;
+            self.storing.send(Job::Write(change))?;
+        }
         Ok(())
     }
 
@@ -276,6 +323,7 @@ impl<'s> Committing<'s> {
         self.reject(&epoch.records);
         let mut change = self.store.begin();
         self.write_records(epoch, &mut *change)?;
+        self.batches.write_turn(&mut *change);
         let mut cells = Vec::new();
         epoch.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
         self.writer.write_cells(&held::newest(cells), &mut *change);
@@ -330,6 +378,7 @@ impl<'s> Committing<'s> {
         if mode.ends() {
             self.load_cells()?;
             self.load_listed()?;
+            self.load_together()?;
             let views = self.writer.held.take_views();
             views.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
             change.delete(Table::Meta, meta::PENDING);
@@ -390,6 +439,24 @@ impl<'s> Committing<'s> {
         Ok(())
     }
 
+    /// Loads the counts of pairs that were held back.
+    fn load_together(&mut self) -> Result<(), Halt> {
+        let counts = self.writer.held.take_together();
+        let (of_items, of_pairs): (Vec<_>, Vec<_>) =
+            counts.into_iter().partition(|(pair, _)| pair.items().0 == pair.items().1);
+        for some in of_items.chunks(CELLS) {
+            let mut load = self.store.begin_load();
+            self.writer.write_together(some, &mut *load);
+            self.storing.send(Job::Load(load))?;
+        }
+        for some in self.writer.by_both(of_pairs).chunks(2 * CELLS) {
+            let mut load = self.store.begin_load();
+            self.writer.write_rows(some, &mut *load);
+            self.storing.send(Job::Load(load))?;
+        }
+        Ok(())
+    }
+
     /// Marks the folder, before anything is loaded into it.
     fn mark_pending(&mut self) -> Result<(), Halt> {
         if self.writer.pending {
@@ -431,7 +498,12 @@ impl<'s> Committing<'s> {
         let forgets = self.take_out(epoch, &effects, change)?;
         let writer = &mut self.writer;
         writer.counts.accepted += records.slots.len() as u64 - records.on_the_way;
+        let trimmed = writer.trimmed();
         writer.write_slots(records, &effects.refused, &effects.forgot, change);
+        if writer.trimmed() > trimmed {
+            // What was made of events that are gone is gone with them.
+            self.drop_batches |= self.batches.drop_all(change);
+        }
         for (member, digest) in effects.removed {
             writer.delete_event(member, digest, change);
         }
@@ -468,6 +540,10 @@ impl<'s> Committing<'s> {
         let brought = erasing::brought(&epoch.records, &effects.refused);
         let now_event = self.store.get(Table::Meta, meta::NOW_EVENT)?;
         let now_of = now_event.and_then(|event| serde_json::from_slice::<serde_json::Value>(&event).ok());
+        for member in effects.forgot.keys().filter(|member| !asked.contains_key(member)) {
+            // By a tombstone that was imported.
+            self.batches.forget(self.store, &self.writer.names.members[member.index()], change)?;
+        }
         let mut marks = Vec::new();
         for (member, at) in asked {
             let name = &self.writer.names.members[member.index()];
@@ -481,6 +557,7 @@ impl<'s> Committing<'s> {
             if now_of.as_ref().is_some_and(|event| event["member"] == **name) {
                 change.delete(Table::Meta, meta::NOW_EVENT);
             }
+            let counted = Removed { batch_lists: self.batches.forget(self.store, name, change)?, ..counted };
             let mark = Mark { epoch: epoch.epoch, digest: self.key.member(name) };
             let member = Some(name.to_string());
             marks.push((mark, Erasing { member, at, removed: counted, models: Vec::new() }));

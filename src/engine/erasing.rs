@@ -33,6 +33,8 @@ pub struct Removed {
     pub factors: u64,
     /// Lists, of each model in use.
     pub lists: u64,
+    /// Lists of batch jobs.
+    pub batch_lists: u64,
 }
 
 /// A member that was forgotten and whose bytes are still on the disk.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::members::Cell;
 use nearline_dataflows::performance::ListCell;
+use nearline_dataflows::together::ItemPair;
 
 /// The last word on counts, of lists as well, `now` and trending.
 #[derive(Default)]
@@ -15,6 +16,8 @@ pub struct Held {
     thinned: usize,
     /// The last counts of lists.
     listed: BTreeMap<ListCell, u64>,
+    /// Counts of pairs in the order in which they came: once each where lists are left to the last epoch.
+    together: Vec<(ItemPair, u32)>,
     now: Option<Delta>,
     trending: Option<Delta>,
 }
@@ -29,6 +32,7 @@ impl Held {
             match delta {
                 Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
                 Delta::Performance(counts) => self.listed.extend(counts),
+                Delta::Together(counts) => self.together.extend(counts),
                 Delta::Now(_) => self.now = Some(delta),
                 Delta::Trending(_) => self.trending = Some(delta),
                 Delta::Records(_) | Delta::Items(_) | Delta::Progress(..) | Delta::Lists(..) => {}
@@ -54,6 +58,11 @@ impl Held {
     /// The newest counts of lists, sorted.
     pub fn take_listed(&mut self) -> Vec<(ListCell, u64)> {
         std::mem::take(&mut self.listed).into_iter().collect()
+    }
+
+    /// Counts of pairs, as they came.
+    pub fn take_together(&mut self) -> Vec<(ItemPair, u32)> {
+        std::mem::take(&mut self.together)
     }
 
     /// The newest of the other views.

@@ -17,6 +17,7 @@ use crate::digests::{DigestKey, hex};
 use crate::records::{self, Record};
 use crate::sources::{Batch, Offset, Reason, Rejected};
 use crate::stores::formats::TombstoneValue;
+use crate::variants::{Assigned, Variants};
 
 /// Marks an op that stands for no record of the epoch.
 const NO_SEQ: u32 = nearline_dataflows::types::KNOWN;
@@ -184,9 +185,13 @@ impl Ingest {
         }
     }
 
-    /// What the graph looks up by number.
-    pub fn look_ups(&self) -> LookUps {
-        LookUps { ids: Arc::new(ItemNames(self.items.names())), placements: self.places.table() }
+    /// What the graph looks up by number. `variants` are those that members are dealt to, where there are some.
+    pub fn look_ups(&self, variants: Option<Variants>) -> LookUps {
+        LookUps {
+            ids: Arc::new(ItemNames(self.items.names())),
+            placements: self.places.table(),
+            assignment: Arc::new(Assigned { members: self.members.names(), variants }),
+        }
     }
 
     /// The number of an item, for a model's items.

@@ -3,9 +3,11 @@
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::types::Epoch;
 
+use super::batches::Step;
 use super::ingest::EpochRecords;
 use crate::digests::DigestKey;
 use crate::stores::formats::Standby;
+use crate::variants::MadeWith;
 
 /// What the committer does with an epoch's changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,15 +86,17 @@ pub enum ToCommit {
     Made {
         /// The hash of the config's meaning.
         meaning: [u8; 32],
-        /// The version of the model.
-        model: Option<String>,
+        /// The model and the variants.
+        lists: MadeWith,
     },
+    /// A step of a batch job.
+    Batch(Step),
     /// Which model stands by from now on, with no lists yet.
     Standby(Option<Standby>),
     /// What the next epoch, which turns, makes of the models.
     Turn {
-        /// The version of the model that is live then.
-        live: String,
+        /// What is live then.
+        live: MadeWith,
         /// What stands by then.
         standby: Option<Standby>,
     },

@@ -7,6 +7,7 @@
 //! An [`Engine`] owns a store's future: it reads the records back at the start, takes batches, closes epochs, and
 //! says when they are on disk. It knows sources and stores by their traits alone.
 
+pub mod batches;
 pub mod committed;
 pub mod committer;
 pub mod erasing;
@@ -36,13 +37,16 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nearline_dataflows::graph::Meaning;
-use nearline_dataflows::model::Model;
+use nearline_dataflows::line_up::LineUp;
 use nearline_dataflows::types::Epoch;
 
 use crate::digests::DigestKey;
 use crate::sources::Batch;
 use crate::sources::rejected::RejectedLog;
+use crate::stores::formats::OfflineBatch;
 use crate::stores::{Store, StoreError};
+use crate::variants::{MadeWith, Variants};
+use batches::BatchList;
 use committed::{Committed, Counts};
 use observer::Observer;
 use takeover::Answer;
@@ -81,26 +85,26 @@ pub enum EngineError {
     },
 }
 
-/// How a model gets into the graph: from the numbers of its items.
-pub trait ModelSource {
-    /// The model's version.
-    fn version(&self) -> &str;
-    /// Sees to it that the model's files are in the data folder, where there is one; says why they are not.
+/// How a line-up gets into the graph: from the numbers of its models' items.
+pub trait LineUpSource {
+    /// Its models and variants, by name.
+    fn made_with(&self) -> &MadeWith;
+    /// Sees to it that the models' files are in the data folder, where there is one; says why they are not.
     fn keep(&self) -> Result<(), String> {
         Ok(())
     }
-    /// The model with its items numbered; `number` is called in the order of the items' ids. Whatever takes long
-    /// was done before: records wait meanwhile.
-    fn numbered(self: Box<Self>, number: &mut dyn FnMut(&str) -> nearline_dataflows::types::Item) -> Model;
+    /// The models with their items numbered; `number` is called in the order of the items' ids, model by model. Whatever
+    /// takes long was done before: records wait meanwhile.
+    fn numbered(self: Box<Self>, number: &mut dyn FnMut(&str) -> nearline_dataflows::types::Item) -> LineUp;
 }
 
-/// A model on its way into the graph.
-pub type GivenModel = Box<dyn ModelSource + Send>;
+/// A line-up on its way into the graph.
+pub type GivenLineUp = Box<dyn LineUpSource + Send>;
 
-/// The model beside the live one.
+/// The line-up beside the live one.
 pub struct Beside {
-    /// The model.
-    pub model: GivenModel,
+    /// The line-up.
+    pub line_up: GivenLineUp,
     /// For how long its lists have been whole, being those of the model before; none where they are to be built, and
     /// it takes over then.
     pub ready: Option<Duration>,
@@ -119,9 +123,9 @@ pub struct EngineOptions {
     pub meaning_hash: [u8; 32],
     /// The configured kinds, in the order of their numbers.
     pub kind_names: Vec<String>,
-    /// The model that lists are made with.
-    pub model: Option<GivenModel>,
-    /// The model that stands by.
+    /// What lists are made with; without a model nobody has any.
+    pub live: Option<GivenLineUp>,
+    /// What stands by.
     pub beside: Option<Beside>,
     /// For how long the lists of the model before are kept and kept fresh, for a way back.
     pub keep_previous: Duration,
@@ -147,6 +151,14 @@ pub struct EngineOptions {
     pub rebuild: bool,
 }
 
+impl EngineOptions {
+    /// The variants that members are dealt to. Those that stand by are split alike: another split is another meaning.
+    fn variants(&self) -> Option<Variants> {
+        let beside = self.beside.iter().map(|beside| &beside.line_up);
+        self.live.iter().chain(beside).find_map(|line_up| line_up.made_with().variants.clone())
+    }
+}
+
 /// A running engine.
 pub struct Engine {
     messages: Sender<Message>,
@@ -158,12 +170,14 @@ enum Message {
     Batch(Batch),
     /// Take the batch, close the epoch, and say which it was.
     Submit(Batch, Sender<Submitted>),
-    /// Build this model's lists beside the live ones, let it take over, and say so.
-    Use(GivenModel, Answer),
-    /// Let the model before take over again.
+    /// Build this line-up's lists beside the live ones, let it take over, and say so.
+    Use(GivenLineUp, Answer),
+    /// Let the line-up before take over again.
     RollBack(Answer),
-    /// Let the model that is being built take over, unless told to stop.
+    /// Let what is being built take over, unless told to stop.
     Settle(Arc<AtomicBool>, Sender<()>),
+    /// A step of a batch job, and which epoch it is in where that matters.
+    BatchStep(batches::Step, Sender<Option<Epoch>>),
     /// Close the epoch with which a bulk load ends.
     Finish,
 }
@@ -199,13 +213,13 @@ impl Handle {
         Ok(submitted)
     }
 
-    /// Builds a model's lists beside the live ones, and waits until it has taken over. At once where its lists are
-    /// still there. The live model again breaks off what is being built.
-    pub fn use_model(&self, model: GivenModel) -> Result<TakenOver, TakeoverError> {
-        self.ask(|reply| Message::Use(model, reply))
+    /// Builds a line-up's lists beside the live ones, and waits until it has taken over. At once where its lists are
+    /// still there. The live one again breaks off what is being built.
+    pub fn use_line_up(&self, line_up: GivenLineUp) -> Result<TakenOver, TakeoverError> {
+        self.ask(|reply| Message::Use(line_up, reply))
     }
 
-    /// Lets the model before take over again, at once; or breaks off what is being built.
+    /// Lets the line-up before take over again, at once; or breaks off what is being built.
     pub fn roll_back(&self) -> Result<TakenOver, TakeoverError> {
         self.ask(Message::RollBack)
     }
@@ -216,10 +230,54 @@ impl Handle {
         self.answered(&answer)?
     }
 
-    /// Waits until the model that is being built has taken over, or `stop` is set.
+    /// Waits until what is being built has taken over, or `stop` is set.
     pub fn settle(&self, stop: &Arc<AtomicBool>) -> Result<(), EngineError> {
         let (reply, answer) = bounded(1);
         self.messages.send(Message::Settle(stop.clone(), reply)).map_err(|_| self.why())?;
+        self.answered(&answer)
+    }
+
+    /// Begins a generation of batch lists. Not inside a bulk load: says then whether it was begun.
+    pub fn begin_batch(&self) -> Result<bool, EngineError> {
+        let (begun, when_begun) = bounded(1);
+        if self.batch(batches::Step::Begin(begun))?.is_none() {
+            return Ok(false);
+        }
+        self.answered(&when_begun)?;
+        Ok(true)
+    }
+
+    /// Keeps some of its lists.
+    pub fn batch_lists(&self, lists: Vec<BatchList>) -> Result<(), EngineError> {
+        self.batch(batches::Step::Lists(lists)).map(drop)
+    }
+
+    /// Lets it be live; returns when that is on disk. What was before is still to be swept.
+    pub fn batch_live(&self, batch: OfflineBatch) -> Result<Epoch, EngineError> {
+        let epoch = self.batch(batches::Step::Live(batch))?.ok_or(EngineError::Stopped)?;
+        self.committed.wait_for(epoch).map_err(EngineError::Failed)?;
+        Ok(epoch)
+    }
+
+    /// Lets go of it.
+    pub fn give_batch_up(&self) -> Result<(), EngineError> {
+        self.batch(batches::Step::GiveUp).map(drop)
+    }
+
+    /// Takes out what is of no generation in use.
+    pub fn sweep_batches(&self) -> Result<(), EngineError> {
+        loop {
+            let (more, whether_more) = bounded(1);
+            self.batch(batches::Step::Sweep(more))?;
+            if !self.answered(&whether_more)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn batch(&self, step: batches::Step) -> Result<Option<Epoch>, EngineError> {
+        let (reply, answer) = bounded(1);
+        self.messages.send(Message::BatchStep(step, reply)).map_err(|_| self.why())?;
         self.answered(&answer)
     }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use nearline_dataflows::line_up::LineUp;
 use nearline_dataflows::members::Control;
 use nearline_dataflows::types::Epoch;
 
+use super::batches::{self, Step};
 use super::committed::Committed;
 use super::committer::Committer;
 use super::ingest::{EpochRecords, Ingest, WorkerFeed};
@@ -16,7 +18,7 @@ use super::recover::{self, Standing};
 use super::takeover::Models;
 use super::trimming::next_trim;
 use super::workers::{Feed, Workers};
-use super::{Beside, EngineError, EngineOptions, GivenModel, Message, Submitted};
+use super::{Beside, EngineError, EngineOptions, GivenLineUp, Message, Submitted};
 use crate::digests::DigestKey;
 use crate::failpoints::reach;
 use crate::records::Record;
@@ -63,11 +65,11 @@ pub(super) fn run(
         .name("committer".into())
         .spawn(move || committer.run(&commits, &start))
         .map_err(|error| EngineError::Workers(error.to_string()))?;
-    let (meaning, look_ups) = (options.meaning.clone(), ingest.look_ups());
+    let (meaning, look_ups) = (options.meaning.clone(), ingest.look_ups(options.variants()));
     let observer = options.observer.clone();
     let workers = Workers::start(options.workers, meaning, look_ups, to_commit.clone(), observer)?;
     let ended = (|| {
-        let (model, beside) = (options.model.take(), options.beside.take());
+        let (live, beside) = (options.live.take(), options.beside.take());
         let mut pipeline = Pipeline {
             key: options.key.clone(),
             ingest: &mut ingest,
@@ -82,11 +84,11 @@ pub(super) fn run(
             store: &*store,
             models: Models::default(),
         };
-        let to_build = pipeline.recover(records, &*store, &standing, model, beside)?;
+        let to_build = pipeline.recover(records, &*store, &standing, live, beside)?;
         // Whoever started the engine has gone away; it ends with the messages then.
         let _ = ready.send(());
-        if let Some(model) = to_build {
-            pipeline.begin(model)?;
+        if let Some(line_up) = to_build {
+            pipeline.begin(line_up)?;
         }
         pipeline.serve(told)
     })();
@@ -122,22 +124,22 @@ pub(super) struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
-    /// Reads the records back; makes the views anew where they were made with something else. Gives back the model
-    /// whose lists are to be built now.
+    /// Reads the records back; makes the views anew where they were made with something else. Gives back the
+    /// line-up whose lists are to be built now.
     fn recover(
         &mut self,
         records: &dyn Store,
         store: &dyn Store,
         standing: &Standing,
-        model: Option<GivenModel>,
+        live: Option<GivenLineUp>,
         beside: Option<Beside>,
-    ) -> Result<Option<GivenModel>, EngineError> {
-        let version = model.as_ref().map(|model| model.version().to_owned());
+    ) -> Result<Option<GivenLineUp>, EngineError> {
+        let lists = live.as_ref().map(|live| live.made_with().clone()).unwrap_or_default();
         let empty = standing.epoch == 0;
-        let same = standing.meaning == Some(self.options.meaning_hash) && standing.model == version;
+        let same = standing.meaning == Some(self.options.meaning_hash) && standing.lists == lists;
         // A load that was broken off in the first epoch leaves records of no epoch.
         let rebuild = self.options.rebuild || standing.is_to_be_made_anew() || (!empty && !same);
-        self.send(ToCommit::Made { meaning: self.options.meaning_hash, model: version.clone() })?;
+        self.send(ToCommit::Made { meaning: self.options.meaning_hash, lists: lists.clone() })?;
         let (standby, to_build) = self.stand_by(beside, standing, rebuild)?;
         if rebuild {
             let mut mark = store.begin();
@@ -152,18 +154,20 @@ impl Pipeline<'_> {
                 .for_each(|key| clean.delete(Table::Meta, key));
             clean.commit(true)?;
         }
+        batches::clear_leftovers(store)?;
         recover::tombstones(records, &mut |digest, tombstone| {
             self.ingest.remember(digest, tombstone);
             Ok(())
         })?;
         let (mode, control) =
             if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
-        let live = self.read_back(records, standing, mode, &control)?;
-        let model = model.map(|model| Arc::new(model.numbered(&mut |id| self.ingest.item(id))));
-        self.models.live = version;
-        let mut controls = vec![Control::Model(model), Control::Standby(standby)];
+        let live_events = self.read_back(records, standing, mode, &control)?;
+        let live = live.map(|live| live.numbered(&mut |id| self.ingest.item(id)));
+        self.models.live = lists;
+        let live = live.unwrap_or_else(|| LineUp::one(None));
+        let mut controls = vec![Control::Live(live), Control::Standby(standby)];
         let last = if rebuild {
-            self.send(ToCommit::Live(live))?;
+            self.send(ToCommit::Live(live_events))?;
             Mode::EndRebuild
         } else {
             controls.push(Control::Clean);
@@ -223,12 +227,17 @@ impl Pipeline<'_> {
                     // Whoever asked has gone away; the records are kept all the same.
                     let _ = reply.send(Submitted { epoch: self.epoch, refused });
                 }
-                Ok(Message::Use(model, reply)) => self.use_model(model, reply)?,
+                Ok(Message::Use(line_up, reply)) => self.use_line_up(line_up, reply)?,
                 Ok(Message::RollBack(reply)) => self.roll_back(reply)?,
                 Ok(Message::Settle(stop, reply)) => {
                     self.build_on(&stop)?;
                     // Whoever waited has gone away.
                     let _ = reply.send(());
+                }
+                Ok(Message::BatchStep(step, reply)) => {
+                    let epoch = self.batch(step)?;
+                    // Whoever asked has gone away.
+                    let _ = reply.send(epoch);
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => self.close_live()?,
@@ -241,6 +250,23 @@ impl Pipeline<'_> {
             self.close(Mode::EndBulk, vec![Control::Now])?;
         }
         self.settled()
+    }
+
+    /// Passes a step of a batch job on, behind all records that came before it; says in which epoch what it says will
+    /// hold, and nothing where it cannot be taken.
+    fn batch(&mut self, step: Step) -> Result<Option<Epoch>, EngineError> {
+        if self.options.bulk {
+            return Ok(None);
+        }
+        let turns = matches!(step, Step::Live(_));
+        if turns {
+            self.close_live()?;
+        }
+        self.send(ToCommit::Batch(step))?;
+        if turns {
+            self.close(Mode::Whole, Vec::new())?;
+        }
+        Ok(Some(self.epoch))
     }
 
     /// Waits until all that was closed is on disk.

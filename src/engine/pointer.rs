@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::committer::{Committing, Halt, WholeEpoch};
 use super::observer::Commit;
 use super::storing::Job;
+use super::writer::put_made_with;
 use crate::failpoints::reach;
 use crate::stores::formats::{Standby, meta};
 use crate::stores::{Table, Transaction};
@@ -46,14 +47,14 @@ impl Committing<'_> {
         Ok(self.storing.send(Job::Close { epoch, change, synced: false, counts, told: None })?)
     }
 
-    /// Moves the pointer, and with it the model's name.
+    /// Moves the pointer, and with it what the lists are made with.
     pub(super) fn commit_turn(&mut self, epoch: &WholeEpoch) -> Result<(), Halt> {
         let Some((live, standby)) = self.turn.take() else { return Ok(()) };
         // All that was written so far goes to where the lists were before.
         self.storing.wait()?;
         let mut change = self.store.begin();
         self.writer.write_made(&self.key.fingerprint(), &mut *change);
-        change.put(Table::Meta, meta::MODEL, live.as_bytes());
+        put_made_with(&live, &mut *change);
         put_standby(standby.as_ref(), &mut *change);
         self.standby = standby;
         self.put_epoch(epoch.epoch, &mut *change);

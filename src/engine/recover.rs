@@ -7,6 +7,7 @@ use crate::records::{self, Record};
 use crate::sources::Batch;
 use crate::stores::formats::{self, TombstoneValue, meta};
 use crate::stores::{StoreError, Table, Tables};
+use crate::variants::MadeWith;
 
 /// How many records are read back at a time.
 const CHUNK: usize = 65_536;
@@ -34,8 +35,8 @@ pub struct Standing {
     pub now: Option<i64>,
     /// The hash of the config's meaning that the views were made with.
     pub meaning: Option<[u8; 32]>,
-    /// The model that the lists were made with.
-    pub model: Option<String>,
+    /// What the lists were made with.
+    pub lists: MadeWith,
     /// The model that stands by.
     pub standby: Option<formats::Standby>,
     /// Whether the views lag behind the records.
@@ -53,6 +54,13 @@ impl Standing {
     /// Whether the folder is of a format that has not all views of today.
     pub fn lacks_views(&self) -> bool {
         self.format.is_some_and(|format| format < formats::ALL_VIEWS)
+    }
+
+    /// The views that it has not.
+    pub fn missing_views(&self) -> Vec<Table> {
+        let earlier = self.format.map_or(0, |format| formats::FORMAT.saturating_sub(format)) as usize;
+        let had = Table::OF_FORMATS.get(earlier).copied().unwrap_or(0);
+        Table::VIEWS.into_iter().filter(|view| Table::ALL[had..].contains(view)).collect()
     }
 
     /// Whether whoever opens the folder for writing makes its views anew, whatever they were made with.
@@ -73,6 +81,10 @@ impl Standing {
         let standby = get(meta::STANDBY)?.map(|value| serde_json::from_slice(&value)).transpose();
         let standby =
             standby.map_err(|error| formats::damaged(Table::Meta, meta::STANDBY, &error.to_string()))?;
+        let variants = get(meta::VARIANTS)?.map(|value| serde_json::from_slice(&value)).transpose();
+        let variants =
+            variants.map_err(|error| formats::damaged(Table::Meta, meta::VARIANTS, &error.to_string()))?;
+        let model = get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned());
         let format = get(meta::FORMAT)?.and_then(|value| value.try_into().ok()).map(u32::from_be_bytes);
         Ok(Standing {
             format,
@@ -81,7 +93,7 @@ impl Standing {
             trimmed: integer(meta::TRIMMED)?.unwrap_or(-1),
             now: integer(meta::NOW)?,
             meaning: get(meta::MEANING)?.and_then(|value| value.try_into().ok()),
-            model: get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
+            lists: MadeWith { model, variants },
             standby,
             pending: get(meta::PENDING)?.is_some(),
             key: get(meta::KEY)?.map(|value| String::from_utf8_lossy(&value).into_owned()),

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use super::{GivenModel, Handle, Submitted, TakenOver};
+use super::{GivenLineUp, Handle, Submitted, TakenOver};
 use crate::failpoints::reach;
 use crate::sources::json::Decoder;
 use crate::sources::{self, Batch};
@@ -25,8 +25,8 @@ use crate::sources::{self, Batch};
 /// Says, at any moment, the latest that an event may be.
 pub type LatestAt = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// Takes in the model in a folder, or says why not.
-pub type Adopt = Arc<dyn Fn(&Path) -> Result<GivenModel, String> + Send + Sync>;
+/// Makes ready what is to take over, or says why not.
+pub type Adopt = Arc<dyn Fn(&Wanted) -> Result<GivenLineUp, String> + Send + Sync>;
 
 /// Does a command that is not the engine's own, which is JSON as the answer is, or says why not.
 pub type Commands = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
@@ -38,7 +38,7 @@ pub struct Served {
     pub handle: Handle,
     /// How far ahead an event may be.
     pub latest_at: LatestAt,
-    /// How models are taken in.
+    /// How what is to take over is made ready.
     pub adopt: Adopt,
     /// How other commands are done.
     pub commands: Commands,
@@ -61,13 +61,15 @@ pub struct Request {
     pub command: Option<Value>,
 }
 
-/// Which model is to be live.
+/// Which model, or which variant, is to be live.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
-    /// The one in this folder.
+    /// The model in this folder.
     Use(PathBuf),
-    /// The one before.
+    /// The variant of this name, for every member.
+    Promote(String),
+    /// What was live before.
     RollBack,
 }
 
@@ -161,8 +163,8 @@ async fn answer(stream: tokio::net::UnixStream, served: Served) -> io::Result<()
 fn take_over(wanted: &Wanted, served: &Served) -> Response {
     let taken = match wanted {
         Wanted::RollBack => served.handle.roll_back().map_err(|error| error.to_string()),
-        Wanted::Use(path) => (served.adopt)(path)
-            .and_then(|model| served.handle.use_model(model).map_err(|error| error.to_string())),
+        Wanted::Use(_) | Wanted::Promote(_) => (served.adopt)(wanted)
+            .and_then(|line_up| served.handle.use_line_up(line_up).map_err(|error| error.to_string())),
     };
     match taken {
         Ok(taken) => Response { epoch: taken.epoch, taken_over: Some(taken), ..Response::default() },

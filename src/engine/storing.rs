@@ -17,6 +17,8 @@ use crate::stores::{StoreError, Transaction};
 pub enum Job<'s> {
     /// A load of a pending folder.
     Load(Box<dyn Transaction + 's>),
+    /// Changes of no epoch, on disk with the next one at the latest.
+    Write(Box<dyn Transaction + 's>),
     /// What ends an epoch, all before it being on disk.
     Close {
         /// Which epoch.
@@ -66,6 +68,7 @@ impl<'s> Storing<'s> {
 pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed, observer: Option<&dyn Observer>) {
     for job in todo {
         let done = match job {
+            Job::Write(change) => change.commit(false),
             Job::Load(load) => load.commit(true).map(|()| reach("loaded")),
             Job::Close { epoch, change, synced, counts, mut told } => {
                 if let (Some(observer), Some(commit)) = (observer, &told) {

@@ -1,24 +1,24 @@
-//! A model takes over without a seam: its lists are built beside the live ones, in slices between epochs, while live
+//! A model, or a line-up of variants with theirs, takes over without a seam: its lists are built beside the live ones, in slices between epochs, while live
 //! events refresh both; then the pointer moves in one commit.
 //!
 //! The lists of the model before stay for a while, fresh, so that it can take over again at once; then they go. What
 //! a crash leaves of a set that was being built is cleared and built from the start.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
+use nearline_dataflows::line_up::LineUp;
 use nearline_dataflows::members::Control;
-use nearline_dataflows::model::Model;
 use nearline_dataflows::types::{Epoch, Member};
 
 use super::messages::{Mode, ToCommit};
 use super::pipeline::Pipeline;
 use super::recover::Standing;
-use super::{Beside, EngineError, GivenModel};
+use super::{Beside, EngineError, GivenLineUp};
 use crate::failpoints::reach;
 use crate::stores::formats::Standby;
+use crate::variants::MadeWith;
 
 /// How long a slice is to take: less than a small epoch, since an event may have to wait for one.
 const PACE: Duration = Duration::from_micros(800);
@@ -43,6 +43,9 @@ const LARGE: u32 = 8_192;
 pub struct TakenOver {
     /// The version of the model that is live now.
     pub model: String,
+    /// The variant that every member has now, where one was promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The version of the one that was live before; none where nothing changed, or there was none.
     pub previous: Option<String>,
     /// The epoch from which on that is so.
@@ -53,7 +56,7 @@ pub struct TakenOver {
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
     /// Another one was asked for before its lists were built.
-    #[error("model {0} was asked for before the lists were built; they were given up")]
+    #[error("{0} was asked for before the lists were built; they were given up")]
     Replaced(String),
     /// The pipeline ended before its lists were built.
     #[error("the pipeline is ending; the lists are built when it runs again")]
@@ -78,17 +81,26 @@ pub enum TakeoverError {
 /// Where the answer goes.
 pub(super) type Answer = Sender<Result<TakenOver, TakeoverError>>;
 
-/// The models in use.
+impl TakenOver {
+    /// What is live from an epoch on, and what was before.
+    pub fn new(live: &MadeWith, previous: Option<&MadeWith>, epoch: Epoch) -> Self {
+        let version = |lists: &MadeWith| lists.model.clone().unwrap_or_default();
+        let variant = live.promoted().map(str::to_owned);
+        TakenOver { model: version(live), variant, previous: previous.map(version), epoch }
+    }
+}
+
+/// The line-ups in use.
 #[derive(Default)]
 pub(super) struct Models {
-    /// The version of the live one.
-    pub(super) live: Option<String>,
+    /// The live one.
+    pub(super) live: MadeWith,
     standby: Option<StandingBy>,
 }
 
-/// The model beside the live one.
+/// The line-up beside the live one.
 struct StandingBy {
-    version: String,
+    lists: MadeWith,
     phase: Phase,
 }
 
@@ -136,28 +148,28 @@ impl Models {
 }
 
 impl Pipeline<'_> {
-    /// At the start: what stands by as the store says, and the model whose lists are to be built now.
+    /// At the start: what stands by as the store says, and the line-up whose lists are to be built now.
     ///
-    /// In a bulk load nothing is refreshed beside, so whole lists of a standby model go, and half-built ones wait
+    /// In a bulk load nothing is refreshed beside, so whole lists of a standby line-up go, and half-built ones wait
     /// for the next start.
     pub(super) fn stand_by(
         &mut self,
         beside: Option<Beside>,
         standing: &Standing,
         rebuild: bool,
-    ) -> Result<(Option<Arc<Model>>, Option<GivenModel>), EngineError> {
+    ) -> Result<(Option<LineUp>, Option<GivenLineUp>), EngineError> {
         let bulk = self.options.bulk;
         match beside {
-            Some(Beside { model, ready: Some(age) }) if !bulk && !rebuild => {
-                let version = model.version().to_owned();
+            Some(Beside { line_up, ready: Some(age) }) if !bulk && !rebuild => {
+                let lists = line_up.made_with().clone();
                 let left = self.options.keep_previous.saturating_sub(age);
                 self.models.standby =
-                    Some(StandingBy { version, phase: Phase::Ready { since: Instant::now(), left } });
-                Ok((Some(Arc::new(model.numbered(&mut |id| self.ingest.item(id)))), None))
+                    Some(StandingBy { lists, phase: Phase::Ready { since: Instant::now(), left } });
+                Ok((Some(line_up.numbered(&mut |id| self.ingest.item(id))), None))
             }
-            Some(Beside { model, ready: None }) => {
-                self.send(ToCommit::Standby(Some(self.mark(model.version()))))?;
-                Ok((None, (!bulk).then_some(model)))
+            Some(Beside { line_up, ready: None }) => {
+                self.send(ToCommit::Standby(Some(self.mark(line_up.made_with()))))?;
+                Ok((None, (!bulk).then_some(line_up)))
             }
             _ => {
                 // Also where there is no mark: a crash may have taken it and left the lists.
@@ -170,52 +182,53 @@ impl Pipeline<'_> {
         }
     }
 
-    fn mark(&self, version: &str) -> Standby {
+    fn mark(&self, lists: &MadeWith) -> Standby {
         let members = self.ingest.members_met() as u32;
-        Standby { model: version.to_owned(), members, ..Standby::default() }
+        Standby { members, ..Standby::of(lists.clone()) }
     }
 
-    /// Begins to build a model's lists beside the live ones.
-    pub(super) fn begin(&mut self, model: GivenModel) -> Result<(), EngineError> {
+    /// Begins to build a line-up's lists beside the live ones.
+    pub(super) fn begin(&mut self, line_up: GivenLineUp) -> Result<(), EngineError> {
         self.close_live()?;
         self.settled()?;
-        let mark = self.mark(model.version());
-        let (version, members) = (mark.model.clone(), mark.members);
+        let lists = line_up.made_with().clone();
+        let mark = self.mark(&lists);
+        let members = mark.members;
         self.send(ToCommit::Standby(Some(mark)))?;
-        let model = Arc::new(model.numbered(&mut |id| self.ingest.item(id)));
-        self.close(Mode::Whole, vec![Control::Standby(Some(model))])?;
+        let line_up = line_up.numbered(&mut |id| self.ingest.item(id));
+        self.close(Mode::Whole, vec![Control::Standby(Some(line_up))])?;
         let (slice, sliced, at, none) = (LEAST, self.epoch, Instant::now(), Duration::ZERO);
         let asked = Vec::new();
         let phase = Phase::Building { next: 0, members, slice, sliced, at, took: none, wait: none, asked };
-        self.models.standby = Some(StandingBy { version, phase });
+        self.models.standby = Some(StandingBy { lists, phase });
         Ok(())
     }
 
-    /// Lets a model take over: at once where its lists are there, else once they are built.
-    pub(super) fn use_model(&mut self, model: GivenModel, answer: Answer) -> Result<(), EngineError> {
+    /// Lets a line-up take over: at once where its lists are there, else once they are built.
+    pub(super) fn use_line_up(&mut self, line_up: GivenLineUp, answer: Answer) -> Result<(), EngineError> {
         if self.options.bulk {
             tell(&answer, Err(TakeoverError::Loading));
             return Ok(());
         }
-        let version = model.version().to_owned();
-        if self.models.live.as_ref() == Some(&version) {
-            self.give_up(&version)?;
-            tell(&answer, Ok(TakenOver { model: version, previous: None, epoch: self.epoch }));
+        let lists = line_up.made_with().clone();
+        if self.models.live == lists {
+            self.give_up(&lists)?;
+            tell(&answer, Ok(TakenOver::new(&lists, None, self.epoch)));
             return Ok(());
         }
         match &mut self.models.standby {
-            Some(StandingBy { version: known, phase }) if *known == version => match phase {
+            Some(StandingBy { lists: known, phase }) if *known == lists => match phase {
                 Phase::Building { asked, .. } => asked.push(answer),
                 Phase::Ready { .. } => self.turn(vec![answer])?,
             },
             _ => {
-                self.drop_standby(&version)?;
+                self.drop_standby(&lists.to_string())?;
                 // Only now: it may have been on its way when the one that was dropped went, and be the same.
-                if let Err(why) = model.keep() {
+                if let Err(why) = line_up.keep() {
                     tell(&answer, Err(TakeoverError::NotKept(why)));
                     return Ok(());
                 }
-                self.begin(model)?;
+                self.begin(line_up)?;
                 if let Some(StandingBy { phase: Phase::Building { asked, .. }, .. }) =
                     &mut self.models.standby
                 {
@@ -226,13 +239,14 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// Lets the model before take over again, or gives up what is being built.
+    /// Lets the line-up before take over again, or gives up what is being built.
     pub(super) fn roll_back(&mut self, answer: Answer) -> Result<(), EngineError> {
-        match (&self.models.standby, self.models.live.clone()) {
-            (Some(StandingBy { phase: Phase::Ready { .. }, .. }), _) => self.turn(vec![answer])?,
-            (Some(_), Some(live)) => {
+        match &self.models.standby {
+            Some(StandingBy { phase: Phase::Ready { .. }, .. }) => self.turn(vec![answer])?,
+            Some(_) if !self.models.live.is_nothing() => {
+                let live = self.models.live.clone();
                 self.give_up(&live)?;
-                tell(&answer, Ok(TakenOver { model: live, previous: None, epoch: self.epoch }));
+                tell(&answer, Ok(TakenOver::new(&live, None, self.epoch)));
             }
             _ => tell(&answer, Err(TakeoverError::NoPrevious)),
         }
@@ -240,8 +254,8 @@ impl Pipeline<'_> {
     }
 
     /// Gives up what is being built; lists that are whole stay.
-    fn give_up(&mut self, asked_for: &str) -> Result<(), EngineError> {
-        if self.models.building() { self.drop_standby(asked_for) } else { Ok(()) }
+    fn give_up(&mut self, asked_for: &MadeWith) -> Result<(), EngineError> {
+        if self.models.building() { self.drop_standby(&asked_for.to_string()) } else { Ok(()) }
     }
 
     /// What is to be done between epochs: after each that was closed, and whenever nothing waits, another slice; and
@@ -316,24 +330,26 @@ impl Pipeline<'_> {
         self.close_live()?;
         reach("built");
         let Some(taking) = self.models.standby.take() else { return Ok(()) };
-        let previous = self.models.live.replace(taking.version.clone());
+        let before = std::mem::replace(&mut self.models.live, taking.lists.clone());
+        let previous = Some(before).filter(|before| !before.is_nothing());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-        let mark = previous.clone().map(|model| Standby { model, ready: true, since, ..Standby::default() });
-        self.send(ToCommit::Turn { live: taking.version.clone(), standby: mark })?;
+        let mark = |lists| Standby { ready: true, since, ..Standby::of(lists) };
+        let standby = previous.clone().map(mark);
+        self.send(ToCommit::Turn { live: taking.lists.clone(), standby })?;
         self.close(Mode::Turn, vec![Control::Turn])?;
         self.settled()?;
         reach("taken-over");
-        let taken = TakenOver { model: taking.version, previous: previous.clone(), epoch: self.epoch };
-        tracing::info!(model = taken.model, epoch = taken.epoch, "a model has taken over");
+        let taken = TakenOver::new(&taking.lists, previous.as_ref(), self.epoch);
+        tracing::info!(lists = %taking.lists, epoch = taken.epoch, "a model has taken over");
         let asked = match taking.phase {
             Phase::Building { asked, .. } => asked,
             Phase::Ready { .. } => Vec::new(),
         };
         asked.iter().chain(&also_asked).for_each(|answer| tell(answer, Ok(taken.clone())));
         match previous {
-            Some(version) => {
+            Some(lists) => {
                 let phase = Phase::Ready { since: Instant::now(), left: self.options.keep_previous };
-                self.models.standby = Some(StandingBy { version, phase });
+                self.models.standby = Some(StandingBy { lists, phase });
                 Ok(())
             }
             // Before there was a model there were no lists to go back to.
@@ -357,7 +373,8 @@ impl Pipeline<'_> {
         self.settled()?;
         self.send(ToCommit::Standby(None))?;
         if let Some(drop_model) = &self.options.drop_model {
-            drop_model(&dropped.version);
+            let (dropped, live) = (dropped.lists.models(), self.models.live.models());
+            dropped.difference(&live).for_each(|version| drop_model(version));
         }
         Ok(())
     }

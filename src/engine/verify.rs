@@ -39,8 +39,8 @@ const META_VIEWS: [&[u8]; 2] = [formats::meta::NOW, formats::meta::TRENDING];
 /// Compares what is put into it with another store, and keeps nothing but a digest.
 pub struct Comparison {
     stored: Arc<dyn Store>,
-    /// A view that the folder, being of an earlier format, does not have.
-    without: Option<Table>,
+    /// Views that the folder, being of an earlier format, does not have.
+    without: Vec<Table>,
     sums: Mutex<Sums>,
 }
 
@@ -56,12 +56,12 @@ struct Sums {
 impl Comparison {
     /// With the views of `stored`.
     pub fn new(stored: Arc<dyn Store>) -> Self {
-        Comparison { stored, without: None, sums: Mutex::default() }
+        Comparison { stored, without: Vec::new(), sums: Mutex::default() }
     }
 
-    /// The same of a folder that has no such view yet.
-    pub fn without(self, view: Table) -> Self {
-        Comparison { without: Some(view), ..self }
+    /// The same of a folder that has no such views yet.
+    pub fn without(self, views: Vec<Table>) -> Self {
+        Comparison { without: views, ..self }
     }
 
     fn sums(&self) -> MutexGuard<'_, Sums> {
@@ -190,7 +190,7 @@ impl Comparing<'_> {
 impl Transaction for Comparing<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         let is_view = Table::VIEWS.contains(&table) || (table == Table::Meta && META_VIEWS.contains(&key));
-        if !is_view || self.comparison.without == Some(table) {
+        if !is_view || self.comparison.without.contains(&table) {
             return;
         }
         let same = self.compare(table, key, value);

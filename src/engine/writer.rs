@@ -7,7 +7,8 @@ use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
 use nearline_dataflows::members::{Cell, Role};
 use nearline_dataflows::performance::ListCell;
-use nearline_dataflows::types::Member;
+use nearline_dataflows::together::ItemPair;
+use nearline_dataflows::types::{Item, Member};
 
 use super::committed::Counts;
 use super::held::Held;
@@ -15,6 +16,7 @@ use super::ingest::{AllNames, EpochRecords};
 use crate::records::{self, Record, RecordType};
 use crate::stores::formats::{self, CellKey, ListKey, RecordKind, meta};
 use crate::stores::{Table, Transaction};
+use crate::variants::MadeWith;
 
 /// What the graph says of an epoch's records.
 #[derive(Default)]
@@ -54,6 +56,20 @@ fn tables(role: Role) -> [Table; 3] {
     }
 }
 
+/// Writes what the live lists are made with.
+pub fn put_made_with(lists: &MadeWith, change: &mut dyn Transaction) {
+    match &lists.model {
+        Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
+        None => change.delete(Table::Meta, meta::MODEL),
+    }
+    match &lists.variants {
+        Some(variants) => {
+            change.put(Table::Meta, meta::VARIANTS, &serde_json::to_vec(variants).unwrap_or_default());
+        }
+        None => change.delete(Table::Meta, meta::VARIANTS),
+    }
+}
+
 /// Writes how far the sources of an epoch are.
 pub fn write_offsets(records: &EpochRecords, change: &mut dyn Transaction) {
     for (source, offset) in &records.offsets {
@@ -72,7 +88,7 @@ pub struct Writer {
     /// Whether the folder is marked as pending.
     pub pending: bool,
     /// What the views are made with, where the store does not know yet.
-    pub made: Option<([u8; 32], Option<String>)>,
+    pub made: Option<([u8; 32], MadeWith)>,
     /// What is held back while it is.
     pub held: Held,
     /// Members of whom a forget left no list and no factor: there is nothing to remove, and a removal would bring
@@ -98,16 +114,18 @@ impl Writer {
         }
     }
 
+    /// Everything up to this `at` is forgotten.
+    pub fn trimmed(&self) -> i64 {
+        self.trimmed
+    }
+
     /// Writes what the views are made with, where that is news.
     pub fn write_made(&mut self, fingerprint: &str, change: &mut dyn Transaction) {
-        let Some((meaning, model)) = self.made.take() else { return };
+        let Some((meaning, lists)) = self.made.take() else { return };
         change.put(Table::Meta, meta::FORMAT, &formats::FORMAT.to_be_bytes());
         change.put(Table::Meta, meta::MEANING, &meaning);
         change.put(Table::Meta, meta::KEY, fingerprint.as_bytes());
-        match model {
-            Some(model) => change.put(Table::Meta, meta::MODEL, model.as_bytes()),
-            None => change.delete(Table::Meta, meta::MODEL),
-        }
+        put_made_with(&lists, change);
     }
 
     /// Writes an epoch's records but for those that were refused.
@@ -204,6 +222,55 @@ impl Writer {
         }
     }
 
+    /// Writes counts of pairs, each under both of its items; a count of zero is absent.
+    pub fn write_together(&mut self, counts: &[(ItemPair, u32)], change: &mut dyn Transaction) {
+        for (pair, count) in counts {
+            let (one, other) = pair.items();
+            if one == other {
+                formats::together_key(&self.names.items[one.index()], None, &mut self.key);
+                self.put_count(Table::Together, (*count).into(), change);
+            } else {
+                self.write_rows(&[([one, other], *count), ([other, one], *count)], change);
+            }
+        }
+    }
+
+    /// Counts of pairs, each under both of its items, in about the order of the keys: what is loaded in order is sorted
+    /// already, and lies apart from what is loaded after it. Of several counts of a pair the last.
+    pub fn by_both(&self, counts: Vec<(ItemPair, u32)>) -> Vec<([Item; 2], u32)> {
+        let names = &self.names.items;
+        let mut ordered: Vec<u32> = (0..names.count() as u32).collect();
+        let key = |item: &u32| (names[*item as usize].len(), &*names[*item as usize]);
+        ordered.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        let mut places = vec![0_u32; ordered.len()];
+        ordered.iter().zip(0..).for_each(|(item, place)| places[*item as usize] = place);
+        let place = |item: Item| places[item.index()];
+        let both = |(pair, count): (ItemPair, u32)| {
+            let (one, other) = pair.items();
+            [([place(one), place(other)], count), ([place(other), place(one)], count)]
+        };
+        let mut rows: Vec<([u32; 2], u32)> = counts.into_iter().flat_map(both).collect();
+        rows.sort_by_key(|(places, _)| *places);
+        rows.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = next.1;
+            }
+            same
+        });
+        let item = |place: u32| Item(ordered[place as usize]);
+        rows.into_iter().map(|(places, count)| (places.map(item), count)).collect()
+    }
+
+    /// Writes counts of pairs under the first of their items.
+    pub fn write_rows(&mut self, rows: &[([Item; 2], u32)], change: &mut dyn Transaction) {
+        for ([one, other], count) in rows {
+            let names = &self.names.items;
+            formats::together_key(&names[one.index()], Some(&names[other.index()]), &mut self.key);
+            self.put_count(Table::Together, (*count).into(), change);
+        }
+    }
+
     /// Puts a count under the key that `key` holds.
     fn put_count(&mut self, table: Table, count: u64, change: &mut dyn Transaction) {
         if count > 0 {
@@ -219,6 +286,7 @@ impl Writer {
         match delta {
             Delta::Records(_) | Delta::Popularity(_) => {}
             Delta::Performance(counts) => self.write_listed(counts, change),
+            Delta::Together(counts) => self.write_together(counts, change),
             Delta::Now(Some(now)) => {
                 change.put(Table::Meta, meta::NOW, &now.at.to_be_bytes());
                 let event = serde_json::json!({

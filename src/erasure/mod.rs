@@ -28,6 +28,7 @@ use crate::failpoints::reach;
 use crate::folder::Folder;
 use crate::records::{self, Record, write_json};
 use crate::sources::rejected::RejectedLog;
+use crate::stores::long_read::LongRead;
 use crate::stores::{Erased, Store, StoreError, Table, formats};
 
 /// Why nothing was erased, or not all.
@@ -62,13 +63,19 @@ pub struct Eraser {
     store: Arc<dyn Store>,
     folder: Folder,
     rejected: RejectedLog,
+    long_read: Arc<LongRead>,
     at_work: Mutex<()>,
 }
 
 impl Eraser {
     /// For the process that holds the folder.
-    pub fn new(store: Arc<dyn Store>, folder: Folder, rejected: RejectedLog) -> Self {
-        Eraser { store, folder, rejected, at_work: Mutex::new(()) }
+    pub fn new(
+        store: Arc<dyn Store>,
+        folder: Folder,
+        rejected: RejectedLog,
+        long_read: Arc<LongRead>,
+    ) -> Self {
+        Eraser { store, folder, rejected, long_read, at_work: Mutex::new(()) }
     }
 
     /// How many members were forgotten whose bytes are still on the disk.
@@ -134,7 +141,7 @@ impl Eraser {
         let asked_models: Vec<Vec<String>> = asked.iter().map(asked_models).collect();
         change.commit(true)?;
         reach("erase-unnamed");
-        let Erased { files, bytes, bytes_after } = self.store.erase()?;
+        let Erased { files, bytes, bytes_after } = self.long_read.without(|| self.store.erase())?;
         let receipt = Receipt {
             format: FORMAT,
             erased_at: jiff::Timestamp::now().to_string(),

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::Deserialize;
 
+use super::Serving;
 use crate::stores::{StoreError, Table, Tables, formats};
 
 /// What an answer says of an item.
@@ -23,6 +24,8 @@ pub struct CatalogueEntry {
     pub countries: Arc<[Arc<str>]>,
     /// Whether it may no longer be listed.
     pub withdrawn: bool,
+    /// When the record was made, in milliseconds since 1970.
+    pub at: i64,
 }
 
 /// The part of an item's body that answers use. Whatever else it holds, or holds of another type, is passed over.
@@ -45,15 +48,16 @@ impl CatalogueEntry {
 
     /// Reads an item as it is stored.
     pub fn decode(item: &[u8], value: &[u8]) -> Result<Self, StoreError> {
-        let (_, withdrawn, body) = formats::decode_item(item, value)?;
+        let (at, withdrawn, body) = formats::decode_item(item, value)?;
         let Ok(Body { title, genres, countries }) = serde_json::from_str(body) else {
-            return Ok(CatalogueEntry { withdrawn, ..CatalogueEntry::default() });
+            return Ok(CatalogueEntry { withdrawn, at, ..CatalogueEntry::default() });
         };
         Ok(CatalogueEntry {
             title: title.as_str().map(Arc::from),
             genres: texts(&genres),
             countries: texts(&countries),
             withdrawn,
+            at,
         })
     }
 }
@@ -61,6 +65,22 @@ impl CatalogueEntry {
 fn texts(value: &serde_json::Value) -> Arc<[Arc<str>]> {
     let texts = value.as_array().into_iter().flatten();
     texts.filter_map(|text| text.as_str()).map(Arc::from).collect()
+}
+
+/// Shows every item of the catalogue as it is stored, in the order of the ids.
+pub fn each_item(tables: &dyn Tables, show: &mut dyn FnMut(&str, CatalogueEntry)) -> Result<(), StoreError> {
+    let mut damage = None;
+    tables.scan(Table::Items, &[], &[], &mut |key, value| match CatalogueEntry::decode(key, value) {
+        Ok(entry) => {
+            show(&String::from_utf8_lossy(key), entry);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            damage = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    damage.map_or(Ok(()), Err)
 }
 
 /// The catalogue in memory.
@@ -77,12 +97,28 @@ pub struct Kept {
     /// The epoch in which items changed last.
     pub changed_in: u64,
     items: HashMap<Box<str>, CatalogueEntry, foldhash::fast::RandomState>,
+    newest: OnceLock<Newest>,
+}
+
+/// Items with when their records were made, the newest first; of one moment by id.
+pub type Newest = Arc<[(i64, Box<str>)]>;
+
+fn newest_first(mut items: Vec<(i64, Box<str>)>) -> Newest {
+    items.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    items.into()
 }
 
 impl Kept {
     /// What is known of an item.
     pub fn get(&self, item: &str) -> CatalogueEntry {
         self.items.get(item).cloned().unwrap_or_default()
+    }
+
+    /// All items that may be listed, the newest first.
+    pub fn newest(&self) -> Newest {
+        let listed = || self.items().filter(|(_, known)| !known.withdrawn);
+        let made = || newest_first(listed().map(|(item, known)| (known.at, item.into())).collect());
+        self.newest.get_or_init(made).clone()
     }
 
     /// All items, in no order.
@@ -95,19 +131,11 @@ impl Catalogue {
     /// The catalogue of a store at an epoch.
     pub fn read(tables: &dyn Tables, epoch: u64) -> Result<Self, StoreError> {
         let mut items = HashMap::default();
-        let mut damage = None;
-        tables.scan(Table::Items, &[], &[], &mut |key, value| match CatalogueEntry::decode(key, value) {
-            Ok(entry) => {
-                items.insert(String::from_utf8_lossy(key).into(), entry);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                damage = Some(error);
-                ControlFlow::Break(())
-            }
+        each_item(tables, &mut |item, entry| {
+            items.insert(item.into(), entry);
         })?;
-        let kept = Kept { changed_in: epoch, items };
-        damage.map_or(Ok(Catalogue { kept: RwLock::new(kept), changes_in: AtomicU64::new(epoch) }), Err)
+        let kept = Kept { changed_in: epoch, items, newest: OnceLock::new() };
+        Ok(Catalogue { kept: RwLock::new(kept), changes_in: AtomicU64::new(epoch) })
     }
 
     /// The catalogue at an epoch, where it is that one's.
@@ -132,6 +160,28 @@ impl Catalogue {
             kept.items.insert(item.into(), entry);
         }
         kept.changed_in = epoch;
+        kept.newest = OnceLock::new();
         Ok(())
+    }
+}
+
+impl Serving<'_> {
+    /// All items that may be listed, the newest first.
+    pub fn newest_items(&self) -> Result<Newest, StoreError> {
+        if let Some(kept) = self.kept_catalogue() {
+            return Ok(kept.newest());
+        }
+        let mut items = Vec::new();
+        each_item(self.tables, &mut |item, known| {
+            if !known.withdrawn {
+                items.push((known.at, item.into()));
+            }
+        })?;
+        Ok(newest_first(items))
+    }
+
+    /// The catalogue in memory, where it is that of this moment.
+    pub(super) fn kept_catalogue(&self) -> Option<RwLockReadGuard<'_, Kept>> {
+        self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch))
     }
 }

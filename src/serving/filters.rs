@@ -3,15 +3,14 @@
 //! The same rule in two forms: item by item, for lists that are there, and as sets of a model's items, for lists that
 //! are made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use nearline_factors::Bitmap;
 
-use super::catalogue::CatalogueEntry;
+use super::catalogue::{CatalogueEntry, each_item};
 use super::models::ServedModel;
 use super::{Serving, ServingError};
-use crate::stores::{StoreError, Table};
 
 /// Which items are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,14 +21,11 @@ pub struct Wanted {
     pub country: Option<String>,
     /// None of these.
     pub exclude: Vec<String>,
+    /// Only these, where they are given.
+    pub candidates: Option<HashSet<String>>,
 }
 
 impl Wanted {
-    /// Whether everything is wanted.
-    pub fn is_everything(&self) -> bool {
-        self.genres.is_empty() && self.country.is_none() && self.exclude.is_empty()
-    }
-
     /// Whether an item is wanted and may be listed at all.
     pub fn takes(&self, item: &str, known: &CatalogueEntry) -> bool {
         let of_genre =
@@ -41,12 +37,13 @@ impl Wanted {
             && (self.genres.is_empty() || of_genre())
             && self.country.as_ref().is_none_or(shown)
             && !self.exclude.iter().any(|excluded| excluded == item)
+            && self.candidates.as_ref().is_none_or(|candidates| candidates.contains(item))
     }
 }
 
 /// A model's items by what the catalogue says of them.
 pub struct Shelves {
-    version: String,
+    pub(super) version: String,
     /// The epoch in which the catalogue changed last.
     changed_in: u64,
     available: Bitmap,
@@ -80,7 +77,8 @@ impl Shelves {
         }
     }
 
-    /// The items that are wanted, as far as this knows: what is excluded by name is not looked at.
+    /// The items that are wanted, as far as this knows: what is named, to be left out or as a candidate, is not
+    /// looked at.
     pub fn wanted(&self, wanted: &Wanted) -> Bitmap {
         let mut found = self.available.clone();
         if !wanted.genres.is_empty() {
@@ -106,10 +104,10 @@ impl Shelves {
 impl Serving<'_> {
     /// The shelves of a model; made anew where the catalogue has changed since.
     pub(super) fn shelves(&self, model: &ServedModel, version: &str) -> Result<Arc<Shelves>, ServingError> {
-        let kept = self.kept();
+        let kept = self.kept_catalogue();
         let changed_in = kept.as_ref().map_or(self.standing.epoch, |kept| kept.changed_in);
-        let last = self.known.shelves();
-        if let Some(shelves) = last.filter(|last| last.version == version && last.changed_in == changed_in) {
+        let last = self.known.shelves(version);
+        if let Some(shelves) = last.filter(|last| last.changed_in == changed_in) {
             return Ok(shelves);
         }
         let mut shelves = Shelves::new(model, version, changed_in);
@@ -121,7 +119,7 @@ impl Serving<'_> {
                     }
                 }
             }
-            None => self.each_item(&mut |item, known| {
+            None => each_item(self.tables, &mut |item, known| {
                 if let Some(index) = model.model.index_of(item) {
                     shelves.put(index, &known);
                 }
@@ -130,26 +128,5 @@ impl Serving<'_> {
         let shelves = Arc::new(shelves);
         self.known.keep_shelves(&shelves);
         Ok(shelves)
-    }
-
-    /// Shows every item of the catalogue.
-    pub fn each_item(&self, show: &mut dyn FnMut(&str, CatalogueEntry)) -> Result<(), StoreError> {
-        let mut damage = None;
-        self.tables.scan(
-            Table::Items,
-            &[],
-            &[],
-            &mut |key, value| match CatalogueEntry::decode(key, value) {
-                Ok(entry) => {
-                    show(&String::from_utf8_lossy(key), entry);
-                    std::ops::ControlFlow::Continue(())
-                }
-                Err(error) => {
-                    damage = Some(error);
-                    std::ops::ControlFlow::Break(())
-                }
-            },
-        )?;
-        damage.map_or(Ok(()), Err)
     }
 }

@@ -1,7 +1,4 @@
-//! `nearline get`: a member's list, and what to show where there is none.
-//!
-//! Lists are looked for on *rungs*, one below the other: the list as it is stored; where that cannot fill what is
-//! wanted, one that is made now ([`super::rank`]); and what is trending. Each rung gives a list or says why it has none.
+//! Lists: which there are, what can be asked of one, and what an answer says. [`super::rungs`] says where they come from.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,12 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::catalogue::CatalogueEntry;
 use super::filters::Wanted;
-use super::popular::Ranking;
-use super::rank::{NoList, RankQuery};
-use super::{Serving, ServingError};
-use crate::stores::{StoreError, Table, formats};
+use super::rank::NoList;
 
 /// The lists that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,14 +20,24 @@ pub enum ListName {
     ContinueWatching,
     /// What is most like the item that the member last turned to.
     BecauseYouWatched,
+    /// What others have seen who have seen what the member has.
+    WatchedTogether,
     /// What is acted on most of late.
     Trending,
+    /// What came into the catalogue last.
+    New,
 }
 
 impl ListName {
     /// All of them.
-    pub const ALL: [ListName; 4] =
-        [ListName::TopPicks, ListName::ContinueWatching, ListName::BecauseYouWatched, ListName::Trending];
+    pub const ALL: [ListName; 6] = [
+        ListName::TopPicks,
+        ListName::ContinueWatching,
+        ListName::BecauseYouWatched,
+        ListName::WatchedTogether,
+        ListName::Trending,
+        ListName::New,
+    ];
 
     /// The list's name.
     pub fn as_str(self) -> &'static str {
@@ -42,10 +45,15 @@ impl ListName {
             ListName::TopPicks => "top_picks",
             ListName::ContinueWatching => "continue_watching",
             ListName::BecauseYouWatched => "because_you_watched",
+            ListName::WatchedTogether => "watched_together",
             ListName::Trending => "trending",
+            ListName::New => "new",
         }
     }
 }
+
+/// What answers of ranked items are called, which are no list of their own.
+pub const RANKED: &str = "rank";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -72,7 +80,8 @@ impl ListQuery {
 pub struct Entry {
     /// The item's id.
     pub item: String,
-    /// What it is ordered by: the model's score; the part watched; likeness; events, the newest counting most.
+    /// What it is ordered by: the model's score; the part watched; likeness, or a sum of it; events, the newest counting
+    /// most; when the item's record was made, in milliseconds since 1970.
     pub score: f64,
     /// Its title, where the catalogue has one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +113,21 @@ pub struct Found {
     pub entries: Vec<Entry>,
     /// Where from.
     pub source: Rung,
+    /// The model that they are made with.
+    pub model: Option<String>,
+    /// Why they are not what was asked for, where the rung has something else in its place.
+    pub reason: Option<NoList>,
+    /// Of which moment they are, where that is not the one that is read.
+    pub of: Option<Moment>,
+}
+
+/// A moment that a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The epoch.
+    pub epoch: u64,
+    /// The newest event that it covers, in milliseconds since 1970.
+    pub as_of: Option<i64>,
 }
 
 /// Where an answer comes from.
@@ -150,7 +174,7 @@ pub struct ListAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub reason: Option<Cow<'static, str>>,
-    /// The epoch that it is read from.
+    /// The epoch that it is read from; of the offline rung, the one that the batch job read.
     pub epoch: u64,
     /// The newest event that it covers, in milliseconds since 1970.
     pub as_of: Option<i64>,
@@ -158,213 +182,9 @@ pub struct ListAnswer {
     pub age_ms: Option<i64>,
     /// The model that it is made with.
     pub model: Option<String>,
-}
-
-impl Serving<'_> {
-    /// A member's list from the first rung that has it. `now_ms` is the wall clock, for the age.
-    pub fn list(&self, member: &str, query: &ListQuery, now_ms: i64) -> Result<ListAnswer, ServingError> {
-        let (found, reason) = match self.own_list(member, query)? {
-            Ok(found) => (found, None),
-            Err(reason) => (self.trending_list(member, query)?, Some(reason).filter(|why| !why.is_empty())),
-        };
-        Ok(self.answer(member, query.list.as_str(), found, reason, now_ms))
-    }
-
-    /// What was found as an answer of this epoch.
-    pub fn answer(
-        &self,
-        member: &str,
-        list: &'static str,
-        found: Found,
-        reason: Option<NoList>,
-        now_ms: i64,
-    ) -> ListAnswer {
-        ListAnswer {
-            member: member.to_owned(),
-            list,
-            because: found.because,
-            items: found.entries,
-            source: found.source,
-            reason,
-            epoch: self.standing.epoch,
-            as_of: self.standing.now,
-            age_ms: self.standing.now.map(|now| now_ms - now),
-            model: if found.source == Rung::Trending { None } else { self.standing.model.clone() },
-        }
-    }
-
-    /// The list that was asked for, stored or made now; or why there is none. No reason at all where trending is what was
-    /// asked for.
-    fn own_list(&self, member: &str, query: &ListQuery) -> Result<Result<Found, NoList>, ServingError> {
-        match self.nearline_list(member, query)? {
-            Ok(Nearline::Whole(found)) => Ok(Ok(found)),
-            Ok(Nearline::Short(found)) => {
-                let Some(version) = &self.standing.model else { return Ok(Ok(found)) };
-                let model = self.known.models.get(version)?;
-                Ok(Ok(self.filled(member, query, &model)?.unwrap_or(found)))
-            }
-            Err(reason) => Ok(Err(reason)),
-        }
-    }
-
-    /// The list made now, longer than what is stored.
-    pub fn filled(
-        &self,
-        member: &str,
-        query: &ListQuery,
-        model: &super::models::ServedModel,
-    ) -> Result<Result<Found, NoList>, ServingError> {
-        if self.quickly {
-            return Err(StoreError::NotInMemory.into());
-        }
-        let ListQuery { offset, limit, wanted, .. } = query;
-        let rank =
-            RankQuery { offset: *offset, limit: *limit, wanted: wanted.clone(), ..RankQuery::default() };
-        let made = self.rank(member, &rank, model)?;
-        Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }))
-    }
-
-    /// The list as it is stored, or as it follows from what is stored; or why there is none.
-    pub fn nearline_list(
-        &self,
-        member: &str,
-        query: &ListQuery,
-    ) -> Result<Result<Nearline, NoList>, ServingError> {
-        match query.list {
-            ListName::Trending => Ok(Err("".into())),
-            ListName::BecauseYouWatched => self.similar_to_newest(member, query),
-            ListName::TopPicks | ListName::ContinueWatching => self.stored(member, query),
-        }
-    }
-
-    /// `because_you_watched`, or why there is none.
-    fn similar_to_newest(
-        &self,
-        member: &str,
-        query: &ListQuery,
-    ) -> Result<Result<Nearline, NoList>, ServingError> {
-        self.standing.made_with(self.config().meaning_hash())?;
-        let past = self.past(member)?;
-        if past.events.is_empty() {
-            return Ok(Err("unknown member".into()));
-        }
-        Ok(match self.because(&past, query)? {
-            Ok((item, entries)) => {
-                let title = self.title(&item)?;
-                let because = Some(Because { item, title });
-                Ok(Nearline::Whole(Found { because, entries, source: Rung::Nearline }))
-            }
-            Err(reason) => Err(reason.into()),
-        })
-    }
-
-    /// The stored list, or why there is none.
-    fn stored(&self, member: &str, query: &ListQuery) -> Result<Result<Nearline, NoList>, ServingError> {
-        let key = member.as_bytes();
-        if self.standing.pending {
-            return Ok(Err("the lists are being made anew".into()));
-        }
-        let top_picks = query.list == ListName::TopPicks;
-        let table = if top_picks { Table::TopPicks } else { Table::ContinueWatching };
-        let Some(value) = self.tables.get(table, key)? else {
-            let past = self.past(member)?;
-            let empty = || Found { because: None, entries: Vec::new(), source: Rung::Nearline };
-            return Ok(match () {
-                () if past.events.is_empty() => Err("unknown member".into()),
-                () if !top_picks => Ok(Nearline::Whole(empty())),
-                () if self.standing.model.is_none() => Err("no model".into()),
-                () if self.tables.get(Table::Factors, key)?.is_some() => {
-                    Err("no item is left to list".into())
-                }
-                () => Err("no positive signal for an item of the model".into()),
-            });
-        };
-        let ListQuery { offset, limit, wanted, .. } = query;
-        let (entries, length) = if top_picks {
-            let stored = formats::decode_scored(key, &value)?;
-            let length = stored.len();
-            let stored = stored.into_iter().map(|(item, score)| (item, f64::from(score)));
-            (self.entries(stored, wanted, *offset, *limit)?, length)
-        } else {
-            let stored = formats::decode_begun(key, &value)?.into_iter();
-            let stored = stored.map(|(item, _, value)| (item, value as f64 / 1e6));
-            (self.entries(stored, wanted, *offset, *limit)?, 0)
-        };
-        let more = top_picks && entries.len() < *limit && length >= self.config().lists.length;
-        let found = Found { because: None, entries, source: Rung::Nearline };
-        Ok(Ok(if more { Nearline::Short(found) } else { Nearline::Whole(found) }))
-    }
-
-    /// Trending items without those that the member has seen, hides or dislikes.
-    pub fn trending_list(&self, member: &str, query: &ListQuery) -> Result<Found, ServingError> {
-        let past = self.past(member)?;
-        let unwanted =
-            |item: &str| past.of_item(item).is_some_and(|state| state.seen || state.never_listed());
-        let ListQuery { offset, limit, wanted, .. } = query;
-        let (entries, more) = match self.tables.get(Table::Meta, formats::meta::TRENDING)? {
-            Some(value) if !self.standing.pending => {
-                let entries = formats::decode_trends(&value)?;
-                let more = entries.len() >= self.config().lists.length;
-                let left = entries.into_iter().filter(|(item, _)| !unwanted(item));
-                (self.entries(left.map(scored), wanted, *offset, *limit)?, more)
-            }
-            Some(_) => (Vec::new(), true),
-            None => (Vec::new(), self.standing.pending),
-        };
-        let entries = if entries.len() < *limit && more {
-            // What the member has seen left too little of the stored list: count further down.
-            let Ranking { ranked, .. } = self.trending_counts()?;
-            let left = ranked.into_iter().filter(|(item, _)| !unwanted(item));
-            self.entries(left.map(scored), wanted, *offset, *limit)?
-        } else {
-            entries
-        };
-        Ok(Found { because: None, entries, source: Rung::Trending })
-    }
-
-    /// Of scored items those that are wanted and not withdrawn, `limit` of them from `offset` on, with their titles.
-    pub(super) fn entries<S: AsRef<str> + Into<String>>(
-        &self,
-        scored: impl IntoIterator<Item = (S, f64)>,
-        wanted: &Wanted,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let (mut entries, mut passed) = (Vec::new(), 0);
-        let kept = self.kept();
-        for (item, score) in scored {
-            if entries.len() == limit {
-                break;
-            }
-            let known = match &kept {
-                Some(kept) => kept.get(item.as_ref()),
-                None => CatalogueEntry::read(self.tables, item.as_ref())?,
-            };
-            if !wanted.takes(item.as_ref(), &known) {
-                continue;
-            }
-            if passed < offset {
-                passed += 1;
-                continue;
-            }
-            entries.push(Entry { item: item.into(), score, title: known.title, genres: known.genres });
-        }
-        Ok(entries)
-    }
-}
-
-/// What the nearline rung has.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Nearline {
-    /// As much as was asked for, or all there is.
-    Whole(Found),
-    /// Less than was asked for, and there may be more further down.
-    Short(Found),
-}
-
-/// A place of the trending list: from units of 2⁻³² events to events.
-fn scored<S>((item, score): (S, u128)) -> (S, f64) {
-    (item, score as f64 / 4_294_967_296.0)
+    /// The variant that the member belongs to, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 /// The JSON Schema of a list, as `get --json` prints it.

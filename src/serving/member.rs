@@ -10,6 +10,7 @@ use nearline_dataflows::profile::{ItemState, profile};
 use nearline_dataflows::types::{Event, Item, Kind};
 
 use super::{Serving, ServingError};
+use crate::config::KindTable;
 use crate::dictionary::Dictionary;
 use crate::records::{self, MAX_ID, Record, format_micros};
 use crate::stores::{StoreError, Table, formats};
@@ -38,6 +39,7 @@ pub struct PastEvent {
 pub struct Past {
     /// The events, newest first; at one millisecond by item id, kind, value.
     pub events: Vec<PastEvent>,
+    /// In the order of the items' numbers.
     states: Vec<ItemState>,
     items: Dictionary,
 }
@@ -46,7 +48,18 @@ impl Past {
     /// The sums for an item.
     pub fn of_item(&self, item: &str) -> Option<&ItemState> {
         let number = Item(self.items.get(item)?);
-        self.states.iter().find(|state| state.item == number)
+        let place = self.states.binary_search_by_key(&number, |state| state.item).ok()?;
+        Some(&self.states[place])
+    }
+
+    /// Whether an item is in no list of what the member might like: seen, hidden or disliked.
+    pub fn leaves_out(&self, item: &str) -> bool {
+        self.of_item(item).is_some_and(|state| state.seen || state.never_listed())
+    }
+
+    /// The id of an item.
+    pub fn name(&self, item: Item) -> &str {
+        self.items.name(item.0)
     }
 
     /// The sums, with the items' ids.
@@ -162,18 +175,41 @@ impl Serving<'_> {
         Ok(found)
     }
 
+    /// Shows every member that has live events.
+    pub(super) fn each_member(&self, show: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
+        let mut from = Vec::new();
+        loop {
+            let mut next = None;
+            self.tables.scan(Table::Records, &[], &from, &mut |key, _| {
+                next = Some(key.to_vec());
+                ControlFlow::Break(())
+            })?;
+            // A member's first record is a live event, where there is one.
+            let Some(key) = next else { return Ok(()) };
+            let length = key.first().map_or(0, |length| usize::from(*length) + 1);
+            let Some(id) = key.get(1..=length) else {
+                return Err(formats::damaged(Table::Records, &key, "is cut off"));
+            };
+            if key.get(length + 1) == Some(&b'e') {
+                show(&String::from_utf8_lossy(id));
+            }
+            from = [&key[..=length], &[0xff]].concat();
+        }
+    }
+
     /// Reads a member's past.
-    pub fn past(&self, member: &str) -> Result<Past, StoreError> {
+    pub fn past(&self, member: &str) -> Result<Past, ServingError> {
         self.past_with(member, &[])
     }
 
     /// Reads a member's past, with events that are in no log yet.
-    pub fn past_with(&self, member: &str, more: &[PastEvent]) -> Result<Past, StoreError> {
+    pub fn past_with(&self, member: &str, more: &[PastEvent]) -> Result<Past, ServingError> {
         let mut past = Past::default();
         if member.is_empty() {
             // Nobody in particular, as for what is trending: no member has such an id, and no key.
             return Ok(past);
         }
+        let kinds = self.kinds_of(member)?;
         let mut packed = Vec::new();
         let mut prefix = Vec::new();
         formats::member_prefix(member, &mut prefix);
@@ -182,42 +218,42 @@ impl Serving<'_> {
         let mut damage = None;
         self.tables.scan(Table::Records, &prefix, &prefix, &mut |key, value| {
             match formats::record_of(key, value, &mut normal) {
-                Ok(()) => self.add(&normal, &mut past, &mut packed),
+                Ok(()) => add(&normal, &kinds, &mut past, &mut packed),
                 Err(error) => damage = Some(error),
             }
             ControlFlow::Continue(())
         })?;
         if let Some(damage) = damage {
-            return Err(damage);
+            return Err(damage.into());
         }
-        more.iter().for_each(|event| self.take(event.clone(), &mut past, &mut packed));
+        more.iter().for_each(|event| take(event.clone(), &kinds, &mut past, &mut packed));
         packed.sort_unstable();
-        past.states = profile(&packed, &self.kinds.kinds);
+        past.states = profile(&packed, &kinds.kinds);
         past.events.sort_by(|a, b| {
             b.at.cmp(&a.at).then_with(|| (&a.item, &a.kind, a.value).cmp(&(&b.item, &b.kind, b.value)))
         });
         Ok(past)
     }
+}
 
-    fn add(&self, normal: &[u8], past: &mut Past, packed: &mut Vec<Event>) {
-        let Ok(Record::Event(event)) = records::decode(normal) else { return };
-        let event = PastEvent {
-            item: event.item.to_owned(),
-            kind: event.kind.to_owned(),
-            at: event.at,
-            value: event.value,
-            id: event.id.map(str::to_owned),
-            context: event.context.to_owned(),
-            weight: 0,
-        };
-        self.take(event, past, packed);
-    }
+fn add(normal: &[u8], kinds: &KindTable, past: &mut Past, packed: &mut Vec<Event>) {
+    let Ok(Record::Event(event)) = records::decode(normal) else { return };
+    let event = PastEvent {
+        item: event.item.to_owned(),
+        kind: event.kind.to_owned(),
+        at: event.at,
+        value: event.value,
+        id: event.id.map(str::to_owned),
+        context: event.context.to_owned(),
+        weight: 0,
+    };
+    take(event, kinds, past, packed);
+}
 
-    fn take(&self, mut event: PastEvent, past: &mut Past, packed: &mut Vec<Event>) {
-        // A kind that is not configured is counted and nothing more, whichever number it gets.
-        let kind = self.kinds.number(&event.kind).unwrap_or(Kind(u16::MAX));
-        event.weight = self.kinds.kinds.rule(kind).weight_of(event.value);
-        packed.push(Event::new(Item(past.items.number(&event.item)), kind, event.at, event.value));
-        past.events.push(event);
-    }
+fn take(mut event: PastEvent, kinds: &KindTable, past: &mut Past, packed: &mut Vec<Event>) {
+    // A kind that is not configured is counted and nothing more, whichever number it gets.
+    let kind = kinds.number(&event.kind).unwrap_or(Kind(u16::MAX));
+    event.weight = kinds.kinds.rule(kind).weight_of(event.value);
+    packed.push(Event::new(Item(past.items.number(&event.item)), kind, event.at, event.value));
+    past.events.push(event);
 }

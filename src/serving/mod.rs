@@ -3,30 +3,41 @@
 //! Reads what the engine committed and never writes. An answer says how fresh it is: the epoch, the newest event
 //! it covers, the model, and where it fell back, why.
 
+pub mod algorithms;
 pub mod catalogue;
 pub mod filters;
 pub mod http;
+pub mod intervals;
 pub mod list;
 pub mod member;
 pub mod models;
+pub mod offline;
 pub mod page;
 pub mod performance;
 pub mod popular;
 pub mod rank;
+pub mod rungs;
 pub mod similar;
 pub mod status;
+pub mod together;
+pub mod variants;
 pub mod why;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, KindTable};
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
+use crate::offline::Model;
 use crate::stores::rocks::{BlockCache, RocksStore};
 use crate::stores::{Store, StoreError, Table, Tables, formats};
-use catalogue::{Catalogue, CatalogueEntry, Kept};
+use crate::variants::Making;
+use catalogue::{Catalogue, CatalogueEntry};
 use filters::Shelves;
 use models::Models;
+use popular::Ranking;
+use together::Pairs;
+use variants::Counted;
 
 /// Reads a data folder: each answer from one moment of the store.
 pub struct Reader {
@@ -45,10 +56,16 @@ pub struct Known {
     pub models: Models,
     /// The catalogue, where it is kept in memory.
     pub catalogue: Option<Catalogue>,
+    /// How many members each variant has, as it was counted last.
+    counted: Mutex<Option<Arc<Counted>>>,
     /// What the store last said of itself, and in which version of it.
     standing: Mutex<Option<(Option<u64>, Arc<Standing>)>>,
-    /// The live model's items by what the catalogue says of them.
-    shelves: Mutex<Option<Arc<Shelves>>>,
+    /// The items of models by what the catalogue says of them, those that were asked for last at the end.
+    shelves: Mutex<Vec<Arc<Shelves>>>,
+    /// All that was trending in an epoch.
+    trends: Mutex<Option<(u64, Arc<Ranking>)>>,
+    /// All that was seen together in an epoch, where that was asked for.
+    pairs: Mutex<Option<(u64, Arc<Pairs>)>>,
 }
 
 /// A data folder at one committed epoch.
@@ -59,8 +76,8 @@ pub struct Serving<'a> {
     pub standing: Arc<Standing>,
     /// What is known besides.
     pub known: &'a Known,
-    /// The kinds, as the folder's model weighs them.
-    pub kinds: Arc<KindTable>,
+    /// The kinds as one model weighs them for all members, where that is asked for.
+    kinds: Option<Arc<KindTable>>,
     store: &'a dyn Store,
     /// Whether nobody is to wait: what takes work is not done.
     quickly: bool,
@@ -102,12 +119,16 @@ impl Reader {
 
     /// Reads a store that is open here; each answer is of the newest epoch.
     pub fn over(store: Arc<dyn Store>, folder: &Folder, config: Config) -> Self {
+        let variants = config.variants.as_ref().map_or(0, |variants| variants.variants.len());
         let known = Known {
             folder: folder.clone(),
-            models: Models::new(folder.clone()),
+            models: Models::new(folder.clone(), variants),
             catalogue: None,
             standing: Mutex::new(None),
-            shelves: Mutex::new(None),
+            shelves: Mutex::default(),
+            counted: Mutex::default(),
+            trends: Mutex::new(None),
+            pairs: Mutex::new(None),
             config,
         };
         Reader { store, known }
@@ -150,20 +171,73 @@ impl Reader {
         answer.filter(|answer| of_one_moment && !not_in_memory(answer))
     }
 
+    /// Asks for all of one moment: with its catalogue in memory, and the kinds as a given model weighs them.
+    pub fn read_whole<T>(
+        mut self,
+        model: Option<&Model>,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        let (mut ask, mut answer) = (Some(ask), None);
+        let store = self.store.clone();
+        store.at_one_moment(&mut |tables| {
+            let Some(ask) = ask.take() else { return };
+            let known = Standing::of(tables).and_then(|standing| Catalogue::read(tables, standing.epoch));
+            answer = Some(known.map_err(ServingError::from).and_then(|catalogue| {
+                self.known.catalogue = Some(catalogue);
+                let serving = self.serving(tables)?;
+                let (known, live) = (&self.known, serving.standing.lists.model.as_deref());
+                let kinds = match model {
+                    Some(model) => Arc::new(models::weighted(&known.config.kinds, &model.manifest)),
+                    None => known.models.kinds(live, &known.config.kinds)?,
+                };
+                ask(&Serving { kinds: Some(kinds), ..serving })
+            }));
+        })?;
+        answer.expect("a store shows a moment or says why not")
+    }
+
     fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
-        let kinds = self.known.models.kinds(standing.model.as_deref(), &self.known.config.kinds)?;
-        Ok(Serving { tables, standing, known: &self.known, kinds, store: &*self.store, quickly: false })
+        let store = &*self.store;
+        Ok(Serving { tables, standing, known: &self.known, kinds: None, store, quickly: false })
     }
 }
 
 impl Known {
-    fn shelves(&self) -> Option<Arc<Shelves>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether this is a process that serves, and not a command that answers once.
+    pub fn serves(&self) -> bool {
+        self.catalogue.is_some()
+    }
+
+    fn pairs(&self, epoch: u64) -> Option<Arc<Pairs>> {
+        let kept = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(of, _)| *of == epoch).map(|(_, pairs)| pairs.clone())
+    }
+
+    fn keep_pairs(&self, epoch: u64, pairs: Pairs) {
+        *self.pairs.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::new(pairs)));
+    }
+
+    fn counted(&self) -> Option<Arc<Counted>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_counted(&self, counted: &Arc<Counted>) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted.clone());
+    }
+
+    fn shelves(&self, version: &str) -> Option<Arc<Shelves>> {
+        let kept = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|shelves| shelves.version == version).cloned()
     }
 
     fn keep_shelves(&self, shelves: &Arc<Shelves>) {
-        *self.shelves.lock().unwrap_or_else(PoisonError::into_inner) = Some(shelves.clone());
+        let mut kept = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|other| other.version != shelves.version);
+        if kept.len() == self.models.kept() {
+            kept.remove(0);
+        }
+        kept.push(shelves.clone());
     }
 
     /// What the store says it holds; asked anew only where the epoch is another one.
@@ -192,9 +266,27 @@ impl Serving<'_> {
         &self.known.config
     }
 
-    /// The catalogue in memory, where it is that of this epoch.
-    fn kept(&self) -> Option<RwLockReadGuard<'_, Kept>> {
-        self.known.catalogue.as_ref().and_then(|catalogue| catalogue.at(self.standing.epoch))
+    /// Whether the folder, being of an earlier format, has no such view yet.
+    pub fn lacks(&self, view: Table) -> bool {
+        self.standing.missing_views().contains(&view)
+    }
+
+    /// What a member's lists are made with.
+    pub fn making(&self, member: &str) -> Making<'_> {
+        self.standing.lists.of(member)
+    }
+
+    /// The kinds, as a member's model weighs them.
+    fn kinds_of(&self, member: &str) -> Result<Arc<KindTable>, ServingError> {
+        match &self.kinds {
+            Some(kinds) => Ok(kinds.clone()),
+            None => Ok(self.known.models.kinds(self.making(member).model, &self.config().kinds)?),
+        }
+    }
+
+    /// To be asked before what takes work: it is not done where nobody is to wait.
+    fn takes_work(&self) -> Result<(), StoreError> {
+        if self.quickly { Err(StoreError::NotInMemory) } else { Ok(()) }
     }
 
     /// An item's title, where the catalogue has one.
@@ -204,7 +296,7 @@ impl Serving<'_> {
 
     /// What the catalogue says of an item; nothing where it is not in it.
     pub fn item(&self, item: &str) -> Result<CatalogueEntry, StoreError> {
-        match self.kept() {
+        match self.kept_catalogue() {
             Some(kept) => Ok(kept.get(item)),
             None => CatalogueEntry::read(self.tables, item),
         }

@@ -13,9 +13,13 @@ use crate::erasure::models::versions;
 use crate::folder::Folder;
 use crate::offline::Model;
 use crate::offline::model::{Manifest, ModelError};
+use crate::stores::formats::Standby;
+use crate::variants::MadeWith;
 
-/// How many models are kept: the live one, the one beside it, and one that was live a moment ago.
+/// How many models are kept in memory: the live one, the one beside it, and one that was live a moment ago; and of each
+/// variant two.
 const KEPT: usize = 3;
+const KEPT_OF_VARIANT: usize = 2;
 
 /// A model, ready to fold in and to score.
 pub struct ServedModel {
@@ -32,6 +36,9 @@ pub struct ModelAnswer {
     pub version: String,
     /// Whether lists are made with it.
     pub live: bool,
+    /// Of which variants, where there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<String>,
     /// Whether it stands by.
     pub standby: bool,
     /// The length of its factors.
@@ -58,6 +65,9 @@ pub struct ModelAnswer {
 pub struct BesideAnswer {
     /// Its version.
     pub model: String,
+    /// The variant that every member has with it, where one was promoted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// Whether its lists are whole: it could be live at once. Else they are being built.
     pub ready: bool,
     /// Of how many members they are built.
@@ -85,13 +95,16 @@ impl Serving<'_> {
     pub fn models(&self) -> Result<ModelsAnswer, ServingError> {
         // Lists that are being built count for no epoch.
         let standing = Standing::of(self.tables)?;
+        let standby = standing.standby.as_ref().map(Standby::made_with);
+        let live = standing.lists.models();
         let mut models = Vec::new();
         for version in versions(&self.known.folder).unwrap_or_default() {
             // One that is just being dropped.
             let Ok(manifest) = Manifest::load(&self.known.folder.model(&version)) else { continue };
             models.push(ModelAnswer {
-                live: standing.model.as_ref() == Some(&version),
-                standby: standing.standby.as_ref().is_some_and(|standby| standby.model == version),
+                live: live.contains(version.as_str()),
+                variants: used_by(&standing.lists, &version),
+                standby: standby.iter().any(|standby| standby.models().contains(version.as_str())),
                 version,
                 rank: manifest.rank,
                 items: manifest.counts.items,
@@ -104,14 +117,21 @@ impl Serving<'_> {
             });
         }
         let beside = standing.standby.map(|standby| BesideAnswer {
+            variant: standby.variants.and_then(|variants| variants.promoted),
             since: standby.ready.then_some(standby.since),
             model: standby.model,
             ready: standby.ready,
             built: standby.built,
             members: standby.members,
         });
-        Ok(ModelsAnswer { live: standing.model, standby: beside, models })
+        Ok(ModelsAnswer { live: standing.lists.model, standby: beside, models })
     }
+}
+
+/// The variants whose lists are made with a model.
+fn used_by(lists: &MadeWith, version: &str) -> Vec<String> {
+    let makings = lists.line_up().into_iter().filter(|making| making.model == Some(version));
+    makings.filter_map(|making| making.variant.map(str::to_owned)).collect()
 }
 
 /// Models by version, the one that was asked for last at the end.
@@ -122,12 +142,14 @@ pub struct Models {
     folder: Folder,
     models: Kept<ServedModel>,
     kinds: Kept<KindTable>,
+    kept: usize,
 }
 
 impl Models {
-    /// Those of a folder, none of which is read yet.
-    pub fn new(folder: Folder) -> Self {
-        Models { folder, models: Mutex::default(), kinds: Mutex::default() }
+    /// Those of a folder with so many variants, none of which is read yet.
+    pub fn new(folder: Folder, variants: usize) -> Self {
+        let kept = KEPT + KEPT_OF_VARIANT * variants;
+        Models { folder, models: Mutex::default(), kinds: Mutex::default(), kept }
     }
 
     /// A model, which is read where it was not yet: that may take seconds.
@@ -137,8 +159,13 @@ impl Models {
         }
         let model = Model::load(&self.folder.model(version))?;
         let served = Arc::new(ServedModel { side: model.side(), model });
-        keep(&self.models, version, &served);
+        keep(&self.models, self.kept, version, &served);
         Ok(served)
+    }
+
+    /// How many are kept in memory at most.
+    pub(super) fn kept(&self) -> usize {
+        self.kept
     }
 
     /// A model that was read before.
@@ -152,15 +179,20 @@ impl Models {
         if let Some(kinds) = find(&self.kinds, name) {
             return Ok(kinds);
         }
-        let mut kinds = table.clone();
-        if let Some(version) = version {
-            let manifest = Manifest::load(&self.folder.model(version))?;
-            kinds.kinds = kinds.kinds.weighted_by(&manifest.weights(&kinds));
-        }
-        let kinds = Arc::new(kinds);
-        keep(&self.kinds, name, &kinds);
+        let kinds = Arc::new(match version {
+            Some(version) => weighted(table, &Manifest::load(&self.folder.model(version))?),
+            None => table.clone(),
+        });
+        keep(&self.kinds, self.kept, name, &kinds);
         Ok(kinds)
     }
+}
+
+/// The kinds as a model weighs them.
+pub(super) fn weighted(table: &KindTable, manifest: &Manifest) -> KindTable {
+    let mut kinds = table.clone();
+    kinds.kinds = kinds.kinds.weighted_by(&manifest.weights(&kinds));
+    kinds
 }
 
 fn lock<T>(kept: &Kept<T>) -> MutexGuard<'_, Vec<(String, Arc<T>)>> {
@@ -171,10 +203,10 @@ fn find<T>(kept: &Kept<T>, version: &str) -> Option<Arc<T>> {
     lock(kept).iter().find(|(own, _)| own == version).map(|(_, value)| value.clone())
 }
 
-fn keep<T>(kept: &Kept<T>, version: &str, value: &Arc<T>) {
+fn keep<T>(kept: &Kept<T>, most: usize, version: &str, value: &Arc<T>) {
     let mut kept = lock(kept);
     kept.retain(|(own, _)| own != version);
-    if kept.len() == KEPT {
+    if kept.len() == most {
         kept.remove(0);
     }
     kept.push((version.to_owned(), value.clone()));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::filters::Wanted;
-use super::list::{Because, Entry, Found, ListName, ListQuery, Nearline, Rung};
+use super::list::{Because, Entry, Found, ListName, ListQuery, Rung};
 use super::{Serving, ServingError};
 
 /// Whose page, and where it is shown.
@@ -55,6 +55,9 @@ pub struct PageAnswer {
     pub age_ms: Option<i64>,
     /// The model that it is made with.
     pub model: Option<String>,
+    /// The variant that the member belongs to, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 impl Serving<'_> {
@@ -64,7 +67,7 @@ impl Serving<'_> {
         let mut wanted = Wanted { country: query.country.clone(), ..Wanted::default() };
         for list in order(query.device.as_deref()) {
             let asked = ListQuery { list, offset: 0, limit: query.limit, wanted: wanted.clone() };
-            let row = match self.row(&query.member, &asked) {
+            let row = match self.row(&query.member, &asked, now_ms) {
                 // A row that needs a model which cannot be read takes no other row with it.
                 Err(ServingError::Model(error)) => {
                     tracing::warn!(%error, list = list.as_str(), "a row of a page is left out");
@@ -72,58 +75,47 @@ impl Serving<'_> {
                 }
                 row => row?,
             };
-            let Some((found, reason)) = row else { continue };
-            if found.entries.is_empty() {
-                continue;
-            }
+            let Some(found) = row.filter(|found| !found.entries.is_empty()) else { continue };
             wanted.exclude.extend(found.entries.iter().map(|entry| entry.item.clone()));
-            rows.push(Row::new(list, found, reason));
+            rows.push(Row::new(list, found));
         }
+        let making = self.making(&query.member);
         Ok(PageAnswer {
             member: query.member.clone(),
             rows,
             epoch: self.standing.epoch,
             as_of: self.standing.now,
             age_ms: self.standing.now.map(|now| now_ms - now),
-            model: self.standing.model.clone(),
+            model: making.model.map(str::to_owned),
+            variant: making.variant.map(str::to_owned),
         })
     }
 
     /// What a row holds. Only `top_picks` has something else in its place where there is none: a page is never empty.
-    fn row(&self, member: &str, asked: &ListQuery) -> Result<Option<(Found, Option<String>)>, ServingError> {
-        if asked.list == ListName::Trending {
-            return Ok(Some((self.trending_list(member, asked)?, None)));
-        }
-        Ok(match self.nearline_list(member, asked)? {
-            Ok(Nearline::Whole(found)) => Some((found, None)),
-            Ok(Nearline::Short(found)) => {
-                let version = self.standing.model.as_ref();
-                let model = version.and_then(|version| self.known.models.ready(version));
-                let filled = model.map(|model| self.filled(member, asked, &model)).transpose()?;
-                Some((filled.and_then(Result::ok).unwrap_or(found), None))
-            }
-            Err(_) if asked.list != ListName::TopPicks => None,
-            Err(why) => Some((self.trending_list(member, asked)?, Some(why.into()))),
-        })
+    fn row(&self, member: &str, asked: &ListQuery, now_ms: i64) -> Result<Option<Found>, ServingError> {
+        let rungs = asked.list.rungs();
+        let rungs = if asked.list == ListName::TopPicks { rungs } else { &rungs[..1] };
+        Ok(self.first_of(rungs, member, asked, now_ms)?.ok())
     }
 }
 
 impl Row {
     /// A row of what was found.
-    pub fn new(list: ListName, found: Found, reason: Option<String>) -> Self {
+    pub fn new(list: ListName, found: Found) -> Self {
         let title = title(list, &found);
-        let Found { because, entries, source } = found;
-        Row { list: list.as_str(), title, because, items: entries, source, reason }
+        let Found { because, entries, source, reason, .. } = found;
+        Row { list: list.as_str(), title, because, items: entries, source, reason: reason.map(Into::into) }
     }
 }
 
 /// In which order rows come: what was begun is gone on with where one sits down to watch, and looked for later on the way.
-fn order(device: Option<&str>) -> [ListName; 4] {
-    let [top, begun, because, trending] =
-        [ListName::TopPicks, ListName::ContinueWatching, ListName::BecauseYouWatched, ListName::Trending];
+fn order(device: Option<&str>) -> [ListName; 6] {
+    use ListName::{BecauseYouWatched, ContinueWatching, New, TopPicks, Trending, WatchedTogether};
     match device {
-        Some("phone" | "mobile") => [top, because, begun, trending],
-        _ => [begun, top, because, trending],
+        Some("phone" | "mobile") => {
+            [TopPicks, BecauseYouWatched, WatchedTogether, ContinueWatching, Trending, New]
+        }
+        _ => [ContinueWatching, TopPicks, BecauseYouWatched, WatchedTogether, Trending, New],
     }
 }
 
@@ -135,6 +127,8 @@ fn title(list: ListName, found: &Found) -> String {
             format!("Because of {}", because.title.as_deref().unwrap_or(&because.item))
         }
         (ListName::BecauseYouWatched, None) => "Because you watched".into(),
+        (ListName::WatchedTogether, _) => "Watched with what you watched".into(),
         (ListName::Trending, _) => "Trending".into(),
+        (ListName::New, _) => "New".into(),
     }
 }

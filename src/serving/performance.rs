@@ -136,12 +136,16 @@ impl Serving<'_> {
             rows: rows.into_iter().map(|(key, events)| key.row(events)).collect(),
             epoch: self.standing.epoch,
             as_of: self.standing.now,
-            views_pending: self.standing.is_to_be_made_anew(),
+            views_pending: self.standing.pending || self.lacks(Table::Performance),
         })
     }
 
     /// Shows the counts of lists from a day on; no live event is later than now.
-    fn listed(&self, from: Day, show: &mut dyn FnMut(&formats::ListKey<'_>, u64)) -> Result<(), StoreError> {
+    pub(super) fn listed(
+        &self,
+        from: Day,
+        show: &mut dyn FnMut(&formats::ListKey<'_>, u64),
+    ) -> Result<(), StoreError> {
         let mut damage = None;
         self.tables.scan(Table::Performance, &[], &formats::day_prefix(from), &mut |key, value| {
             let count = formats::decode_count(Table::Performance, key, value);

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use nearline_dataflows::trending::decay_table;
 use nearline_dataflows::types::{HOUR_MS, Kind, hour_of};
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use utoipa::ToSchema;
 
 use super::{Serving, ServingError};
@@ -150,8 +150,20 @@ impl Serving<'_> {
         })
     }
 
-    /// All trending items: what the stored list is the head of.
-    pub(super) fn trending_counts(&self) -> Result<Ranking, ServingError> {
+    /// All trending items: what the stored list is the head of. They are those of an epoch, and added up once for it,
+    /// but while counts are being loaded.
+    pub(super) fn trending_counts(&self) -> Result<Arc<Ranking>, ServingError> {
+        let kept = || self.known.trends.lock().unwrap_or_else(PoisonError::into_inner);
+        let (epoch, known) = (self.standing.epoch, kept().clone());
+        if let Some((_, ranking)) = known.filter(|(of, _)| *of == epoch && !self.standing.pending) {
+            return Ok(ranking);
+        }
+        let ranking = Arc::new(self.add_up_trends()?);
+        *kept() = Some((epoch, ranking.clone()));
+        Ok(ranking)
+    }
+
+    fn add_up_trends(&self) -> Result<Ranking, ServingError> {
         let decay = decay_table(self.config().lists.half_life_hours);
         let now = self.standing.now.map_or(0, hour_of);
         let kinds = &self.config().kinds;

@@ -1,17 +1,13 @@
-//! Online computation: a member's list made when it is asked for, from the live events, what the member did a moment
-//! ago and no log has yet, the model, and what is wanted.
-//!
-//! The same steps as in the graph, with the same code below them (`factors/`): without session events and filters the
-//! list is the stored one, to the bit.
+//! Online computation: a list made when it is asked for, by any of the [`algorithms`](super::algorithms), from the live
+//! events, what the member did a moment ago and no log has yet, the model, and what is wanted.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::sync::Arc;
 
-use nearline_factors::{Bitmap, Pair, Scratch};
-
+use super::algorithms::{Algorithm, Inputs};
 use super::filters::Wanted;
-use super::list::Entry;
-use super::member::{Past, PastEvent};
+use super::list::{Entry, ListQuery};
+use super::member::PastEvent;
 use super::models::ServedModel;
 use super::{Serving, ServingError};
 
@@ -20,8 +16,6 @@ use super::{Serving, ServingError};
 pub struct RankQuery {
     /// Events that are in no log yet.
     pub session: Vec<PastEvent>,
-    /// Only these items, where they are given.
-    pub candidates: Option<Vec<String>>,
     /// Which items are wanted.
     pub wanted: Wanted,
     /// How many to leave out at the head.
@@ -30,70 +24,54 @@ pub struct RankQuery {
     pub limit: usize,
 }
 
+impl RankQuery {
+    /// What a list would hold if it were made now.
+    pub fn of(query: &ListQuery) -> Self {
+        let ListQuery { offset, limit, wanted, .. } = query;
+        RankQuery { session: Vec::new(), wanted: wanted.clone(), offset: *offset, limit: *limit }
+    }
+
+    /// The same from the head on, as far down as was asked for.
+    pub fn head(self) -> Self {
+        RankQuery { limit: self.offset.saturating_add(self.limit), offset: 0, ..self }
+    }
+}
+
 /// Why a rung has no list.
 pub type NoList = Cow<'static, str>;
 
 impl Serving<'_> {
-    /// Ranks the items of a model for a member; or says why that cannot be.
+    /// What an algorithm makes for a member at this moment, or why it makes nothing.
     pub fn rank(
         &self,
+        algorithm: &dyn Algorithm,
         member: &str,
         query: &RankQuery,
-        model: &ServedModel,
     ) -> Result<Result<Vec<Entry>, NoList>, ServingError> {
-        let past = self.past_with(member, &query.session)?;
-        let (pairs, mut excluded) = self.signals(&past, model);
-        if !pairs.iter().any(|pair| pair.b > 0.0) {
-            let why = if past.events.is_empty() {
-                "unknown member"
-            } else {
-                "no positive signal for an item of the model"
-            };
-            return Ok(Err(why.into()));
+        if !algorithm.is_stored() {
+            self.takes_work()?;
         }
-        excluded.extend(query.wanted.exclude.iter().filter_map(|item| model.model.index_of(item)));
-        excluded.sort_unstable();
-        let available = self.available(query, model)?;
-        let mut factor = vec![0.0; model.side.items().rank()];
-        model.side.fold_in(&pairs, &mut Scratch::new(), &mut factor);
-        let (mut selected, wanted) = (Vec::new(), query.offset.saturating_add(query.limit));
-        model.side.select(&factor, &[&excluded], &available, wanted, &mut selected);
-        let best = selected.pop().unwrap_or_default();
-        let named = best
-            .into_iter()
-            .skip(query.offset)
-            .map(|scored| (model.model.items()[scored.item as usize].clone(), f64::from(scored.score)));
-        // Every one of them is available: nothing is left out here, and titles are looked up.
-        Ok(Ok(self.entries(named, &Wanted::default(), 0, query.limit)?))
+        let model = if algorithm.needs_model() {
+            match self.model_of(member)? {
+                Ok(model) => Some(model),
+                Err(why) => return Ok(Err(why)),
+            }
+        } else {
+            None
+        };
+        let signals = self.past_with(member, &query.session)?;
+        algorithm.rank(&Inputs { model: model.as_deref(), data: self, signals: &signals }, query)
     }
 
-    /// The pairs that a member is folded in from, and what is in none of the member's lists, both by index.
-    fn signals(&self, past: &Past, model: &ServedModel) -> (Vec<Pair>, Vec<u32>) {
-        let transform = model.model.transform();
-        let (mut pairs, mut excluded) = (Vec::new(), Vec::new());
-        for (item, state) in past.states() {
-            let Some(index) = model.model.index_of(item) else { continue };
-            if state.signal != 0 {
-                pairs.push(Pair::from_signed(index, transform.weight(state.signal)));
-            }
-            if state.seen || state.never_listed() {
-                excluded.push(index);
-            }
-        }
-        pairs.sort_unstable_by_key(|pair| pair.item);
-        (pairs, excluded)
-    }
-
-    fn available(&self, query: &RankQuery, model: &ServedModel) -> Result<Bitmap, ServingError> {
-        let version = &model.model.manifest.version;
-        let mut available = self.shelves(model, version)?.wanted(&query.wanted);
-        if let Some(candidates) = &query.candidates {
-            let mut own = Bitmap::empty(available.len());
-            let known: HashSet<u32> =
-                candidates.iter().filter_map(|item| model.model.index_of(item)).collect();
-            known.into_iter().for_each(|index| own.set(index, true));
-            available.intersect(&own);
-        }
-        Ok(available)
+    /// The model of a member's variant, or the live one. A command waits until it is read; a process that serves has read
+    /// it before, or does without, since that takes longer than anyone waits.
+    fn model_of(&self, member: &str) -> Result<Result<Arc<ServedModel>, NoList>, ServingError> {
+        let Some(version) = self.making(member).model else { return Ok(Err("no model".into())) };
+        let models = &self.known.models;
+        Ok(match models.ready(version) {
+            Some(model) => Ok(model),
+            None if self.known.serves() => Err("the model is being read".into()),
+            None => Ok(models.get(version)?),
+        })
     }
 }

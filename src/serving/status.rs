@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use super::{Serving, ServingError};
 use crate::backups::{self, Made};
+use crate::engine::batches;
 use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
 use crate::sources::Offset;
 use crate::stores::{Table, formats};
+use crate::variants::Variants;
 
 /// The event that set *now*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -58,6 +60,9 @@ pub struct StatusAnswer {
     pub views_pending: bool,
     /// The model that lists are made with.
     pub model: Option<String>,
+    /// The variants, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variants: Option<Variants>,
     /// The model that stands by: it is being built, or was live before and could be again at once.
     pub standby: Option<formats::Standby>,
     /// The models that are kept, and of how many members who were forgotten since each was trained.
@@ -68,6 +73,8 @@ pub struct StatusAnswer {
     pub to_erase: u64,
     /// Where backups were made.
     pub backups: Vec<Made>,
+    /// The lists of the last batch job.
+    pub batch: Option<formats::OfflineBatch>,
     /// Lines in `rejected.jsonl`, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// Bytes of the store on disk.
@@ -102,12 +109,14 @@ impl Serving<'_> {
             lag_ms: self.standing.now.map(|now| now_ms - now),
             counts: self.standing.counts,
             views_pending: self.standing.pending,
-            model: self.standing.model.clone(),
+            model: self.standing.lists.model.clone(),
+            variants: self.standing.lists.variants.clone(),
             standby: self.standing.standby.clone(),
             models: models::status(self.tables, &self.known.folder)?,
             sources,
             to_erase: erasing::marks(self.tables)?.len() as u64,
             backups: backups::made(self.tables)?,
+            batch: batches::live(self.tables)?,
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),

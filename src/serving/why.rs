@@ -9,6 +9,7 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 
 use super::member::{Past, PastEvent};
+use super::rank::RankQuery;
 use super::{Serving, ServingError};
 use crate::offline::Model;
 use crate::stores::{Table, formats};
@@ -55,6 +56,9 @@ pub struct WhyAnswer {
     pub as_of: Option<i64>,
     /// The model.
     pub model: Option<String>,
+    /// The variant that the member belongs to, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 impl Serving<'_> {
@@ -62,7 +66,7 @@ impl Serving<'_> {
     pub fn why(&self, member: &str, item: &str) -> Result<WhyAnswer, ServingError> {
         self.standing.made_with(self.config().meaning_hash())?;
         let past = self.past(member)?;
-        let known = self.item(item)?;
+        let (known, making) = (self.item(item)?, self.making(member));
         let mut answer = WhyAnswer {
             member: member.to_owned(),
             item: item.to_owned(),
@@ -73,9 +77,13 @@ impl Serving<'_> {
             parts: Vec::new(),
             epoch: self.standing.epoch,
             as_of: self.standing.now,
-            model: self.standing.model.clone(),
+            model: making.model.filter(|_| making.algorithm.is_kept()).map(str::to_owned),
+            variant: making.variant.map(str::to_owned),
         };
-        let Some(version) = &self.standing.model else {
+        if !making.algorithm.is_kept() {
+            return self.why_made_now(answer);
+        }
+        let Some(version) = making.model else {
             answer.kept_out.push("there is no model: train one and run with it".into());
             return Ok(answer);
         };
@@ -101,6 +109,19 @@ impl Serving<'_> {
         if answer.kept_out.is_empty() && answer.position.is_none() {
             let length = self.config().lists.length;
             answer.kept_out.push(format!("{length} other items score higher, and the list holds {length}"));
+        }
+        Ok(answer)
+    }
+
+    /// Why an item is where it is in a list that no factor makes: its place and score, and no parts.
+    fn why_made_now(&self, mut answer: WhyAnswer) -> Result<WhyAnswer, ServingError> {
+        let length = self.config().lists.length;
+        let query = RankQuery { limit: length, ..RankQuery::default() };
+        let list = self.online(&answer.member, &query)?.map(|found| found.entries).unwrap_or_default();
+        answer.position = list.iter().position(|entry| entry.item == answer.item).map(|place| place + 1);
+        answer.score = answer.position.map(|place| list[place - 1].score);
+        if answer.kept_out.is_empty() && answer.position.is_none() {
+            answer.kept_out.push(format!("{} other items are more popular", list.len()));
         }
         Ok(answer)
     }

@@ -5,11 +5,12 @@
 
 use super::StoreError;
 use super::Table;
+use crate::variants::{MadeWith, Variants};
 
 /// The version of the data folder's format.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// The first format of which folders have all views of today; the views of an earlier one are made anew.
-pub const ALL_VIEWS: u32 = 3;
+pub const ALL_VIEWS: u32 = 4;
 /// The version that leads every value.
 const VALUE: u8 = 1;
 
@@ -31,6 +32,9 @@ pub mod meta {
     pub const MEANING: &[u8] = b"meaning";
     /// The version of the model that the lists were made with; absent where there is none.
     pub const MODEL: &[u8] = b"model";
+    /// The variants that the lists were made with, as JSON: [`Variants`](crate::variants::Variants); absent where there are
+    /// none.
+    pub const VARIANTS: &[u8] = b"variants";
     /// The model that stands by, as JSON: [`Standby`](super::Standby); absent where there is none.
     pub const STANDBY: &[u8] = b"standby";
     /// Present where the live lists are in the second place, and the standby ones in the first.
@@ -41,6 +45,10 @@ pub mod meta {
     pub const TRIMMED: &[u8] = b"trimmed";
     /// Counts of records, as JSON.
     pub const COUNTS: &[u8] = b"counts";
+    /// The lists of the last batch job, as JSON: [`OfflineBatch`](super::OfflineBatch); absent where there are none.
+    pub const BATCH: &[u8] = b"batch";
+    /// Present while there may be lists of a batch job that is not whole, or of one before the last.
+    pub const BATCH_BEGUN: &[u8] = b"begun_batch";
     /// Where backups were made, as JSON.
     pub const BACKUPS: &[u8] = b"backups";
     /// With an epoch and a member's digest: the member was forgotten, and the bytes are still on the disk.
@@ -49,11 +57,14 @@ pub mod meta {
     pub const TRAINED_ON: &[u8] = b"trained_on";
 }
 
-/// The model beside the live one.
+/// The model beside the live one, with its variants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Standby {
-    /// Its version.
+    /// Its version; empty where there are variants alone.
     pub model: String,
+    /// The variants, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<Variants>,
     /// Whether its lists are whole: it was live before, and could be again at once. Else they are being built.
     pub ready: bool,
     /// Of how many members the lists are built, while they are.
@@ -62,6 +73,41 @@ pub struct Standby {
     pub members: u32,
     /// Since when it has been ready, by the wall clock, in milliseconds since 1970.
     pub since: i64,
+}
+
+impl Standby {
+    /// What its lists are made with.
+    pub fn made_with(&self) -> MadeWith {
+        let model = Some(self.model.clone()).filter(|model| !model.is_empty());
+        MadeWith { model, variants: self.variants.clone() }
+    }
+
+    /// What stands by with nothing built yet.
+    pub fn of(made_with: MadeWith) -> Self {
+        let MadeWith { model, variants } = made_with;
+        Standby { model: model.unwrap_or_default(), variants, ..Standby::default() }
+    }
+}
+
+/// The lists of a batch job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OfflineBatch {
+    /// What leads the keys of its lists.
+    pub generation: u64,
+    /// The epoch that they are made from.
+    pub epoch: u64,
+    /// The newest event that they cover, in milliseconds since 1970.
+    pub as_of: Option<i64>,
+    /// When they were made, by the wall clock, in milliseconds since 1970.
+    pub made_at: i64,
+    /// The algorithm.
+    pub algorithm: String,
+    /// The version of the model, where the algorithm has one.
+    pub model: Option<String>,
+    /// How many items a list has at most.
+    pub limit: u64,
+    /// How many members have one.
+    pub members: u64,
 }
 
 /// Which of a member's records a key of the table `records` names.
@@ -343,6 +389,39 @@ pub fn decode_list_key(key: &[u8]) -> Result<ListKey<'_>, StoreError> {
     parse().ok_or_else(|| damaged(Table::Performance, key, "cannot be read"))
 }
 
+/// A key of `together`: of the baskets that hold an item, or that hold another besides.
+pub fn together_key(item: &str, other: Option<&str>, out: &mut Vec<u8>) {
+    out.clear();
+    match other {
+        None => {
+            out.push(b'i');
+            out.extend_from_slice(item.as_bytes());
+        }
+        Some(other) => {
+            out.push(b'p');
+            put_id(item, out);
+            out.extend_from_slice(other.as_bytes());
+        }
+    }
+}
+
+/// The other item of a key of `together` that begins with an item's prefix, which has this length.
+pub fn together_other(key: &[u8], prefix: usize) -> Result<&str, StoreError> {
+    let other = key.get(prefix..).and_then(|other| std::str::from_utf8(other).ok());
+    other.filter(|other| !other.is_empty()).ok_or_else(|| damaged(Table::Together, key, "cannot be read"))
+}
+
+/// The two items of a key of `together`.
+pub fn together_pair(key: &[u8]) -> Result<(&str, &str), StoreError> {
+    let parse = |mut rest: Reader<'_>| -> Option<usize> {
+        (rest.u8()? == b'p').then_some(())?;
+        Some(rest.id()?.len() + 2)
+    };
+    let prefix = parse(Reader::new(key)).ok_or_else(|| damaged(Table::Together, key, "cannot be read"))?;
+    let item = std::str::from_utf8(&key[2..prefix]).unwrap_or_default();
+    Ok((item, together_other(key, prefix)?))
+}
+
 /// The value of a count: base 128, least digits first.
 pub fn encode_count(mut count: u64, out: &mut Vec<u8>) {
     out.clear();
@@ -391,6 +470,24 @@ pub fn begin_list(out: &mut Vec<u8>) {
 pub fn push_scored(item: &str, score: f32, out: &mut Vec<u8>) {
     put_id(item, out);
     out.extend_from_slice(&score.to_be_bytes());
+}
+
+/// A key of `batch_lists`.
+pub fn batch_key(generation: u64, member: &str, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&generation.to_be_bytes());
+    out.extend_from_slice(member.as_bytes());
+}
+
+/// Appends an entry of `batch_lists`.
+pub fn push_ranked(item: &str, score: f64, out: &mut Vec<u8>) {
+    put_id(item, out);
+    out.extend_from_slice(&score.to_be_bytes());
+}
+
+/// Reads the entries of `batch_lists`.
+pub fn decode_ranked<'a>(key: &[u8], value: &'a [u8]) -> Result<Vec<(&'a str, f64)>, StoreError> {
+    entries(Table::BatchLists, key, value, |rest| Some((rest.id()?, f64::from_bits(rest.u64()?))))
 }
 
 /// Appends an entry of `continue_watching`: `at` in milliseconds, the part watched in millionths.

@@ -6,6 +6,7 @@
 
 pub mod canonical;
 pub mod formats;
+pub mod long_read;
 pub mod memory;
 pub mod rocks;
 
@@ -41,11 +42,15 @@ pub enum Table {
     StandbyContinueWatching,
     /// Counts by day, list, variant, position and kind.
     Performance,
+    /// How many baskets hold an item, and two items.
+    Together,
+    /// Lists of batch jobs, by generation and member.
+    BatchLists,
 }
 
 impl Table {
     /// All tables, those that an earlier format has before those that came later.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 15] = [
         Table::Meta,
         Table::Offsets,
         Table::Records,
@@ -59,10 +64,12 @@ impl Table {
         Table::StandbyTopPicks,
         Table::StandbyContinueWatching,
         Table::Performance,
+        Table::Together,
+        Table::BatchLists,
     ];
 
     /// How many of them folders have, those of the newest format first.
-    pub const OF_FORMATS: [usize; 3] = [13, 12, 9];
+    pub const OF_FORMATS: [usize; 4] = [15, 13, 12, 9];
 
     /// The lists of the standby model, in the order of [`Table::TURNING`].
     pub const STANDBY: [Table; 3] =
@@ -72,8 +79,14 @@ impl Table {
     pub const TURNING: [Table; 3] = [Table::Factors, Table::TopPicks, Table::ContinueWatching];
 
     /// The tables that hold nothing but views, and can be made anew from the records.
-    pub const VIEWS: [Table; 5] =
-        [Table::Popularity, Table::Performance, Table::Factors, Table::TopPicks, Table::ContinueWatching];
+    pub const VIEWS: [Table; 6] = [
+        Table::Popularity,
+        Table::Performance,
+        Table::Together,
+        Table::Factors,
+        Table::TopPicks,
+        Table::ContinueWatching,
+    ];
 
     /// The table that it changes places with when the standby lists take over; most stay where they are.
     pub fn turned(self) -> Table {
@@ -102,6 +115,8 @@ impl Table {
             Table::StandbyTopPicks => "standby_top_picks",
             Table::StandbyContinueWatching => "standby_continue_watching",
             Table::Performance => "performance",
+            Table::Together => "together",
+            Table::BatchLists => "batch_lists",
         }
     }
 }

@@ -20,7 +20,7 @@ use std::process::{Child, Stdio};
 
 use nearline::stores::formats::meta;
 use nearline::stores::rocks::{RocksOptions, RocksStore};
-use nearline::stores::{Store, Table};
+use nearline::stores::{Store, Table, Tables};
 use process::Home;
 use tempfile::TempDir;
 use world::World;
@@ -225,10 +225,12 @@ fn views_that_are_being_made_anew_are_made_anew_again() {
     }
 }
 
-/// Makes a folder as one of format 2 is, which had no counts of lists.
+/// Makes a folder as one of format 2 is, which had no counts of lists, nor of what is watched together.
 fn as_of_format_2(folder: &Path) {
     let store = RocksStore::open(folder, RocksOptions::default()).unwrap();
-    store.clear(Table::Performance).unwrap();
+    for view in [Table::Performance, Table::Together] {
+        store.clear(view).unwrap();
+    }
     let mut change = store.begin();
     change.put(Table::Meta, meta::FORMAT, &2_u32.to_be_bytes());
     change.commit(true).unwrap();
@@ -298,6 +300,45 @@ fn a_take_over_that_ends_at_any_narrow_place_leaves_the_lists_of_one_model() {
             versions[0],
             "{place}"
         );
+    }
+}
+
+#[test]
+fn a_batch_that_ends_at_any_narrow_place_leaves_the_last_one_or_is_whole() {
+    let fire = Fire::new();
+    fire.ok(&["--data", "before", "replay", "--model", "model-1", LOG]);
+    fire.ok(&["--data", "before", "batch", "--algorithm", "popular"]);
+    let digest = fire.digest("before");
+    let batch = |data: &str| fire.home.json(&["--data", data, "status"]).unwrap()["batch"].clone();
+    let generations = || {
+        let store = RocksStore::open_reader(&fire.home.path("nearline-data")).unwrap();
+        let mut generations = BTreeSet::new();
+        let mut show = |key: &[u8], _: &[u8]| {
+            generations.insert(key[7]);
+            std::ops::ControlFlow::Continue(())
+        };
+        store.scan(Table::BatchLists, &[], &[], &mut show).unwrap();
+        generations.into_iter().collect::<Vec<u8>>()
+    };
+    for (place, whole) in [("batch-slice", false), ("commit", false), ("committed", true)] {
+        fire.copy("before");
+        fire.dies(place, &["batch"]);
+        let after = batch("nearline-data");
+        if whole {
+            assert_eq!(
+                (&after["generation"], &after["algorithm"]),
+                (&2.into(), &"factors".into()),
+                "{place}"
+            );
+        } else {
+            assert_eq!(after, batch("before"), "{place}");
+        }
+        fire.ok(&["run", LOG]);
+        assert_eq!(generations(), [if whole { 2 } else { 1 }], "{place}");
+        assert_eq!(batch("nearline-data"), after, "{place}");
+        assert_eq!(fire.digest("nearline-data"), digest, "{place}");
+        fire.ok(&["batch"]);
+        assert_eq!(generations().len(), 1, "{place}");
     }
 }
 

@@ -44,6 +44,8 @@ cases! {
     now_moves_back_when_its_event_is_retracted
     plays_lead_to_top_picks
     the_last_writer_wins_an_item
+    what_is_new_is_in_the_order_of_the_catalogue
+    what_is_watched_together_stands_in_for_a_model
     what_was_shown_is_counted_by_list_position_variant_and_day
     windows_count_by_kind_and_country
 }

@@ -125,8 +125,10 @@ fn running(home: &Home, id: &str) -> Running {
 fn no_file_of_a_running_folder_holds_a_forgotten_member() {
     let (home, id) = prepared();
     let mut running = running(&home, &id);
+    home.ok(&["batch"]);
     let before = found(&home, "nearline-data", &id);
-    for place in [".log", "rejected.jsonl", "the table records", "the table factors", "the table meta"] {
+    let tables = ["the table records", "the table factors", "the table meta", "the table batch_lists"];
+    for place in [".log", "rejected.jsonl"].into_iter().chain(tables) {
         assert!(before.iter().any(|found| found.contains(place)), "{place} of {before:?}");
     }
     let receipt = home.json(&["forget", &id]);
@@ -136,6 +138,7 @@ fn no_file_of_a_running_folder_holds_a_forgotten_member() {
     assert_eq!(member["removed"]["retractions"], 2);
     assert_eq!(member["removed"]["popularity"], 3);
     assert_eq!((&member["removed"]["factors"], &member["removed"]["lists"]), (&1.into(), &2.into()));
+    assert_eq!(member["removed"]["batch_lists"], 1);
     assert_eq!(receipt["rejected_redacted"], 3);
     let key = Folder::new(home.path("nearline-data")).key(None).unwrap();
     assert_eq!(member["member_digest"], to_hex(&key.member(&id)));

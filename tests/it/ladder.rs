@@ -29,11 +29,16 @@ struct Trouble {
     fail: AtomicBool,
     /// Only for members' records, as scoring reads them.
     records_only: AtomicBool,
+    /// Only for the lists that are kept fresh.
+    lists_only: AtomicBool,
 }
 
 impl Trouble {
     fn meet(&self, table: Table) -> Result<(), StoreError> {
         if self.records_only.load(Ordering::Relaxed) && table != Table::Records {
+            return Ok(());
+        }
+        if self.lists_only.load(Ordering::Relaxed) && table != Table::TopPicks {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(self.wait.load(Ordering::Relaxed)));
@@ -110,6 +115,7 @@ fn server_over(data: &Path) -> (Arc<Trouble>, Arc<App>) {
         wait: AtomicU64::new(0),
         fail: AtomicBool::new(false),
         records_only: AtomicBool::new(false),
+        lists_only: AtomicBool::new(false),
     });
     let config = Config::default();
     let app = App::new(Options::of(&config.serve, true, None));
@@ -218,4 +224,29 @@ fn without_its_model_there_is_the_stored_list_and_without_that_what_is_trending(
     let rank = &answers[1];
     assert_eq!(rank["source"], "nearline", "{rank}");
     assert_eq!(rank["reason"], "the model is being read", "{rank}");
+}
+
+#[test]
+fn the_lists_of_the_last_batch_stand_in_where_the_fresh_ones_stall_or_fail() {
+    let (home, ..) = served();
+    home.ok(&["batch", "--limit", "50"]);
+    let (trouble, served) = server_over(&home.path("nearline-data"));
+    let runtime = runtime();
+    assert!(sources(&all_in_time(&runtime, &served)).contains(&"nearline"));
+    trouble.lists_only.store(true, Ordering::Relaxed);
+    trouble.wait.store(10_000, Ordering::Relaxed);
+    let stalled = all_in_time(&runtime, &served);
+    let list = &stalled[0];
+    assert_eq!((&list["list"], &list["source"]), (&"top_picks".into(), &"offline".into()), "{list}");
+    assert!(list["reason"].as_str().unwrap().contains("nearline rung had no answer within"), "{list}");
+    assert!(list["model"].is_string(), "{list}");
+    // m0 has played i00, i10, i20 and so on.
+    assert!(items_of(list).iter().all(|item| !item.ends_with('0')), "{list}");
+    trouble.wait.store(0, Ordering::Relaxed);
+    trouble.fail.store(true, Ordering::Relaxed);
+    std::thread::sleep(Duration::from_millis(1_100));
+    let failing = all_in_time(&runtime, &served);
+    assert_eq!(failing[0]["source"], "offline", "{}", failing[0]);
+    // A stranger has no list there either.
+    assert_eq!(failing[15]["source"], "trending", "{}", failing[15]);
 }

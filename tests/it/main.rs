@@ -6,6 +6,7 @@
 
 mod backups;
 mod bad_input;
+mod batch;
 mod cases;
 mod cli;
 mod crashes;
@@ -28,7 +29,9 @@ mod sets;
 mod similar;
 mod support;
 mod takeover;
+mod together;
 mod traces;
 mod training;
 mod tuning;
 mod upgrade;
+mod variants;

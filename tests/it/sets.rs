@@ -9,7 +9,7 @@ use nearline::config::Config;
 use nearline::digests::{DigestKey, hex, to_hex};
 use nearline::engine::ingest::TombstoneBody;
 use nearline::engine::verify::{Comparison, digest};
-use nearline::engine::{Engine, EngineOptions, ModelSource};
+use nearline::engine::{Engine, EngineOptions, LineUpSource};
 use nearline::sources::json::Decoder;
 use nearline::sources::{Batch, Place, decode_lines};
 use nearline::stores::Store;
@@ -117,12 +117,12 @@ fn small_model() -> ForEngine {
     let rows = [("a", [1.0, 0.0]), ("b", [0.75, 0.25]), ("c", [0.75, 0.25]), ("d", [0.25, 0.75])];
     let more = [("e", [0.0, 1.0]), ("f", [-0.5, 0.5])];
     let rows: Vec<(&str, Vec<f32>)> = rows.iter().chain(&more).map(|(id, row)| (*id, row.to_vec())).collect();
-    ForEngine(model(&rows))
+    ForEngine::new(model(&rows))
 }
 
 pub fn options(key: u8) -> EngineOptions {
     let config = Config::default();
-    let model: Box<dyn ModelSource + Send> = Box::new(small_model());
+    let live: Box<dyn LineUpSource + Send> = Box::new(small_model());
     EngineOptions {
         workers: 1,
         meaning: Meaning {
@@ -131,10 +131,11 @@ pub fn options(key: u8) -> EngineOptions {
             half_life_hours: 2,
             begun_from: config.lists.continue_watching.from,
             begun_below: config.lists.continue_watching.below,
+            basket: 3,
         },
         meaning_hash: [7; 32],
         kind_names: config.kinds.names.clone(),
-        model: Some(model),
+        live: Some(live),
         beside: None,
         keep_previous: Duration::from_secs(3_600),
         drop_model: None,
@@ -243,7 +244,7 @@ proptest! {
         late in prop::collection::vec(any_record(), 1..20),
     ) {
         let home = Home::new();
-        small_model().0.save(&home.path("model")).unwrap();
+        small_model().model.save(&home.path("model")).unwrap();
         let run = ["run", "--model", "model", "-"];
         let forget = format!(r#"{{"type":"forget","member":"{forgotten}","at":{}}}"#, TIMES[4]);
         home.ok_pipe(&run, &(records.join("\n") + "\n"));

@@ -3,11 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nearline::config::Config;
 use nearline::offline::manifest::{Counts, Transform};
 use nearline::offline::{Manifest, Model, Rows};
+use nearline::variants::MadeWith;
+use nearline_dataflows::line_up::LineUp;
 use nearline_dataflows::types::Item;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -338,15 +341,25 @@ pub fn model(rows: &[(&str, Vec<f32>)]) -> Model {
 }
 
 /// A model on its way into an engine.
-pub struct ForEngine(pub Model);
+pub struct ForEngine {
+    pub model: Model,
+    made_with: MadeWith,
+}
 
-impl nearline::engine::ModelSource for ForEngine {
-    fn version(&self) -> &str {
-        &self.0.manifest.version
+impl ForEngine {
+    pub fn new(model: Model) -> Self {
+        let made_with = MadeWith::one(Some(model.manifest.version.clone()));
+        ForEngine { model, made_with }
+    }
+}
+
+impl nearline::engine::LineUpSource for ForEngine {
+    fn made_with(&self) -> &MadeWith {
+        &self.made_with
     }
 
-    fn numbered(self: Box<Self>, number: &mut dyn FnMut(&str) -> Item) -> nearline_dataflows::model::Model {
-        self.0.for_graph(&Config::default().kinds, number)
+    fn numbered(self: Box<Self>, number: &mut dyn FnMut(&str) -> Item) -> LineUp {
+        LineUp::one(Some(Arc::new(self.model.for_graph(&Config::default().kinds, number))))
     }
 }
 

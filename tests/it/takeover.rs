@@ -99,14 +99,14 @@ fn records_of_the_open_epoch_are_kept_when_a_slice_is_built() {
         (from..to).map(|place| play(&format!("m{place}"), 1, place % 1_000).trim_end().to_owned()).collect()
     };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let engine = Engine::start(store.clone(), store.clone(), EngineOptions { model: None, ..options(7) });
+    let engine = Engine::start(store.clone(), store.clone(), EngineOptions { live: None, ..options(7) });
     let engine = engine.unwrap();
     engine.handle().send(batch(&records(0, 20_000))).unwrap();
     engine.finish().unwrap();
-    let model = Box::new(ForEngine(model(&[("i1", vec![1.0, 0.0]), ("i2", vec![0.5, 0.5])])));
+    let line_up = Box::new(ForEngine::new(model(&[("i1", vec![1.0, 0.0]), ("i2", vec![0.5, 0.5])])));
     let building = EngineOptions {
-        model: None,
-        beside: Some(Beside { model, ready: None }),
+        live: None,
+        beside: Some(Beside { line_up, ready: None }),
         epoch_records: 100,
         epoch_interval: Duration::from_secs(3_600),
         ..options(7)

@@ -66,9 +66,8 @@ export async function desk(chrome) {
     await shot(page, 'played-light');
     const top = await ask(`/v1/members/${MEMBER}/lists/top_picks?limit=100`);
     hold(!top.items.some(({ item }) => item === played), 'the server lists it');
-    const {
-      events: [event],
-    } = await ask(`/v1/members/${MEMBER}/history?limit=1`);
+    const { events } = await ask(`/v1/members/${MEMBER}/history?limit=100`);
+    const event = events.find(({ kind }) => kind !== 'impression');
     hold(event.item === played && event.kind === 'play' && event.value === 1, JSON.stringify(event));
     hold(
       event.context?.list === 'top_picks' && event.context?.position === 2,
@@ -172,7 +171,7 @@ export async function desk(chrome) {
     await page.locator('#model-dialog .main').click();
     await until(async () => (await ask('/v1/models')).live !== live, 'the other one is live', 60_000);
     await page.locator('.said .good').waitFor({ timeout: 60_000 });
-    await page.locator('#models tbody tr.is-live').waitFor();
+    await page.locator('#models tbody tr.is-live').first().waitFor();
     await shot(page, 'models-light');
     await page.locator('#models tbody button', { hasText: 'Roll back' }).click();
     await page.locator('#model-dialog .main').click();

@@ -5,9 +5,10 @@ import { browser, finish } from './harness.mjs';
 import { desk } from './desk.mjs';
 import { keys } from './keys.mjs';
 import { phone } from './phone.mjs';
+import { variants } from './variants.mjs';
 import { wrong } from './wrong.mjs';
 
 const chrome = await browser();
-for (const part of [desk, keys, phone, wrong]) await part(chrome);
+for (const part of [desk, keys, phone, variants, wrong]) await part(chrome);
 await chrome.close();
 finish();

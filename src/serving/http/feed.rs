@@ -7,12 +7,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
 
-use super::super::list::{Entry, ListName, ListQuery};
+use super::super::algorithms::Popular;
+use super::super::list::Entry;
+use super::super::rank::RankQuery;
 use super::super::{Reader, ServingError};
 use super::metrics::Metrics;
 use super::now_ms;
+use crate::engine::batches;
 use crate::engine::observer::{Commit, Observer};
 use crate::traces::Traces;
+use crate::variants::MadeWith;
 
 /// How many commits a slow listener may be behind before it misses some.
 const BEHIND: usize = 256;
@@ -43,6 +47,8 @@ pub struct Floor {
     pub epoch: u64,
     /// The newest event that it covers.
     pub as_of: Option<i64>,
+    /// What lists are made with, for which variant a member belongs to.
+    pub lists: MadeWith,
 }
 
 /// Hears of every commit.
@@ -92,14 +98,16 @@ impl Feed {
     /// The trending list in memory, and the epoch that is visible.
     fn renew(&self, reader: &Reader) -> Result<(), ServingError> {
         let floor = reader.read(|serving| {
-            let query = ListQuery::first(ListName::Trending, FLOOR);
-            let entries = serving.trending_list("", &query)?.entries;
-            if let Some(Err(error)) =
-                serving.standing.model.as_ref().map(|version| serving.known.models.get(version))
-            {
-                tracing::warn!(%error, "the model cannot be read: lists are those that are stored");
+            let query = RankQuery { limit: FLOOR, ..RankQuery::default() };
+            let entries = serving.rank(&Popular, "", &query)?.unwrap_or_default();
+            let lists = serving.standing.lists.clone();
+            for version in lists.models() {
+                if let Err(error) = serving.known.models.get(version) {
+                    tracing::warn!(%error, "the model cannot be read: lists are those that are stored");
+                }
             }
-            Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now })
+            self.metrics.batch(batches::live(serving.tables)?.as_ref());
+            Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now, lists })
         })?;
         self.epoch.send_if_modified(|epoch| {
             let newer = floor.epoch > *epoch;
@@ -133,13 +141,15 @@ impl Feed {
             if let (Some(catalogue), false) = (&serving.known.catalogue, commit.items.is_empty()) {
                 catalogue.changed(serving.tables, commit.epoch, &commit.items)?;
             }
-            if let (Some(version), true) = (&serving.standing.model, commit.turned) {
-                serving.known.models.get(version)?;
+            if commit.turned {
+                for version in serving.standing.lists.models() {
+                    serving.known.models.get(version)?;
+                }
             }
             Ok(Told {
                 commit: commit.clone(),
                 as_of: serving.standing.now,
-                model: serving.standing.model.clone(),
+                model: serving.standing.lists.model.clone(),
                 committed_at: now_ms(),
             })
         });

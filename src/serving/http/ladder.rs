@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::super::filters::Wanted;
-use super::super::list::{Found, ListAnswer, ListName, ListQuery, Nearline, Rung};
+use super::super::list::{Found, ListAnswer, ListName, ListQuery, RANKED, Rung};
 use super::super::page::{PageAnswer, PageQuery, Row};
 use super::super::rank::{NoList, RankQuery};
 use super::super::{Reader, Serving, ServingError};
@@ -50,14 +50,14 @@ impl What {
     fn name(&self) -> &'static str {
         match self {
             What::List(query) => query.list.as_str(),
-            What::Rank(_) => "rank",
+            What::Rank(_) => RANKED,
         }
     }
 
     /// Whether it is read as it is, and not made.
     fn is_kept(&self) -> bool {
-        let made = |query: &ListQuery| query.list == ListName::BecauseYouWatched;
-        matches!(self, What::List(query) if !made(query))
+        let What::List(query) = self else { return false };
+        matches!(query.list, ListName::TopPicks | ListName::ContinueWatching | ListName::Trending)
     }
 
     /// The list that stands in where it cannot be had.
@@ -118,9 +118,8 @@ impl Ladder {
         let ask = Arc::new(ask);
         let mut reason: Option<NoList> = None;
         let rungs: &[Rung] = match &ask.what {
-            What::List(ListQuery { list: ListName::Trending, .. }) => &[Rung::Trending],
-            What::List(_) => &[Rung::Nearline, Rung::Trending],
-            What::Rank(_) => &[Rung::Online, Rung::Nearline, Rung::Trending],
+            What::List(query) => query.list.rungs(),
+            What::Rank(_) => &[Rung::Online, Rung::Nearline, Rung::Offline, Rung::Trending],
         };
         for &rung in rungs {
             let began = Instant::now();
@@ -133,7 +132,7 @@ impl Ladder {
             match tried {
                 Ok(mut answer) => {
                     answer.reason = reason.or(answer.reason);
-                    self.metrics.answered(answer.source, answer.reason.as_deref());
+                    self.metrics.answered(answer.source, answer.reason.as_deref(), answer.variant.as_deref());
                     return answer;
                 }
                 // The reason why the best rung has none is the one that is told.
@@ -143,7 +142,7 @@ impl Ladder {
             }
         }
         let answer = from_floor(floor, &ask, reason.unwrap_or_default());
-        self.metrics.answered(answer.source, Some("floor"));
+        self.metrics.answered(answer.source, Some("floor"), answer.variant.as_deref());
         answer
     }
 
@@ -201,7 +200,10 @@ impl Ladder {
             match self.read(budget, move || reader.read(|serving| serving.page(&own, now_ms()))).await {
                 Ok(Ok(page)) => {
                     breaker.succeeded();
-                    page.rows.iter().for_each(|row| self.metrics.answered(row.source, row.reason.as_deref()));
+                    let variant = page.variant.as_deref();
+                    page.rows
+                        .iter()
+                        .for_each(|row| self.metrics.answered(row.source, row.reason.as_deref(), variant));
                     return page;
                 }
                 Ok(Err(error)) => {
@@ -223,15 +225,16 @@ impl Ladder {
         let what = What::List(ListQuery { list, offset: 0, limit: asked.limit, wanted });
         let ask = Ask { member: asked.member, what, deadline, max_age: None };
         let from = from_floor(floor, &ask, reason.into());
-        self.metrics.answered(Rung::Trending, Some("floor"));
-        let found = Found { because: None, entries: from.items, source: Rung::Trending };
+        self.metrics.answered(Rung::Trending, Some("floor"), from.variant.as_deref());
+        let found = Found { entries: from.items, reason: from.reason, ..Found::none() };
         PageAnswer {
             member: from.member,
-            rows: vec![Row::new(list, found, from.reason.map(Into::into))],
+            rows: vec![Row::new(list, found)],
             epoch: from.epoch,
             as_of: from.as_of,
             age_ms: from.age_ms,
             model: None,
+            variant: from.variant,
         }
     }
 
@@ -283,51 +286,20 @@ fn at_once(
 /// What a rung has at one moment of the store.
 fn on_rung(rung: Rung, serving: &Serving<'_>, ask: &Ask) -> Result<Result<ListAnswer, NoList>, ServingError> {
     let (member, now) = (ask.member.as_str(), now_ms());
-    let name = ask.what.name();
     let found = match (rung, &ask.what) {
-        (Rung::Trending | Rung::Offline, what) => {
-            let found = serving.trending_list(member, &what.as_list())?;
-            return Ok(Ok(serving.answer(member, name, found, None, now)));
-        }
-        (Rung::Online, What::Rank(query)) => online(serving, member, query)?,
-        (_, what) => {
-            let query = what.as_list();
-            match serving.nearline_list(member, &query)? {
-                Ok(Nearline::Whole(found)) => Ok(found),
-                Ok(Nearline::Short(found)) => Ok(refilled(serving, member, &query)?.unwrap_or(found)),
-                Err(why) => Err(why),
-            }
-        }
+        (Rung::Online, What::Rank(query)) => serving.online(member, query)?,
+        (_, what) => serving.on_rung(rung, member, &what.as_list(), now)?,
     };
     let too_old = |age: Duration| {
         let covered = serving.standing.now.is_some_and(|newest| now - newest <= age.as_millis() as i64);
-        (!covered).then(|| format!("the newest event is older than {} ms", age.as_millis()).into())
+        let fresh = matches!(rung, Rung::Online | Rung::Nearline);
+        (fresh && !covered).then(|| format!("the newest event is older than {} ms", age.as_millis()).into())
     };
     Ok(match (found, ask.max_age.and_then(too_old)) {
         (Ok(_), Some(why)) => Err(why),
-        (Ok(found), None) => Ok(serving.answer(member, name, found, None, now)),
+        (Ok(found), None) => Ok(serving.answer(member, ask.what.name(), found, now)),
         (Err(why), _) => Err(why),
     })
-}
-
-/// A list made now, as long as the model is in memory: reading it takes longer than anyone waits.
-fn online(
-    serving: &Serving<'_>,
-    member: &str,
-    query: &RankQuery,
-) -> Result<Result<Found, NoList>, ServingError> {
-    let Some(version) = &serving.standing.model else { return Ok(Err("no model".into())) };
-    let Some(model) = serving.known.models.ready(version) else {
-        return Ok(Err("the model is being read".into()));
-    };
-    let made = serving.rank(member, query, &model)?;
-    Ok(made.map(|entries| Found { because: None, entries, source: Rung::Online }))
-}
-
-/// More than is stored, where the model is in memory.
-fn refilled(serving: &Serving<'_>, member: &str, query: &ListQuery) -> Result<Option<Found>, ServingError> {
-    let model = serving.standing.model.as_ref().and_then(|version| serving.known.models.ready(version));
-    Ok(model.map(|model| serving.filled(member, query, &model)).transpose()?.and_then(Result::ok))
 }
 
 /// What was trending a moment ago. Nothing of the member is known here.
@@ -350,5 +322,6 @@ fn from_floor(floor: &Floor, ask: &Ask, reason: NoList) -> ListAnswer {
         as_of: floor.as_of,
         age_ms: floor.as_of.map(|as_of| now_ms() - as_of),
         model: None,
+        variant: floor.lists.of(&ask.member).variant.filter(|_| !ask.member.is_empty()).map(str::to_owned),
     }
 }

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
 use crate::engine::observer::Commit;
+use crate::stores::formats::OfflineBatch;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
@@ -35,6 +36,12 @@ struct Operator {
 struct Answer {
     rung: &'static str,
     reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfVariant {
+    variant: String,
+    rung: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +67,7 @@ pub(super) struct Metrics {
     requests: Family<Request, Counter>,
     request_seconds: Family<Route, Histogram>,
     answers: Family<Answer, Counter>,
+    variant_answers: Family<OfVariant, Counter>,
     faults: Family<OfRung, Counter>,
     posted: Family<Records, Counter>,
     records: Family<Records, Counter>,
@@ -72,6 +80,8 @@ pub(super) struct Metrics {
     epoch: Gauge,
     live_events: Gauge,
     committed_at: Gauge,
+    batch_at: Gauge,
+    batch_members: Gauge,
     pub(super) rates: Rates,
 }
 
@@ -87,6 +97,7 @@ impl Default for Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             answers: Family::default(),
+            variant_answers: Family::default(),
             faults: Family::default(),
             posted: Family::default(),
             records: Family::default(),
@@ -99,6 +110,8 @@ impl Default for Metrics {
             epoch: Gauge::default(),
             live_events: Gauge::default(),
             committed_at: Gauge::default(),
+            batch_at: Gauge::default(),
+            batch_members: Gauge::default(),
             rates: Rates::default(),
         };
         metrics.register();
@@ -123,6 +136,11 @@ impl Metrics {
             "answers",
             "Lists answered, by the rung they are from and why none above had it",
             self.answers.clone(),
+        );
+        registry.register(
+            "variant_answers",
+            "Lists answered, by the variant of their member and the rung they are from",
+            self.variant_answers.clone(),
         );
         registry.register("rung_faults", "Rungs that failed or came too late", self.faults.clone());
         registry.register("posted", "Records posted, by outcome", self.posted.clone());
@@ -155,6 +173,17 @@ impl Metrics {
             "When the last epoch was committed, since 1970",
             Unit::Seconds,
             self.committed_at.clone(),
+        );
+        registry.register_with_unit(
+            "batch_at",
+            "When the lists of the last batch job were made, since 1970; 0 where there are none",
+            Unit::Seconds,
+            self.batch_at.clone(),
+        );
+        registry.register(
+            "batch_members",
+            "Members who have a list of the last batch job",
+            self.batch_members.clone(),
         );
     }
 
@@ -191,13 +220,23 @@ impl Metrics {
         self.operator_seconds.get_or_create(&operator).inc_by(time.as_secs_f64());
     }
 
+    pub fn batch(&self, batch: Option<&OfflineBatch>) {
+        self.batch_at.set(batch.map_or(0, |batch| batch.made_at / 1000));
+        self.batch_members.set(batch.map_or(0, |batch| batch.members as i64));
+    }
+
     pub fn posted(&self, accepted: u64, rejected: u64) {
         for (outcome, count) in [(Outcome::Accepted, accepted), (Outcome::Rejected, rejected)] {
             self.posted.get_or_create(&Records { source: "http", outcome }).inc_by(count);
         }
     }
 
-    pub fn answered(&self, rung: Rung, reason: Option<&str>) {
+    /// Variants are those of the config, so there are few.
+    pub fn answered(&self, rung: Rung, reason: Option<&str>, variant: Option<&str>) {
+        if let Some(variant) = variant {
+            let of = OfVariant { variant: variant.to_owned(), rung: rung.as_str() };
+            self.variant_answers.get_or_create(&of).inc();
+        }
         // Of reasons with numbers in them the beginning: a label must not grow without end.
         let reason: String = reason.unwrap_or("").chars().take_while(|c| !c.is_ascii_digit()).collect();
         self.answers.get_or_create(&Answer { rung: rung.as_str(), reason }).inc();

@@ -56,6 +56,7 @@ impl ListParams {
             genres: parted(self.genre.as_deref()),
             country: self.country.clone().filter(|country| !country.is_empty()),
             exclude: parted(self.exclude.as_deref()),
+            candidates: None,
         }
     }
 

@@ -11,6 +11,7 @@ import { startPerformance } from './performance.js';
 import { startPipeline } from './pipeline.js';
 import { startToken } from './token.js';
 import { startTrending } from './trending.js';
+import { startVariants } from './variants.js';
 
 const STATUS_MS = 1000;
 const SLOW_MS = 10_000;
@@ -22,6 +23,7 @@ const readOnly = () => Boolean(status?.read_only);
 const pipeline = startPipeline();
 const trending = startTrending();
 const models = startModels(readOnly);
+const variants = startVariants(readOnly, () => all());
 const performance_ = startPerformance();
 let member = null;
 
@@ -44,15 +46,18 @@ async function look() {
     footer();
     if (connection().name === 'live') showConnection(connection());
     // A model that took over, here or elsewhere: its sections say so at once.
-    if (before && before.model !== status.model) slow();
+    if (before && made(before) !== made(status)) slow();
   } catch (problem) {
     barred = problem.status === 401;
     // The banner says that it is gone, and the token dialog what is missing.
   }
 }
 
+/** What the lists are made with, to see whether it changed. */
+const made = ({ model, variants: all }) => JSON.stringify([model, all]);
+
 async function slow() {
-  await Promise.all([trending.load(), models.load(), performance_.load()]);
+  await Promise.all([trending.load(), models.load(), variants.load(), performance_.load()]);
 }
 
 function all() {

@@ -115,6 +115,7 @@ function meaning(list, score) {
     case 'continue_watching':
       return `${percent(score)} watched`;
     case 'because_you_watched':
+    case 'watched_together':
       return `likeness ${figure(score)}`;
     case 'trending':
       return `${figure(score)} recent events`;

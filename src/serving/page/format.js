@@ -101,6 +101,7 @@ const LISTS = {
   continue_watching: 'Continue watching',
   because_you_watched: 'Because you watched',
   popular_with_people_like_you: 'Popular with people like you',
+  watched_together: 'Watched with what you watched',
   trending: 'Trending',
   new: 'New',
   rank: 'Ranked on request',

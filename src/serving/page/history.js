@@ -21,7 +21,8 @@ export function history(onRetract) {
 
   function show(answer, readOnly) {
     last = [answer, readOnly];
-    const events = answer.events ?? [];
+    // What was shown is no deed of the member's.
+    const events = (answer.events ?? []).filter(({ kind }) => kind !== 'impression');
     const fresh = known ? new Set(events.filter((event) => !known.has(keyOf(event))).map(keyOf)) : new Set();
     known = new Set(events.map(keyOf));
     const held = node.contains(document.activeElement)

@@ -12,7 +12,7 @@ const GONE_MS = 7000;
 /** Between rows, in pixels. */
 const GAP = 32;
 
-/** The rows of one member in `node`; `does` has `act(kind, entry, row, place)` and `member()`. */
+/** The rows of one member in `node`; `does` has `act(kind, entry, row, place)`, `member()` and `shown(entry)`. */
 export function lists(node, does) {
   let sections = new Map();
   node.addEventListener('keydown', gridKeys);
@@ -84,6 +84,7 @@ export function lists(node, does) {
       const known = section.entries.get(entry.item);
       const made = known ?? entryNode(entry, does);
       updateEntry(made, { entry, row, place, readOnly });
+      if (!known) does.shown(made);
       if (changes || !known) showMark(made, changes?.marks.get(entry.item));
       entries.set(entry.item, made);
     });

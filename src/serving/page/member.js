@@ -8,6 +8,7 @@ import { pageChanges } from './diff.js';
 import { byId, command, empty, h, painted, put, text, trouble } from './dom.js';
 import { brief, count, time } from './format.js';
 import { history } from './history.js';
+import { impressions } from './impressions.js';
 import { lists } from './lists.js';
 import { announce, done, elsewhere, failed, hideOutcome, idle, sending } from './outcome.js';
 import { search } from './search.js';
@@ -21,7 +22,11 @@ const TRY_MS = 25;
 export function startMember(status) {
   const finder = search((member) => choose(member));
   const settings = tools(() => refresh(true));
-  const rows = lists(byId('lists'), { act, member: () => now.member });
+  const seen = impressions(({ entry, row, place }) => {
+    if (!now.page || status()?.read_only || !settings.countsShown()) return null;
+    return settings.event(now.member, entry.item, 'impression', row.list, place + 1, now.page);
+  });
+  const rows = lists(byId('lists'), { act, member: () => now.member, shown: seen.watch });
   const past = history(retract);
   let now = fresh('');
   put(byId('member-tools'), finder.node, settings.node);
@@ -48,6 +53,7 @@ export function startMember(status) {
     now.stop();
     now = fresh(member);
     finder.set(member);
+    seen.clear();
     rows.clear();
     past.clear();
     idle();

@@ -104,10 +104,10 @@ export function startModels(readOnly) {
   }
 
   function line(model, standby) {
-    const waits = standby?.model === model.version;
+    const waits = standby?.model === model.version && !model.live;
     const state = model.live
-      ? h('span', { class: 'badge live' }, 'live')
-      : waits
+      ? h('span', { class: 'badge live' }, model.variants?.length ? model.variants.join(', ') : 'live')
+      : model.standby
         ? h('span', { class: 'badge' }, standby.ready ? 'stands by' : 'being built')
         : h('span', { class: 'sub' }, 'kept');
     const cell = (label, value, kind = 'n') => h('td', { class: kind, 'data-label': label }, value);
@@ -132,7 +132,7 @@ export function startModels(readOnly) {
       cell('α₀', figure(model.alpha0)),
       cell('Loss', figure(model.loss)),
       cell('Trained', model.trained_at ? time(moment(model.trained_at)) : 'not said', ''),
-      h('td', { class: 'do' }, model.live || readOnly() ? null : action(model, waits && standby.ready)),
+      h('td', { class: 'do' }, model.live || readOnly() || (model.standby && !waits) ? null : action(model, waits && standby.ready)),
     );
   }
 
@@ -153,19 +153,21 @@ export function startModels(readOnly) {
   }
 
   async function change(body_, name, back = false) {
-    if (!(await sure(name, back))) return;
+    if (!(await (back ? sureBack(name) : sureUse(name)))) return;
     changing = true;
     put(said);
     const looking = setInterval(load, LOOK_MS);
     load();
     try {
-      const { model, previous, epoch } = await post('/v1/models', body_);
+      const { model, variant, previous, epoch } = await post('/v1/models', body_);
       put(
         said,
         h(
           'p',
           { class: 'good' },
-          `Model ${brief(model)} is live since epoch ${count(epoch)}.`,
+          variant
+            ? `Variant ${variant} is every member’s since epoch ${count(epoch)}.`
+            : `Model ${brief(model)} is live since epoch ${count(epoch)}.`,
           previous ? ` ${brief(previous)} stands by: the way back is taken at once.` : '',
         ),
       );
@@ -203,8 +205,21 @@ export function startModels(readOnly) {
   return { load };
 }
 
-/** Asks before the lists of every member change. */
-function sure(name, back) {
+const sureBack = (name) =>
+  sure(
+    `Roll back to ${name}?`,
+    'Its lists were kept fresh: one epoch makes them the live ones again, for every member.',
+    'Roll back',
+  );
+const sureUse = (name) =>
+  sure(
+    `Let ${name} take over?`,
+    'The lists of every member are built beside the live ones. One epoch makes them the live ones; the model of now stands by for a way back.',
+    'Take over',
+  );
+
+/** Asks before the lists of members change. */
+export function sure(question, words, label) {
   const dialog = byId('model-dialog');
   return new Promise((answer) => {
     const end = (yes) => {
@@ -213,18 +228,12 @@ function sure(name, back) {
     };
     put(
       dialog,
-      h('h2', { id: 'model-h' }, back ? `Roll back to ${name}?` : `Let ${name} take over?`),
-      h(
-        'p',
-        {},
-        back
-          ? 'Its lists were kept fresh: one epoch makes them the live ones again, for every member.'
-          : 'The lists of every member are built beside the live ones. One epoch makes them the live ones; the model of now stands by for a way back.',
-      ),
+      h('h2', { id: 'model-h' }, question),
+      h('p', {}, words),
       h(
         'div',
         { class: 'buttons' },
-        h('button', { type: 'button', class: 'main', onclick: () => end(true) }, back ? 'Roll back' : 'Take over'),
+        h('button', { type: 'button', class: 'main', onclick: () => end(true) }, label),
         h('button', { type: 'button', class: 'quiet', onclick: () => end(false) }, 'Cancel'),
       ),
     );

@@ -1,5 +1,5 @@
-// The settings beside the search: how much a play counts, how long lists are, and how events are dated; and the events
-// that the buttons send, which follow from them.
+// The settings beside the search: how much a play counts, how long lists are, whether what is shown counts as shown, and
+// how events are dated; and the events that the page sends, which follow from them.
 
 import { h } from './dom.js';
 import { ago } from './format.js';
@@ -23,6 +23,10 @@ export function tools(onChange) {
     ],
     onChange,
   );
+  const shown = choice('shown', 'What is in sight', [
+    ['1', 'counts as shown'],
+    ['', 'is not counted'],
+  ]);
   const dated = choice('dated', 'Dated', []);
   if (!matchMedia('(max-width: 40rem)').matches) length.select.value = '10';
   dated.node.hidden = true;
@@ -41,21 +45,23 @@ export function tools(onChange) {
     dated.node.hidden = false;
   }
 
-  function at() {
+  /** What is shown is shown before it is acted on, and moves no time. */
+  function at(kind) {
     if (dated.node.hidden || dated.select.value === 'clock') return Date.now();
-    newest += 1000;
+    if (kind !== 'impression') newest += 1000;
     return newest;
   }
 
   function event(member, item, kind, list, position, page) {
     const value = kind === 'play' ? { value: Number(played.select.value) } : {};
     const variant = page?.variant ? { variant: page.variant } : {};
-    return { member, item, kind, ...value, at: at(), id: `page-${unique()}`, context: { list, position, ...variant } };
+    return { member, item, kind, ...value, at: at(kind), id: `page-${unique()}`, context: { list, position, ...variant } };
   }
 
   return {
-    node: h('div', { class: 'settings' }, played.node, length.node, dated.node),
+    node: h('div', { class: 'settings' }, played.node, length.node, shown.node, dated.node),
     limit: () => Number(length.select.value),
+    countsShown: () => shown.select.value !== '',
     dates,
     event,
   };

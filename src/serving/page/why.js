@@ -31,6 +31,7 @@ const OF_LIST = {
   new: 'Here because it is new in the catalogue.',
   continue_watching: 'Here because it was begun and not finished.',
   because_you_watched: 'Here because it is like what was watched last.',
+  watched_together: 'Here because others have watched it who have watched the same.',
 };
 
 function keptOut({ kept_out: reasons }) {

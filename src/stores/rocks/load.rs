@@ -117,7 +117,7 @@ impl Sorted {
         if plain {
             options.set_compression_type(DBCompressionType::None);
             blocks.set_block_restart_interval(1);
-        } else if matches!(table, Table::Records | Table::Popularity) {
+        } else if matches!(table, Table::Records | Table::Popularity | Table::Together) {
             options.set_compression_type(DBCompressionType::None);
         } else {
             options.set_compression_type(DBCompressionType::Lz4);

@@ -11,8 +11,9 @@ use super::super::query;
 use super::members::Search;
 use super::{Path, Query, Shared};
 use crate::config::Span;
+use crate::serving::catalogue::each_item;
 use crate::serving::popular::{CountsAnswer, PopularAnswer, PopularQuery};
-use crate::serving::similar::SimilarAnswer;
+use crate::serving::similar::{Likeness, SimilarAnswer};
 
 /// An item of the catalogue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,7 +51,7 @@ pub(super) async fn search(
     let items = super::read(&app, move |serving| {
         let text = search.query.to_lowercase();
         let mut found = Vec::new();
-        serving.each_item(&mut |item, known| {
+        each_item(serving.tables, &mut |item, known| {
             let title = known.title.as_deref().unwrap_or_default();
             if title.to_lowercase().contains(&text) || item.to_lowercase().contains(&text) {
                 let item = item.to_owned();
@@ -69,28 +70,37 @@ pub(super) async fn search(
     Ok(Json(FoundItems { items: items.await? }))
 }
 
-/// How many.
+/// Parameters of similar items.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Limit {
+pub(super) struct SimilarParams {
+    /// By the model of this member's variant; by the live model unless given.
+    member: Option<String>,
+    /// By what they are alike; `factors`, the model's, unless given.
+    #[param(inline)]
+    by: Likeness,
     /// How many items at most.
     #[param(minimum = 0, maximum = 10000)]
     limit: Option<u32>,
 }
 
-/// The items most like one, by the model.
+/// The items most like one, by the model or by who has seen both.
 #[utoipa::path(get, path = "/v1/items/{item}/similar", tag = "items",
-    params(("item" = String, Path, description = "The item's id"), Limit),
+    params(("item" = String, Path, description = "The item's id"), SimilarParams),
     responses((status = 200, body = SimilarAnswer), (status = 400, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn similar(
     State(app): Shared,
     Path(item): Path<String>,
-    Query(params): Query<Limit>,
+    Query(params): Query<SimilarParams>,
 ) -> Result<Json<SimilarAnswer>, Problem> {
     query::id("an item", &item)?;
+    if let Some(member) = &params.member {
+        query::id("a member", member)?;
+    }
     let limit = query::within("limit", params.limit, 20, crate::config::MAX_LIST)?;
-    super::read(&app, move |serving| serving.similar(&item, limit)).await.map(Json)
+    let SimilarParams { member, by, .. } = params;
+    super::read(&app, move |serving| serving.similar(&item, by, member.as_deref(), limit)).await.map(Json)
 }
 
 /// Parameters of an item's counts.

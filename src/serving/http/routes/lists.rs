@@ -132,11 +132,11 @@ impl RankRequest {
             || self.context.get("country").and_then(|country| country.as_str()).map(str::to_owned);
         Ok(RankQuery {
             session: session.collect::<Result<_, _>>()?,
-            candidates: self.candidates,
             wanted: Wanted {
                 genres: self.genres.into_iter().chain(self.genre).collect(),
                 country: self.country.or_else(of_context),
                 exclude: self.exclude,
+                candidates: self.candidates.map(|candidates| candidates.into_iter().collect()),
             },
             offset: query::within("offset", self.offset, 0, crate::config::MAX_LIST)?,
             limit: query::within("limit", self.limit, 20, crate::config::MAX_LIST)?,

@@ -11,6 +11,7 @@ mod models;
 mod page;
 mod performance;
 mod status;
+mod variants;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -70,6 +71,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(events::post))
         .routes(routes!(models::list))
         .routes(routes!(models::change))
+        .routes(routes!(variants::compare))
+        .routes(routes!(variants::promote))
         .routes(routes!(changes::changes))
         .routes(routes!(status::status))
         .routes(routes!(status::live))

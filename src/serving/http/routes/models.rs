@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::super::problem::Problem;
 use super::{Shared, Whole, read};
 use crate::engine::TakeoverError;
+use crate::engine::socket::Wanted;
 use crate::serving::models::ModelsAnswer;
 
 /// Models of the folder, and which is live.
@@ -36,8 +37,11 @@ pub(super) struct WantedModel {
 /// Which model took over.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TookOver {
-    /// The version of the model that is live now.
+    /// The version of the model that is live now; empty where there are variants with models of their own alone.
     model: String,
+    /// The variant that every member has, where one was promoted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant: Option<String>,
     /// The epoch from which on it is.
     epoch: u64,
 }
@@ -72,15 +76,15 @@ pub(super) async fn change(State(app): Shared, Whole(body): Whole) -> Result<Jso
     let done = tokio::task::spawn_blocking(move || match path {
         None => handle.roll_back().map_err(|error| refused(&error)),
         Some(path) => {
-            let model = adopt(&path).map_err(Problem::bad_request)?;
-            handle.use_model(model).map_err(|error| refused(&error))
+            let line_up = adopt(&Wanted::Use(path)).map_err(Problem::bad_request)?;
+            handle.use_line_up(line_up).map_err(|error| refused(&error))
         }
     });
     let taken = done.await.map_err(|_| Problem::failed("the take-over ended before its time"))??;
-    Ok(Json(TookOver { model: taken.model, epoch: taken.epoch }))
+    Ok(Json(TookOver { model: taken.model, variant: taken.variant, epoch: taken.epoch }))
 }
 
-fn refused(error: &TakeoverError) -> Problem {
+pub(super) fn refused(error: &TakeoverError) -> Problem {
     match error {
         TakeoverError::Engine(error) => Problem::failed(error.to_string()),
         error => Problem::conflict(error.to_string()),

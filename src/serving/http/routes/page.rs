@@ -36,6 +36,7 @@ const FILES: &[(&str, &str)] = files! {
     "history.js"
     "icon.svg"
     "icons.js"
+    "impressions.js"
     "index.html"
     "lists.js"
     "member.css"
@@ -51,6 +52,7 @@ const FILES: &[(&str, &str)] = files! {
     "token.js"
     "tools.js"
     "trending.js"
+    "variants.js"
     "why.js"
 };
 
