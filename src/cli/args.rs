@@ -133,7 +133,7 @@ pub enum Command {
     },
     /// The items most like one, by the model; withdrawn ones are left out.
     #[command(
-        after_help = "Examples:\n  nearline similar i9 --limit 10\n  nearline similar i9 --by together\n\n\
+        after_help = "Example:\n  nearline similar i9 --limit 10\n  nearline similar i9 --by together\n\n\
         `get MEMBER --list because_you_watched` is what is most like the item that a member last turned to."
     )]
     Similar {
@@ -151,7 +151,7 @@ pub enum Command {
     },
     /// Make lists for all members in one go, and keep them as the offline rung: what is served where fresh lists cannot be had.
     #[command(
-        after_help = "Examples:\n  nearline batch\n  nearline batch --algorithm together --limit 200\n\n\
+        after_help = "Example:\n  nearline batch\n  nearline batch --algorithm together --limit 200\n\n\
         Asked of the process that holds the folder, where there is one; events go first there. The last batch is served\n\
         until the new one is whole, and as long as `serve.offline_max_age` in the config says."
     )]

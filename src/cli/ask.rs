@@ -2,7 +2,7 @@
 
 use super::{Context, Failure, batch, member_id, now_ms, show};
 use crate::config::{Config, Span};
-use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery};
+use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery, Rung};
 use crate::serving::member::HistoryEvent;
 use crate::serving::popular::PopularQuery;
 use crate::serving::similar::Likeness;
@@ -56,17 +56,27 @@ pub fn list_head(answer: &ListAnswer) -> String {
 
 /// A list as a table, under its head.
 fn list_text(answer: &ListAnswer, offset: usize) -> String {
-    list_head(answer) + &entries_text(&answer.items, offset)
+    let of_new = answer.list == ListName::New.as_str() && answer.source != Rung::Trending;
+    let score = |entry: &Entry| match of_new {
+        true => show::time(entry.score as i64),
+        false => format!("{:.4}", entry.score),
+    };
+    list_head(answer) + &scored_text(&answer.items, offset, &score)
 }
 
 /// Places of a list, from `offset` on.
 fn entries_text(items: &[Entry], offset: usize) -> String {
+    scored_text(items, offset, &|entry| format!("{:.4}", entry.score))
+}
+
+/// The same, with scores that are written in another way.
+fn scored_text(items: &[Entry], offset: usize, score: &dyn Fn(&Entry) -> String) -> String {
     if items.is_empty() {
         return "no items\n".into();
     }
     let row = |(place, entry): (usize, &Entry)| {
         let title = entry.title.as_deref().unwrap_or_default().to_owned();
-        vec![(offset + place + 1).to_string(), format!("{:.4}", entry.score), entry.item.clone(), title]
+        vec![(offset + place + 1).to_string(), score(entry), entry.item.clone(), title]
     };
     show::table(&["", "score", "item", "title"], &[0, 1], items.iter().enumerate().map(row))
 }

@@ -122,6 +122,9 @@ impl Batches {
             if store.get(Table::BatchLists, &key)?.is_some() {
                 change.delete(Table::BatchLists, &key);
                 removed += 1;
+                if self.building == Some(generation) {
+                    self.kept = self.kept.saturating_sub(1);
+                }
             }
         }
         Ok(removed)
