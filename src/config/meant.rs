@@ -12,6 +12,7 @@ use super::kinds::{KindTable, kinds};
 use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::span::Span;
 use super::written::{self, Token, Written};
+use crate::sources::kafka::Settings;
 
 /// The longest list.
 pub const MAX_LIST: u32 = 10_000;
@@ -29,6 +30,8 @@ pub struct Config {
     pub store: Store,
     /// How answers are given over HTTP.
     pub serve: Serve,
+    /// How topics of Kafka are read and written.
+    pub kafka: Kafka,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// The tables of `[maps]`, by name, as written: the column maps of logs check them.
@@ -126,6 +129,15 @@ pub struct Serve {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Who may do what, by name; everybody everything where there are none.
     pub tokens: Vec<(String, Token)>,
+}
+
+/// How topics of Kafka are read and written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kafka {
+    /// How long to wait for the brokers at the start.
+    pub wait: Duration,
+    /// Settings of librdkafka.
+    pub settings: Settings,
 }
 
 /// A token that can be guessed is none.
@@ -244,6 +256,7 @@ impl TryFrom<Written> for Config {
             run: run(&written.run)?,
             store: store(&written.store)?,
             serve: serve(written.serve)?,
+            kafka: kafka(written.kafka)?,
             train: train(&written.train)?,
             maps: written.maps,
         };
@@ -306,6 +319,13 @@ fn serve(written: written::Serve) -> Result<Serve, KeyError> {
         tls,
         tokens: written.tokens.into_iter().collect(),
     })
+}
+
+fn kafka(written: written::Kafka) -> Result<Kafka, KeyError> {
+    if let Some((key, why)) = written.settings.misplaced() {
+        return Err(KeyError::new(&["kafka", "settings", key], format!("cannot be set: {why}")));
+    }
+    Ok(Kafka { wait: written.wait.duration(), settings: written.settings })
 }
 
 fn train(written: &written::Train) -> Result<Train, KeyError> {
