@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "this is a program of its own, and talks to people")]
 
 mod process;
+mod topic;
 mod trial;
 mod world;
 
@@ -49,16 +50,33 @@ fn main() -> ExitCode {
         if args.iter().any(|arg| !arg.starts_with('-') && !NAME.contains(arg.as_str())) {
             return ExitCode::SUCCESS;
         }
-        let shape = Shape { seed: 1, kills: 12, workers: vec![1, 2, 3], large: false, program: None };
+        let shape =
+            Shape { seed: 1, kills: 12, workers: vec![1, 2, 3], large: false, program: None, brokers: None };
         Asked { until: Duration::MAX, trials: 4, shape }
     };
-    let total = torture(&asked);
+    let mut total = torture(&asked);
+    match brokers() {
+        Some(brokers) => {
+            // As many trials again, or one of the short ones, that are fed through Kafka.
+            let trials = if asked.shape.large { asked.trials } else { 1 };
+            let shape = Shape { brokers: Some(brokers), ..asked.shape.clone() };
+            println!("through Kafka:");
+            total.add(&torture(&Asked { trials, shape, ..asked }));
+        }
+        None => println!("skipped: trials through Kafka, as NEARLINE_KAFKA names no broker"),
+    }
     println!("{}", table(&asked, &total));
     if total.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The broker to feed through, where there is one.
+fn brokers() -> Option<String> {
+    std::env::var("NEARLINE_KAFKA").ok().filter(|brokers| !brokers.is_empty())
+}
+
 fn asked(args: &[String]) -> Result<Asked, String> {
-    let shape = Shape { seed: 0, kills: 16, workers: vec![1, 2, 3], large: true, program: None };
+    let shape =
+        Shape { seed: 0, kills: 16, workers: vec![1, 2, 3], large: true, program: None, brokers: None };
     let mut asked = Asked { until: Duration::MAX, trials: usize::MAX, shape };
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     asked.shape.seed = clock.as_secs() % 1_000_000 * 1_000;
