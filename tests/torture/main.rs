@@ -2,6 +2,7 @@
 //! nothing that was acknowledged may be lost, and in the end the digest must be that of a folder that nobody disturbed.
 //!
 //! `cargo test` runs a few dozen kills of it; `scripts/torture.sh --minutes N [--seed S]` as many as there is time for.
+//! Where `NEARLINE_KAFKA` names a broker, trials of the same seeds follow that are fed through a topic of it.
 //! A seed decides the records, how they are delivered and the plan of every life and its end: the same seed is the same
 //! trial. What a process has come to when it is killed by the clock depends on the machine all the same.
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Asked { until: Duration::MAX, trials: 4, shape }
     };
     let mut total = torture(&asked);
+    let seeds = total.trials as u64;
     match brokers() {
         Some(brokers) => {
             // As many trials again, or one of the short ones, that are fed through Kafka.
@@ -65,7 +67,7 @@ fn main() -> ExitCode {
         }
         None => println!("skipped: trials through Kafka, as NEARLINE_KAFKA names no broker"),
     }
-    println!("{}", table(&asked, &total));
+    println!("{}", table(&asked, seeds, &total));
     if total.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -151,8 +153,8 @@ fn torture(asked: &Asked) -> Tally {
     total
 }
 
-fn table(asked: &Asked, total: &Tally) -> String {
-    let last = asked.shape.seed + (total.trials as u64).saturating_sub(1);
+fn table(asked: &Asked, seeds: u64, total: &Tally) -> String {
+    let last = asked.shape.seed + seeds.saturating_sub(1);
     let rows = [
         ("seeds", format!("{} to {last}", asked.shape.seed)),
         ("kills (SIGKILL)", total.kills.to_string()),
