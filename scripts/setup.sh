@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sees to it that Nearline can be built here: a C++ compiler, make, cmake and libclang for RocksDB, and Rust.
+# Sees to it that Nearline can be built here: a C++ compiler, make, cmake and libclang for RocksDB,
+# perl for OpenSSL, and Rust.
 #
 # The other scripts source this one. What is missing is installed through the system's package manager where that
 # needs no password; where it does, the one command to type is printed, and the exit code is 2. Where nothing is
@@ -12,7 +13,7 @@ nearline_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 have() { command -v "$1" >/dev/null 2>&1; }
 say() { printf '%s\n' "$*" >&2; }
 
-# ---- What RocksDB needs -----------------------------------------------------------------------------------------
+# ---- What RocksDB and OpenSSL need -----------------------------------------------------------------------------------------
 
 have_compiler() { have "${CXX:-c++}" && have "${CC:-cc}"; }
 
@@ -38,11 +39,15 @@ have_libclang() {
     return 1
 }
 
+# OpenSSL, which the client of Kafka is built with, is configured by perl and some of its modules.
+have_perl() { have perl && perl -MFindBin -MIPC::Cmd -MFile::Compare -MFile::Copy -MTime::Piece -e 1 2>/dev/null; }
+
 missing_tools() {
     have_compiler || printf 'a C++ compiler\n'
     have make || printf 'make\n'
     have cmake || printf 'cmake\n'
     have_libclang || printf 'libclang\n'
+    have_perl || printf 'perl with its modules\n'
     # For fetching Rust, where there is none.
     recent_rust || have curl || printf 'curl\n'
 }
@@ -53,20 +58,20 @@ know_packages() {
     if have apt-get; then
         update=(apt-get update -q)
         install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends)
-        packages=(g++ make cmake libclang-dev pkg-config curl ca-certificates)
+        packages=(g++ make cmake libclang-dev pkg-config perl curl ca-certificates)
         typed="sudo apt-get update && sudo apt-get install -y ${packages[*]}"
     elif have dnf; then
         install=(dnf install -y)
-        packages=(gcc-c++ make cmake clang-devel pkgconf-pkg-config curl ca-certificates)
+        packages=(gcc-c++ make cmake clang-devel pkgconf-pkg-config perl-core curl ca-certificates)
     elif have pacman; then
         install=(pacman -Sy --noconfirm --needed)
-        packages=(base-devel cmake clang curl ca-certificates)
+        packages=(base-devel cmake clang perl curl ca-certificates)
     elif have apk; then
         install=(apk add)
-        packages=(build-base cmake clang-dev clang-libclang linux-headers pkgconf curl ca-certificates)
+        packages=(build-base cmake clang-dev clang-libclang linux-headers pkgconf perl bash curl ca-certificates)
     elif have brew; then
         install=(brew install)
-        packages=(llvm cmake)
+        packages=(llvm cmake perl)
     else
         return 1
     fi

@@ -3,10 +3,21 @@
 #
 # All of it uses the release profile, so nothing is built twice. NEARLINE_TRIAL_DATA names the folder of the real
 # logs; the tests say what they skip without it.
+#
+# --services also starts the real servers that tests want (scripts/services.sh), in a scratch folder of its own, and stops
+# them at the end. Without it these tests are skipped, and say so by name and count.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
+
+services=no
+for arg in "$@"; do
+    case "$arg" in
+        --services) services=yes ;;
+        *) echo "usage: scripts/test.sh [--services]" >&2; exit 2 ;;
+    esac
+done
 
 # Says what is being done and how long it took; the first that fails ends the script.
 step() {
@@ -41,9 +52,29 @@ if [ "$(number "$(found_rust)")" -gt "$(number "$checked_rust")" ]; then
     deny=()
 fi
 
+# Starts the servers, and lets tests know where they are. One that cannot be had here is skipped, with the reason.
+start_services() {
+    local name told code
+    export NEARLINE_SERVICES
+    NEARLINE_SERVICES="$(mktemp -d)"
+    trap 'bash scripts/services.sh down' EXIT
+    for name in kafka; do
+        code=0
+        told="$(bash scripts/services.sh up "$name")" || code=$?
+        case "$code" in
+            0) while IFS= read -r line; do export "${line?}"; done <<<"$told" ;;
+            4) echo "==== services: tests that want $name are skipped, as it cannot be had here (see above)" >&2 ;;
+            *) return "$code" ;;
+        esac
+    done
+}
+
 step format cargo fmt --all --check
 step lints cargo clippy --release --workspace --all-targets --all-features --locked -- ${deny[@]+"${deny[@]}"}
 step docs env RUSTDOCFLAGS="${deny[*]-}" cargo doc --release --workspace --no-deps --locked
+if [ "$services" = yes ]; then
+    step services start_services
+fi
 # Before the tests, which build the program without them again.
 step failpoints cargo test --release --locked --features failpoints --test failpoints
 step tests cargo test --release --workspace --locked

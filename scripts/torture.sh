@@ -6,6 +6,8 @@
 #   scripts/torture.sh --minutes 30
 #   scripts/torture.sh --seed 7 --trials 1            # one seed again
 #
+# Where NEARLINE_KAFKA names a broker (scripts/services.sh), as much again is fed through a topic.
+#
 # Also: --kills N (a trial), --workers 1,2,3 (to draw from). docs/guarantees.md says what it shows.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

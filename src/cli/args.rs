@@ -21,6 +21,7 @@ use crate::config::MAX_WORKERS;
 use crate::serving::list::ListName;
 use crate::serving::performance::{By, MAX_DAYS};
 use crate::serving::similar::Likeness;
+use crate::sources::kafka::Start;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
@@ -49,13 +50,23 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Pipe events in and keep every list current.
-    #[command(after_help = "Example:\n  tail -f events.jsonl | nearline run --model model -\n\n\
-        Ends when finite sources are committed, unless --follow or --listen. A folder that has a model keeps it;\n\
-        without a model there are aggregates only.")]
+    #[command(after_help = "Example:\n  tail -f events.jsonl | nearline run --model model -\n  \
+        nearline run --listen 127.0.0.1:7070 kafka://localhost:9092/events\n\n\
+        Ends when finite sources are committed, unless --follow or --listen; a topic has no end. A folder that has a\n\
+        model keeps it; without a model there are aggregates only.")]
     Run(RunArgs),
     /// Backfill: pipe logs in, in bulk, with a progress bar; lists are made at the end.
-    #[command(after_help = "Example:\n  nearline replay logs/2026-*.jsonl.gz")]
-    Replay(PipeArgs),
+    #[command(after_help = "Example:\n  nearline replay logs/2026-*.jsonl.gz\n  \
+        nearline replay kafka://localhost:9092/events --from 2026-01-01\n\n\
+        A topic is read up to the end that it has now.")]
+    Replay(ReplayArgs),
+    /// Send logs to a topic of Kafka, a record a message; a member's records all go to one partition.
+    #[command(
+        after_help = "Example:\n  nearline produce events.jsonl --to kafka://localhost:9092/events\n\n\
+        Ends when every record has arrived. Lines that cannot be taken are told and not sent; to send a log again\n\
+        changes nothing but the length of the topic."
+    )]
+    Produce(ProduceArgs),
     /// Answer over HTTP from a folder that another process writes: a replica that takes no changes.
     #[command(after_help = "Example:\n  nearline serve --listen 127.0.0.1:7071\n\n\
         Follows what the other process commits. `nearline run --listen` answers from the process that writes, at once.")]
@@ -351,7 +362,7 @@ pub struct PlanArgs {
 /// Where records come from.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
-    /// Files, folders, or `-` for standard input; JSON Lines or CSV, plain, gzip or zstd.
+    /// Files, folders, or `-` for standard input (JSON Lines or CSV, plain, gzip or zstd); kafka://HOST:PORT/TOPIC.
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// How the columns of other people's CSV map to records (docs/columns.md), or the name of a map in the config.
@@ -371,6 +382,29 @@ pub struct PipeArgs {
     /// How many threads run the graph; all cores unless given.
     #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// What is piped in.
+    #[command(flatten)]
+    pub pipe: PipeArgs,
+    /// Read topics from here on, again where they were read before: a time or a day (2026-01-01T00:00:00Z,
+    /// 2026-01-01), an offset, `earliest` or `latest`. Without it: from where reading ended.
+    #[arg(long, value_name = "WHEN")]
+    pub from: Option<Start>,
+}
+
+/// Flags of `produce`.
+#[derive(Debug, Args)]
+pub struct ProduceArgs {
+    /// What is sent.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// Where to: kafka://HOST:PORT/TOPIC.
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: String,
 }
 
 /// Where to answer over HTTP.
@@ -393,6 +427,10 @@ pub struct RunArgs {
     /// Go on when sources are at their end: wait for more.
     #[arg(long)]
     pub follow: bool,
+    /// Where to begin in partitions of topics that were never read before: a time or a day (2026-01-01T00:00:00Z,
+    /// 2026-01-01), an offset, `earliest` (unless given) or `latest`. Others are read on from where reading ended.
+    #[arg(long, value_name = "WHEN")]
+    pub from: Option<Start>,
     /// Whether and where there are answers.
     #[command(flatten)]
     pub listen: ListenArgs,

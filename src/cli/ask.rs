@@ -1,13 +1,16 @@
 //! `get`, `popular`, `history`, `why`, `similar`, `status`: answers from the last committed epoch.
 
+use std::collections::BTreeMap;
+
 use super::{Context, Failure, batch, member_id, now_ms, show};
 use crate::config::{Config, Span};
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery, Rung};
 use crate::serving::member::HistoryEvent;
 use crate::serving::popular::PopularQuery;
 use crate::serving::similar::Likeness;
-use crate::serving::status::StatusAnswer;
+use crate::serving::status::{PartitionStatus, StatusAnswer};
 use crate::serving::why::WhyAnswer;
+use crate::sources::kafka;
 use crate::stores::formats::Standby;
 use crate::variants::{Variant, Variants};
 
@@ -244,8 +247,43 @@ fn beside(standby: &Standby) -> String {
 
 /// `nearline status`.
 pub fn status(context: &Context) -> Result<(), Failure> {
-    let answer = context.read(|serving| serving.status(now_ms()))?;
+    let mut answer = context.read(|serving| serving.status(now_ms()))?;
+    ask_topics(context, &mut answer);
     if context.json { show::json(&answer) } else { show::text(&status_text(&answer, &context.config)) }
+}
+
+/// Asks the brokers how far the topics go that the folder reads.
+fn ask_topics(context: &Context, answer: &mut StatusAnswer) {
+    let mut asked: BTreeMap<String, Vec<(String, i32)>> = BTreeMap::new();
+    for at in answer.sources.iter().filter_map(|source| source.kafka.as_ref()) {
+        asked.entry(at.brokers.clone()).or_default().push((at.topic.clone(), at.partition));
+    }
+    let mut ends: BTreeMap<(String, String, i32), u64> = BTreeMap::new();
+    for (brokers, partitions) in asked {
+        match kafka::ends(&brokers, &context.config.kafka.settings, &partitions) {
+            Ok(found) => {
+                for ((topic, number), end) in partitions.into_iter().zip(found) {
+                    end.and_then(|end| ends.insert((brokers.clone(), topic, number), end));
+                }
+            }
+            Err(error) => show::aside(format_args!("how far its topics go is not known: {error}")),
+        }
+    }
+    answer.reach(|at| ends.get(&(at.brokers.clone(), at.topic.clone(), at.partition)).copied());
+}
+
+/// How far a partition has been read.
+fn partition_text(at: &PartitionStatus) -> String {
+    let behind = match at.lag {
+        Some(0) => "at its end".to_owned(),
+        Some(lag) => format!("{} behind", show::counted(lag, "message")),
+        None => "how far behind is not known".to_owned(),
+    };
+    let resets = match at.resets {
+        0 => String::new(),
+        resets => format!("; messages to be read were not there {}", show::counted(resets, "time")),
+    };
+    format!("{}/{} at {}: next offset {}, {behind}{resets}", at.topic, at.partition, at.brokers, at.next)
 }
 
 fn status_text(answer: &StatusAnswer, config: &Config) -> String {
@@ -318,6 +356,10 @@ fn status_text(answer: &StatusAnswer, config: &Config) -> String {
     );
     for (place, source) in answer.sources.iter().enumerate() {
         let name = if place == 0 { "sources" } else { "" };
+        if let Some(at) = &source.kafka {
+            rows.push((name, partition_text(at)));
+            continue;
+        }
         let at = if source.at_end { "to its end" } else { "so far" };
         rows.push((
             name,

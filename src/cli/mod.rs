@@ -15,6 +15,7 @@ mod opening;
 mod performance;
 mod pipe;
 mod plan;
+mod produce;
 mod records;
 mod server;
 mod show;
@@ -184,6 +185,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Run(args) => pipe::run(&context, args),
         Command::Replay(args) => pipe::replay(&context, args),
+        Command::Produce(args) => produce::produce(&context, &args),
         Command::Serve(args) => server::serve(&context, &args),
         Command::Get { member, list, limit, offset } => ask::get(&context, &member, list, offset, limit),
         Command::Popular { kind, window, country, limit } => {

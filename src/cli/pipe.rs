@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{ListenArgs, PipeArgs, RunArgs, SourceArgs};
+use super::args::{ListenArgs, PipeArgs, ReplayArgs, RunArgs, SourceArgs};
 use super::line_up::Change;
 use super::opening::{Opening, adopting, open_engine};
 use super::server::Server;
@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::config::columns::ColumnMap;
 use crate::engine::committed::Counts;
 use crate::engine::{EngineError, Handle, socket};
+use crate::sources::kafka::{self, Committed, Reporter, Start};
 use crate::sources::{self, Batch, Offset, Source};
 use crate::stores::Table;
 
@@ -34,16 +35,17 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     if let Some(records) = args.epoch_records {
         config.run.epoch_records = records.max(1);
     }
-    let how = How { bulk: false, follow: args.follow, listen: Some(&args.listen) };
+    let how = How { bulk: false, follow: args.follow, from: args.from, listen: Some(&args.listen) };
     pipe(context, &config, &args.pipe, &how)
 }
 
 /// `nearline replay`.
-pub fn replay(context: &Context, args: PipeArgs) -> Result<(), Failure> {
+pub fn replay(context: &Context, args: ReplayArgs) -> Result<(), Failure> {
+    let ReplayArgs { pipe: args, from } = args;
     if args.sources.sources.is_empty() {
         return Err(Failure::Use("replay needs at least one log: `nearline replay events.jsonl`".into()));
     }
-    pipe(context, &context.config, &args, &How { bulk: true, follow: false, listen: None })
+    pipe(context, &context.config, &args, &How { bulk: true, follow: false, from, listen: None })
 }
 
 /// How sources are piped in.
@@ -52,6 +54,8 @@ struct How<'a> {
     bulk: bool,
     /// Whether to go on when sources are at their end.
     follow: bool,
+    /// Where topics begin.
+    from: Option<Start>,
     /// Where to answer over HTTP.
     listen: Option<&'a ListenArgs>,
 }
@@ -67,7 +71,11 @@ impl How<'_> {
 fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> Result<(), Failure> {
     let given = &args.sources;
     let stop = Arc::new(AtomicBool::new(false));
-    let options = source_options(config, given, how.follow, stop.clone())?;
+    let mut options = source_options(config, given, how.follow, stop.clone())?;
+    let is_topic = |name: &String| name.starts_with(kafka::SCHEME);
+    if how.from.is_some() && !given.sources.iter().any(is_topic) {
+        return Err(Failure::Use("--from is for topics: files are read from where reading ended".into()));
+    }
     // Before the records are read back, which may take minutes: whoever asks is told so.
     let server = how.listen.map(|given| Server::start(given, config)).transpose()?.flatten();
     let opening = Opening {
@@ -82,13 +90,23 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let known = |source: &str| -> Option<Offset> {
         let value = store.get(Table::Offsets, source.as_bytes()).ok().flatten()?;
         let offset: Offset = serde_json::from_slice(&value).ok()?;
-        (offset.map == read_with).then_some(offset)
+        // Of a topic there is no map.
+        let same = !matches!(&offset, Offset::Log(log) if log.map != read_with);
+        same.then_some(offset)
     };
+    let committed = store.clone();
+    options.kafka.committed = Committed(Arc::new(move |source| {
+        let value = committed.get(Table::Offsets, source.as_bytes()).ok().flatten()?;
+        serde_json::from_slice(&value).ok()
+    }));
+    (options.kafka.endless, options.kafka.from) = (!how.bulk, how.from);
+    options.kafka.again = how.bulk;
     let mut names = given.sources.clone();
     if names.is_empty() && !how.goes_on() {
         names.push("-".into());
     }
     let sources = sources::open(&names, &options, &known)?;
+    let reporter = Reporter::start(&options.kafka.lags, &options.kafka.committed)?;
     let max_ahead = config.run.max_ahead.ms();
     let latest_at = Arc::new(move || now_ms() + max_ahead);
     let handle = opened.engine.handle();
@@ -96,14 +114,15 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let served =
         socket::Served { handle, latest_at, adopt: adopting(context, config, &opened.store), commands };
     if let Some(server) = &server {
-        server.ready(context, config, &opened.store, &served)?;
+        server.ready(context, config, &opened.store, &served, &options.kafka.lags)?;
     }
+    // Before anybody is told that it runs, and interrupts it.
+    stop_on_signal(stop.clone())?;
     let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
-    stop_on_signal(stop.clone())?;
     let erasing = erase::make_good(&opened.eraser);
-    let bar = progress(&names, how.bulk);
+    let bar = progress(&names, &sources, how.bulk);
     let started = Instant::now();
     let pumped = pump(sources, &opened.engine.handle(), &read_with, &bar, &stop);
     while how.goes_on()
@@ -120,6 +139,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     }
     let ended = opened.engine.finish();
     bar.finish_and_clear();
+    // What was committed last is told Kafka too.
+    drop(reporter);
     let (epoch, counts) = ended?;
     pumped?;
     if !stop.load(Ordering::Relaxed) {
@@ -143,6 +164,11 @@ pub fn source_options(
         map,
         max_ahead_ms: config.run.max_ahead.ms(),
         stop,
+        kafka: kafka::Options {
+            settings: config.kafka.settings.clone(),
+            wait: config.kafka.wait,
+            ..kafka::Options::default()
+        },
         ..sources::Options::default()
     })
 }
@@ -191,7 +217,7 @@ fn pump_one(
         match source.next() {
             Ok(None) => break,
             Ok(Some(mut batch)) => {
-                if let Some(offset) = &mut batch.offset {
+                if let Some(Offset::Log(offset)) = &mut batch.offset {
                     read_with.clone_into(&mut offset.map);
                 }
                 say.batch(&batch);
@@ -207,7 +233,7 @@ fn pump_one(
 }
 
 /// Says how far a load is: on the bar, or line by line where none can be drawn.
-struct Say<'a> {
+pub(super) struct Say<'a> {
     bar: &'a ProgressBar,
     plain: bool,
     /// Records so far, and when a line was last said.
@@ -216,13 +242,13 @@ struct Say<'a> {
 }
 
 impl<'a> Say<'a> {
-    fn new(bar: &'a ProgressBar) -> Self {
+    pub(super) fn new(bar: &'a ProgressBar) -> Self {
         let now = Instant::now();
         let plain = bar.is_hidden() && bar.length().is_some();
         Say { bar, plain, state: Mutex::new((0, now)), started: now }
     }
 
-    fn batch(&self, batch: &Batch) {
+    pub(super) fn batch(&self, batch: &Batch) {
         self.bar.inc(batch.bytes_read);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 += batch.len() as u64;
@@ -237,24 +263,33 @@ impl<'a> Say<'a> {
     }
 }
 
-/// A bar over the bytes of the files that are named, for a bulk load on a terminal.
-fn progress(names: &[String], bulk: bool) -> ProgressBar {
+/// A bar over the bytes of the files that are named and the messages of topics, for a bulk load on a terminal.
+fn progress(names: &[String], sources: &[Box<dyn Source>], bulk: bool) -> ProgressBar {
     if !bulk {
         return ProgressBar::hidden();
     }
     let size = |name: &String| size_of(Path::new(name));
-    let total = names.iter().map(size).sum();
+    let messages: u64 = sources.iter().map(|source| source.total()).sum();
+    let template = match messages {
+        0 => "{bar:30} {bytes} of {total_bytes}  {msg}  {eta} left",
+        _ => "{bar:30} {percent} %  {msg}  {eta} left",
+    };
+    bar(names.iter().map(size).sum::<u64>() + messages, template)
+}
+
+/// A bar, where there is a terminal to draw it on.
+pub(super) fn bar(total: u64, template: &str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
     };
     let bar = ProgressBar::with_draw_target(Some(total), target);
-    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}  {msg}  {eta} left");
+    let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn size_of(path: &Path) -> u64 {
+pub(super) fn size_of(path: &Path) -> u64 {
     let Ok(meta) = std::fs::metadata(path) else { return 0 };
     if meta.is_file() {
         return meta.len();

@@ -55,7 +55,10 @@ pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
                 let (count, examples) = reasons.entry(line.reason.as_str()).or_default();
                 *count += 1;
                 if *count <= SHOWN {
-                    examples.push(format!("{}, line {}: {}", batch.source, line.line, line.detail));
+                    // A message of a topic is no line.
+                    let (what, number) =
+                        if line.line == 0 { ("offset", line.offset) } else { ("line", line.line) };
+                    examples.push(format!("{}, {what} {number}: {}", batch.source, line.detail));
                 }
             }
         }

@@ -14,6 +14,7 @@ use crate::engine::observer::Observer;
 use crate::engine::socket::Served;
 use crate::serving::http::{self, App, Listen, Listening, Options, Pipeline};
 use crate::serving::{Reader, ServingError};
+use crate::sources::kafka::Lags;
 use crate::stores::rocks::{BlockCache, acknowledged};
 use crate::stores::{Store, StoreError};
 use crate::traces::Traces;
@@ -66,10 +67,12 @@ impl Server {
         config: &Config,
         store: &Arc<dyn Store>,
         served: &Served,
+        lags: &Lags,
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
         let Served { handle, latest_at, adopt, commands } = served.clone();
         let pipeline = Pipeline::start(handle, latest_at, adopt, commands)?;
+        self.app.reads_topics(lags.clone());
         self.app.ready(reader, Some(pipeline));
         Ok(())
     }

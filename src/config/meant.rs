@@ -13,6 +13,7 @@ use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::span::Span;
 use super::variants::{Variants, variants};
 use super::written::{self, Token, Written};
+use crate::sources::kafka::Settings;
 
 /// The longest list.
 pub const MAX_LIST: u32 = 10_000;
@@ -40,6 +41,8 @@ pub struct Config {
     pub serve: Serve,
     /// Where traces of requests and commits go.
     pub traces: Traces,
+    /// How topics of Kafka are read and written.
+    pub kafka: Kafka,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// The tables of `[maps]`, by name, as written: the column maps of logs check them.
@@ -152,6 +155,15 @@ pub struct Traces {
     pub endpoint: Option<String>,
     /// Which share of requests and commits is traced, besides those whose caller traces them.
     pub share: f64,
+}
+
+/// How topics of Kafka are read and written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kafka {
+    /// How long to wait for the brokers at the start.
+    pub wait: Duration,
+    /// Settings of librdkafka.
+    pub settings: Settings,
 }
 
 /// A token that can be guessed is none.
@@ -278,6 +290,7 @@ impl TryFrom<Written> for Config {
             store: store(&written.store)?,
             serve: serve(written.serve)?,
             traces: traces(written.traces)?,
+            kafka: kafka(written.kafka)?,
             train: train(&written.train)?,
             maps: written.maps,
         };
@@ -361,6 +374,13 @@ fn serve(written: written::Serve) -> Result<Serve, KeyError> {
         tls,
         tokens: written.tokens.into_iter().collect(),
     })
+}
+
+fn kafka(written: written::Kafka) -> Result<Kafka, KeyError> {
+    if let Some((key, why)) = written.settings.misplaced() {
+        return Err(KeyError::new(&["kafka", "settings", key], format!("cannot be set: {why}")));
+    }
+    Ok(Kafka { wait: written.wait.duration(), settings: written.settings })
 }
 
 fn train(written: &written::Train) -> Result<Train, KeyError> {

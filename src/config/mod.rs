@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 pub use edited::{Edit, edited};
 pub use kinds::{KindTable, MAX_KINDS, MAX_WEIGHT};
 pub use meant::{
-    Config, ContinueWatching, Lists, MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Serve, Store, Traces, Train,
-    Transform,
+    Config, ContinueWatching, Kafka, Lists, MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Serve, Store, Traces,
+    Train, Transform,
 };
 pub use number::KeyError;
 pub use schema::schema;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::size::Size;
 use super::span::Span;
+use crate::sources::kafka::Settings;
 use crate::variants::Algorithm;
 
 /// The config of Nearline, `nearline.toml`. Every key has a default; `nearline config` prints them all.
@@ -33,6 +34,8 @@ pub struct Written {
     pub serve: Serve,
     /// Where traces of requests and commits go.
     pub traces: Traces,
+    /// How topics of Kafka are read and written.
+    pub kafka: Kafka,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// How to read other people's logs, by a name of your own for `--map`.
@@ -52,6 +55,7 @@ impl Default for Written {
             store: Store::default(),
             serve: Serve::default(),
             traces: Traces::default(),
+            kafka: Kafka::default(),
             train: Train::default(),
             maps: toml::Table::new(),
         }
@@ -292,6 +296,23 @@ pub enum Scope {
     Write,
     /// Forget members and change models.
     Admin,
+}
+
+/// How topics of Kafka are read and written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// How long to wait for the brokers at the start.
+    pub wait: Span,
+    /// Settings of librdkafka by their own names. A text may hold `${NAME}`, a variable of the environment; and
+    /// { file = "PATH" } is what that file holds.
+    pub settings: Settings,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Kafka { wait: Span::seconds(30), settings: Settings::default() }
+    }
 }
 
 /// What `nearline train` uses where the command line says nothing.

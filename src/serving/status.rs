@@ -11,7 +11,7 @@ use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
-use crate::sources::Offset;
+use crate::sources::{Offset, PartitionOffset, kafka};
 use crate::stores::{Table, formats};
 use crate::variants::Variants;
 
@@ -31,12 +31,54 @@ pub struct NowEvent {
 pub struct SourceStatus {
     /// Its name.
     pub source: String,
-    /// Lines that were read and committed.
+    /// Lines that were read and committed; of a partition of a topic, the offset that is read next.
     pub lines: u64,
-    /// Bytes, after decompression.
+    /// Bytes, after decompression; 0 of a partition.
     pub bytes: u64,
     /// Whether it was read to its end.
     pub at_end: bool,
+    /// What there is to say of a partition of a topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<PartitionStatus>,
+}
+
+/// How far a partition of a topic has been read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// The brokers that it was read from.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
+    /// The number of the partition.
+    pub partition: i32,
+    /// The offset that is read next.
+    pub next: u64,
+    /// The offset behind the newest message, where the brokers said it.
+    pub end: Option<u64>,
+    /// How many messages are not read and committed yet, where that is known.
+    pub lag: Option<u64>,
+    /// How often reading had to go on elsewhere, as messages that were to be read were not there.
+    pub resets: u64,
+}
+
+impl SourceStatus {
+    fn of(source: String, offset: Offset) -> Self {
+        match offset {
+            Offset::Log(offset) => SourceStatus {
+                source,
+                lines: offset.lines,
+                bytes: offset.bytes,
+                at_end: offset.size.is_some(),
+                kafka: None,
+            },
+            Offset::Partition(PartitionOffset { next, resets, brokers, .. }) => {
+                let (topic, partition) = kafka::topic_of(&source).unwrap_or_default();
+                let topic = topic.to_owned();
+                let kafka = PartitionStatus { brokers, topic, partition, next, end: None, lag: None, resets };
+                SourceStatus { source, lines: next, bytes: 0, at_end: false, kafka: Some(kafka) }
+            }
+        }
+    }
 }
 
 /// What a data folder holds.
@@ -83,6 +125,19 @@ pub struct StatusAnswer {
     pub sizes: BTreeMap<String, u64>,
 }
 
+impl StatusAnswer {
+    /// Fills in how far topics go: the offset behind the newest message of a partition.
+    pub fn reach(&mut self, end: impl Fn(&PartitionStatus) -> Option<u64>) {
+        for source in &mut self.sources {
+            if let Some(at) = &mut source.kafka {
+                at.end = end(at);
+                at.lag = at.end.map(|end| end.saturating_sub(at.next));
+                source.at_end = at.lag == Some(0);
+            }
+        }
+    }
+}
+
 impl Serving<'_> {
     /// What the folder holds. `now_ms` is the wall clock.
     pub fn status(&self, now_ms: i64) -> Result<StatusAnswer, ServingError> {
@@ -90,12 +145,7 @@ impl Serving<'_> {
         recover::each(self.tables, Table::Offsets, &mut |key, value| {
             let offset: Offset = serde_json::from_slice(value)
                 .map_err(|error| formats::damaged(Table::Offsets, key, &error.to_string()))?;
-            sources.push(SourceStatus {
-                source: String::from_utf8_lossy(key).into_owned(),
-                lines: offset.lines,
-                bytes: offset.bytes,
-                at_end: offset.size.is_some(),
-            });
+            sources.push(SourceStatus::of(String::from_utf8_lossy(key).into_owned(), offset));
             Ok(())
         })?;
         let now_event = self.tables.get(Table::Meta, formats::meta::NOW_EVENT)?;

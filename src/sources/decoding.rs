@@ -14,6 +14,7 @@ use super::csv::Plan;
 use super::cutter::{Cut, Place};
 use super::files::SourceError;
 use super::json::Decoder;
+use super::reason::{Problem, Reason};
 use super::{Batch, Offset, Rejected, Source, raw};
 
 /// How often a source that waits looks whether it is to stop.
@@ -26,6 +27,17 @@ pub enum Format {
     Json,
     /// Rows of columns.
     Rows(Arc<Plan>),
+    /// Messages of a topic, one record of JSON each.
+    Messages(Messages),
+}
+
+/// Where messages lie in a block. Behind each there is a line end, so that where the block is UTF-8 each of them is.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    /// The offset that the others are counted from.
+    pub first: u64,
+    /// Of each message the end of its bytes, and its offset behind the first.
+    pub ends: Vec<(u32, u32)>,
 }
 
 /// Lines of a log that wait to be decoded.
@@ -83,6 +95,7 @@ impl Feed {
 /// A source whose logs are read by one thread and decoded by others.
 pub struct Decoding {
     name: String,
+    total: u64,
     turns: Receiver<Turn>,
     quit: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
@@ -117,7 +130,13 @@ impl Decoding {
         }
         let feed = Feed { turns: turn_in, blocks: block_in, quit: quit.clone(), stop: stop.clone() };
         spawn("read", Box::new(move || read(feed)))?;
-        Ok(Decoding { name, turns, quit, stop })
+        Ok(Decoding { name, total: 0, turns, quit, stop })
+    }
+
+    /// The same, with how much there is to read.
+    pub fn of_total(mut self, total: u64) -> Decoding {
+        self.total = total;
+        self
     }
 
     /// Waits, but not once it is to stop.
@@ -138,6 +157,10 @@ impl Decoding {
 impl Source for Decoding {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn total(&self) -> u64 {
+        self.total
     }
 
     fn next(&mut self) -> Result<Option<Batch>, SourceError> {
@@ -173,6 +196,7 @@ fn decode(block: Block, decoder: &mut Decoder) -> Batch {
     match format {
         Format::Json => decode_lines(&cut.bytes, cut.place, latest_at, decoder, &mut batch),
         Format::Rows(plan) => plan.decode(&cut.bytes, cut.place, latest_at, &mut batch),
+        Format::Messages(messages) => decode_messages(&cut.bytes, &messages, latest_at, decoder, &mut batch),
     }
     batch
 }
@@ -211,4 +235,45 @@ pub fn decode_lines(lines: &[u8], place: Place, latest_at: i64, decoder: &mut De
         }
         start = end + 1;
     }
+}
+
+/// The same of messages, each of which may have several lines.
+fn decode_messages(
+    bytes: &[u8],
+    messages: &Messages,
+    latest_at: i64,
+    decoder: &mut Decoder,
+    batch: &mut Batch,
+) {
+    let text = std::str::from_utf8(bytes).ok();
+    let mut start = 0;
+    for (end, behind) in &messages.ends {
+        let end = *end as usize;
+        let message = &bytes[start..end];
+        let before = batch.len();
+        let outcome = match text {
+            Some(text) if message.len() < super::json::MAX_LINE => {
+                decoder.decode_text(&text[start..end], latest_at, batch)
+            }
+            _ => decoder.decode(message, latest_at, batch),
+        };
+        let outcome = match outcome {
+            Ok(()) if batch.len() == before => {
+                Err(Problem::new(Reason::NoPayload, super::reason::NO_PAYLOAD))
+            }
+            outcome => outcome,
+        };
+        if let Err(problem) = outcome {
+            batch.rejected.push(Rejected {
+                line: 0,
+                offset: messages.first + u64::from(*behind),
+                reason: problem.reason,
+                detail: problem.detail,
+                raw: raw(message),
+            });
+        }
+        start = end + 1;
+    }
+    // Those without a payload were rejected before.
+    batch.rejected.sort_by_key(|rejected| rejected.offset);
 }

@@ -1,4 +1,4 @@
-//! Sources from the command line: files, folders, pipes and standard input.
+//! Sources from the command line: files, folders, pipes, standard input and topics.
 
 use std::fs;
 use std::io;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::decoding::{Decoding, Format};
+use super::kafka::{self, KafkaError};
 use super::reading::Reading;
 use super::watched::{Named, Watched, latest_at, own_plan, plan_of};
 use super::{Offset, Source};
@@ -32,6 +33,8 @@ pub struct Options {
     pub block_bytes: usize,
     /// Ends every source soon after it is set.
     pub stop: Arc<AtomicBool>,
+    /// How topics of Kafka are read.
+    pub kafka: kafka::Options,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Default for Options {
             now: || jiff::Timestamp::now().as_millisecond(),
             block_bytes: 1 << 20,
             stop: Arc::default(),
+            kafka: kafka::Options::default(),
         }
     }
 }
@@ -100,8 +104,17 @@ pub enum SourceError {
         problem: String,
     },
     /// It is of a kind that is not read.
-    #[error("{name}: sources are files, folders and `-` for standard input")]
+    #[error("{name}: sources are files, folders, kafka://HOST:PORT/TOPIC, and `-` for standard input")]
     Unknown {
+        /// The source.
+        name: String,
+    },
+    /// Topics cannot be read.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// It is a source that a column map cannot be laid on.
+    #[error("{name}: messages are JSON, one record each: --map is for columns")]
+    NoColumns {
         /// The source.
         name: String,
     },
@@ -124,15 +137,16 @@ pub enum SourceError {
 impl SourceError {
     /// Whether the input or its use is at fault, not the machine: exit code 2, not 3.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(
-            self,
-            SourceError::Thread { .. } | SourceError::Decoder { .. } | SourceError::Damaged { .. }
-        )
+        match self {
+            SourceError::Kafka(error) => error.is_bad_use(),
+            SourceError::Thread { .. } | SourceError::Decoder { .. } | SourceError::Damaged { .. } => false,
+            _ => true,
+        }
     }
 }
 
 /// Opens what the command line names: one source for all of its files and folders, in their order, and one for
-/// standard input (`-`) and for each named pipe.
+/// standard input (`-`), for each named pipe and for each address of topics.
 ///
 /// `offsets` says how far a log has been read, by its name: the absolute path, as batches carry it. A file that is
 /// as it was when it was read to its end yields nothing.
@@ -141,10 +155,14 @@ pub fn open(
     options: &Options,
     offsets: &dyn Fn(&str) -> Option<Offset>,
 ) -> Result<Vec<Box<dyn Source>>, SourceError> {
-    let (mut named, mut paths, mut streams) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut named, mut paths, mut streams, mut topics) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for arg in args {
         if arg == "-" {
             streams.push((arg.clone(), None));
+            continue;
+        }
+        if arg.starts_with(kafka::SCHEME) {
+            topics.push(arg);
             continue;
         }
         if arg.contains("://") {
@@ -158,6 +176,9 @@ pub fn open(
         } else {
             streams.push((arg.clone(), Some(path)));
         }
+    }
+    if let (Some(topic), Some(_)) = (topics.first(), &options.map) {
+        return Err(SourceError::NoColumns { name: (*topic).clone() });
     }
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     if !named.is_empty() {
@@ -179,6 +200,9 @@ pub fn open(
             }
         };
         sources.push(Box::new(Decoding::start(name, options.threads, options.stop.clone(), read)?));
+    }
+    for topic in topics {
+        sources.push(kafka::open(topic, options, offsets)?);
     }
     Ok(sources)
 }

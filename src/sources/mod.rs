@@ -1,4 +1,4 @@
-//! Where records come from: files, folders and standard input, as batches of records in normal form.
+//! Where records come from: files, folders, standard input and topics of Kafka, as batches of records in normal form.
 //!
 //! A source yields batches in the order of its log. Each batch says how far the source has been read once the
 //! batch is committed, so that a later start goes on from there. What cannot be taken is in the batch too, as
@@ -12,6 +12,7 @@ mod fields;
 mod files;
 pub(crate) mod fuzzing;
 pub mod json;
+pub mod kafka;
 mod reading;
 mod reason;
 pub mod rejected;
@@ -32,6 +33,11 @@ pub trait Source: Send {
     /// What it was opened as.
     fn name(&self) -> &str;
 
+    /// What [`Batch::bytes_read`] will come to, where that is known from the start and no file's size says it.
+    fn total(&self) -> u64 {
+        0
+    }
+
     /// The next batch; none at the end, or soon after the source was told to stop. After an error the source goes on
     /// with what else it has.
     fn next(&mut self) -> Result<Option<Batch>, SourceError>;
@@ -50,7 +56,7 @@ pub struct Batch {
     pub rejected: Vec<Rejected>,
     /// How far the source is read once this batch is committed; none for what cannot be read again.
     pub offset: Option<Offset>,
-    /// How many bytes of the source, as stored, this batch took, for a progress bar.
+    /// How many bytes of the source, as stored, this batch took, or how many messages of a topic: for a progress bar.
     pub bytes_read: u64,
 }
 
@@ -117,7 +123,52 @@ impl Batch {
 
 /// How far a source that can be read again has been read.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Offset {
+#[serde(untagged)]
+pub enum Offset {
+    /// A partition of a topic.
+    Partition(PartitionOffset),
+    /// A log in a file.
+    Log(LogOffset),
+}
+
+impl Offset {
+    /// That of a log in a file.
+    pub fn log(self) -> Option<LogOffset> {
+        match self {
+            Offset::Log(offset) => Some(offset),
+            Offset::Partition(_) => None,
+        }
+    }
+
+    /// That of a partition of a topic.
+    pub fn partition(self) -> Option<PartitionOffset> {
+        match self {
+            Offset::Partition(offset) => Some(offset),
+            Offset::Log(_) => None,
+        }
+    }
+}
+
+/// How far a partition of a topic has been read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PartitionOffset {
+    /// The offset of the message that is read next.
+    pub next: u64,
+    /// BLAKE3 of the time and the payload of the message before it, as hexadecimal: tells a topic that grew from one
+    /// that was made anew under its name.
+    #[serde(default)]
+    pub last: String,
+    /// How often reading had to go on elsewhere, because messages that were to be read were not there.
+    #[serde(default)]
+    pub resets: u64,
+    /// The brokers that it was read from, as they were given.
+    #[serde(default)]
+    pub brokers: String,
+}
+
+/// How far a log in a file has been read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LogOffset {
     /// Bytes of the log, after decompression, that need not be read again: the end of its last whole line.
     pub bytes: u64,
     /// Lines among them.
@@ -150,9 +201,9 @@ fn raw(line: &[u8]) -> Vec<u8> {
 /// A line that could not be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// The line's number in its log, from 1.
+    /// The line's number in its log, from 1; 0 for a message of a topic, which has none.
     pub line: u64,
-    /// The offset of the line's first byte in its log, after decompression.
+    /// The offset of the line's first byte in its log, after decompression; or that of the message.
     pub offset: u64,
     /// Why, as a word that is counted by.
     pub reason: Reason,

@@ -69,6 +69,8 @@ reasons! {
     TooManyColumns = "too-many-columns",
     /// A quotation mark that opens a column and is never closed.
     UnclosedQuote = "unclosed-quote",
+    /// A message of a topic that holds nothing.
+    NoPayload = "no-payload",
     /// A kind beyond the 65,536 that can be told apart.
     TooManyKinds = "too-many-kinds",
     /// A tombstone that cannot be taken over from an export.
@@ -76,6 +78,10 @@ reasons! {
     /// A key that cannot be taken over from an export.
     Key = "key",
 }
+
+/// What is said of a message that holds nothing.
+pub const NO_PAYLOAD: &str = "the message holds no record: it is empty, or the tombstone of a compacted topic; \
+                              what is to be taken out is sent as a retract or forget record";
 
 impl Reason {
     /// The reason that a word stands for.

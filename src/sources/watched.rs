@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::Offset;
 use super::compressed::Stored;
 use super::csv::{Plan, header};
 use super::cutter::{Cut, Place};
 use super::decoding::{Block, Closed, Feed, Format};
 use super::files::{Options, SourceError, damaged, files_of, folders_of, unreadable};
 use super::reading::Reading;
+use super::{LogOffset, Offset};
 use crate::config::columns::{ColumnMap, Encoding, MapError, Names};
 
 /// How often followed files are looked at.
@@ -51,7 +51,7 @@ struct Tracked {
     name: Arc<str>,
     /// Whether it was found in a folder, and not named itself.
     found: bool,
-    offset: Option<Offset>,
+    offset: Option<LogOffset>,
     /// Size, device, inode and time of the last change when it was last looked at.
     seen: Option<(u64, u64, u64, (i64, i64))>,
 }
@@ -112,7 +112,7 @@ impl Watched {
             for path in listed {
                 if self.known.insert(path.clone()) {
                     let name: Arc<str> = path.to_string_lossy().into();
-                    let offset = offsets(&name);
+                    let offset = offsets(&name).and_then(Offset::log);
                     self.files.push(Tracked { path, name, found: *folder, offset, seen: None });
                 }
             }
@@ -239,7 +239,7 @@ impl Tracked {
             .as_ref()
             .filter(|offset| offset.bytes == whole.bytes)
             .map(|offset| offset.tail.clone());
-        let mut offset = Offset {
+        let mut offset = LogOffset {
             bytes: whole.bytes,
             lines: whole.lines,
             size: None,
@@ -247,7 +247,7 @@ impl Tracked {
             tail: tail.unwrap_or(none),
             map: String::new(),
         };
-        let send = |cut: Cut, offset: &Offset, bytes_read| {
+        let send = |cut: Cut, offset: &LogOffset, bytes_read| {
             if feed.is_over() {
                 return Err(Closed);
             }
@@ -255,7 +255,7 @@ impl Tracked {
                 source: self.name.clone(),
                 format: format.clone(),
                 cut,
-                offset: Some(offset.clone()),
+                offset: Some(Offset::Log(offset.clone())),
                 bytes_read,
                 latest_at: latest_at(options),
             })
@@ -299,7 +299,7 @@ impl Tracked {
     fn resume(
         &self,
         how: Stored,
-        offset: &Offset,
+        offset: &LogOffset,
         options: &Options,
     ) -> Result<Option<(Reading, u64)>, SourceError> {
         let tail = u64::from(offset.tail.0).min(offset.bytes);
@@ -410,7 +410,7 @@ fn read_header(
 }
 
 /// The offset after a block.
-fn advance(offset: &mut Offset, cut: &Cut) {
+fn advance(offset: &mut LogOffset, cut: &Cut) {
     if cut.whole.bytes == cut.place.bytes + cut.bytes.len() as u64 && !cut.bytes.is_empty() {
         offset.tail = mark(&cut.bytes[cut.bytes.len().saturating_sub(HEAD as usize)..]);
     } else if cut.whole.bytes != offset.bytes {

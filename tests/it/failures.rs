@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nearline::engine::recover::Standing;
 use nearline::engine::{Engine, EngineError, EngineOptions};
-use nearline::sources::Offset;
+use nearline::sources::{LogOffset, Offset};
 use nearline::stores::memory::MemoryStore;
 use nearline::stores::{Store, StoreError, Table, Tables, Transaction};
 use proptest::prelude::*;
@@ -119,7 +119,7 @@ impl Transaction for Changes<'_> {
 /// How many of the records the store says it has read.
 fn read(store: &dyn Store) -> usize {
     let offset = store.get(Table::Offsets, b"test").unwrap();
-    offset.map_or(0, |offset| serde_json::from_slice::<Offset>(&offset).unwrap().lines as usize)
+    offset.map_or(0, |offset| serde_json::from_slice::<LogOffset>(&offset).unwrap().lines as usize)
 }
 
 /// Goes on from what the inner store says was read, as a file would, until the end or until a write fails.
@@ -137,14 +137,14 @@ fn go_on(brittle: Arc<Brittle>, records: &[String], way: &Way) -> Result<(), Eng
         lines += some.len();
         let none = (0, String::new());
         let (bytes, size) = (lines as u64, None);
-        batch.offset = Some(Offset {
+        batch.offset = Some(Offset::Log(LogOffset {
             bytes,
             lines: lines as u64,
             size,
             head: none.clone(),
             tail: none,
             map: String::new(),
-        });
+        }));
         engine.handle().send(batch)?;
         if way.stop_after < 10 {
             // Otherwise epochs may grow, and there are fewer writes to fail at.

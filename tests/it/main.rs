@@ -16,6 +16,7 @@ mod evaluate;
 mod failures;
 mod faults;
 mod http;
+mod kafka;
 mod ladder;
 mod marks;
 mod memory;

@@ -2,6 +2,7 @@
 //! nothing that was acknowledged may be lost, and in the end the digest must be that of a folder that nobody disturbed.
 //!
 //! `cargo test` runs a few dozen kills of it; `scripts/torture.sh --minutes N [--seed S]` as many as there is time for.
+//! Where `NEARLINE_KAFKA` names a broker, trials of the same seeds follow that are fed through a topic of it.
 //! A seed decides the records, how they are delivered and the plan of every life and its end: the same seed is the same
 //! trial. What a process has come to when it is killed by the clock depends on the machine all the same.
 
@@ -9,6 +10,7 @@
 #![allow(clippy::print_stdout, reason = "this is a program of its own, and talks to people")]
 
 mod process;
+mod topic;
 mod trial;
 mod world;
 
@@ -49,16 +51,34 @@ fn main() -> ExitCode {
         if args.iter().any(|arg| !arg.starts_with('-') && !NAME.contains(arg.as_str())) {
             return ExitCode::SUCCESS;
         }
-        let shape = Shape { seed: 1, kills: 12, workers: vec![1, 2, 3], large: false, program: None };
+        let shape =
+            Shape { seed: 1, kills: 12, workers: vec![1, 2, 3], large: false, program: None, brokers: None };
         Asked { until: Duration::MAX, trials: 4, shape }
     };
-    let total = torture(&asked);
-    println!("{}", table(&asked, &total));
+    let mut total = torture(&asked);
+    let seeds = total.trials as u64;
+    match brokers() {
+        Some(brokers) => {
+            // As many trials again, or one of the short ones, that are fed through Kafka.
+            let trials = if asked.shape.large { asked.trials } else { 1 };
+            let shape = Shape { brokers: Some(brokers), ..asked.shape.clone() };
+            println!("through Kafka:");
+            total.add(&torture(&Asked { trials, shape, ..asked }));
+        }
+        None => println!("skipped: trials through Kafka, as NEARLINE_KAFKA names no broker"),
+    }
+    println!("{}", table(&asked, seeds, &total));
     if total.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The broker to feed through, where there is one.
+fn brokers() -> Option<String> {
+    std::env::var("NEARLINE_KAFKA").ok().filter(|brokers| !brokers.is_empty())
+}
+
 fn asked(args: &[String]) -> Result<Asked, String> {
-    let shape = Shape { seed: 0, kills: 16, workers: vec![1, 2, 3], large: true, program: None };
+    let shape =
+        Shape { seed: 0, kills: 16, workers: vec![1, 2, 3], large: true, program: None, brokers: None };
     let mut asked = Asked { until: Duration::MAX, trials: usize::MAX, shape };
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     asked.shape.seed = clock.as_secs() % 1_000_000 * 1_000;
@@ -133,8 +153,8 @@ fn torture(asked: &Asked) -> Tally {
     total
 }
 
-fn table(asked: &Asked, total: &Tally) -> String {
-    let last = asked.shape.seed + (total.trials as u64).saturating_sub(1);
+fn table(asked: &Asked, seeds: u64, total: &Tally) -> String {
+    let last = asked.shape.seed + seeds.saturating_sub(1);
     let rows = [
         ("seeds", format!("{} to {last}", asked.shape.seed)),
         ("kills (SIGKILL)", total.kills.to_string()),

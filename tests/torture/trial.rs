@@ -7,6 +7,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use crate::process::{Ended, Far, Home, end};
+use crate::topic::Topic;
 use crate::world::{Chance, What, World};
 
 /// What a trial is to be like.
@@ -21,6 +22,8 @@ pub struct Shape {
     pub large: bool,
     /// Another build of it.
     pub program: Option<PathBuf>,
+    /// A broker: what would grow in files comes through a topic instead, a partition for each file.
+    pub brokers: Option<String>,
 }
 
 /// What a trial has come to.
@@ -53,7 +56,7 @@ impl Tally {
     }
 }
 
-/// A file that grows.
+/// A file that grows, or a partition of the topic.
 struct Log {
     path: PathBuf,
     deliveries: Vec<usize>,
@@ -67,6 +70,7 @@ pub struct Trial {
     home: Home,
     world: World,
     logs: Vec<Log>,
+    topic: Option<Topic>,
     /// What goes through standard input, and from where on it is not known to be taken.
     pipe: Vec<usize>,
     sent: usize,
@@ -141,6 +145,7 @@ impl Trial {
             shape: shape.clone(),
             home,
             world,
+            topic: shape.brokers.as_ref().map(|brokers| Topic::new(brokers, shape.seed, logs.len())),
             logs,
             pipe,
             sent: 0,
@@ -221,17 +226,18 @@ impl Trial {
             args.push("-".into());
         } else {
             self.grow(feed / 2 + 1, &mut chance);
-            if follow {
+            if follow && self.topic.is_none() {
                 args.push("--follow".into());
             }
-            args.extend(self.logs.iter().map(|log| log.path.display().to_string()));
+            args.extend(self.named());
         }
         let blocks = if let Moment::AtABlock(blocks) = moment { Some(blocks) } else { None };
         let before = self.far.clone();
         self.by_socket = 0;
         let mut child = self.home.start(&args, blocks, piped);
         self.tally.starts += 1;
-        let lasting = follow || piped;
+        // A topic has no end.
+        let lasting = follow || piped || (self.topic.is_some() && !bulk);
         let ended = std::thread::scope(|scope| {
             let stdin = child.stdin.take();
             let from = self.sent;
@@ -296,6 +302,13 @@ impl Trial {
             let place = chance.below(self.logs.len());
             let log = &mut self.logs[place];
             let next = (log.written + deliveries.min(40)).min(log.deliveries.len());
+            if let Some(topic) = &self.topic {
+                let new = &log.deliveries[log.written..next];
+                new.iter().for_each(|index| topic.send(place, &self.world.records[*index].line));
+                topic.flush();
+                log.written = next;
+                continue;
+            }
             let mut text = String::new();
             for index in &log.deliveries[log.written..next] {
                 text += &self.world.records[*index].line;
@@ -321,10 +334,34 @@ impl Trial {
             let mut file = std::fs::File::options().create(true).append(true).open(&log.path).unwrap();
             file.write_all(text).unwrap();
         }
+        if self.topic.is_some() {
+            return;
+        }
         for log in &self.logs {
             // A file that is named must be there.
             drop(std::fs::File::options().create(true).append(true).open(&log.path).unwrap());
         }
+    }
+
+    /// What the logs are called on the command line.
+    fn named(&self) -> Vec<String> {
+        match &self.topic {
+            Some(topic) => vec![topic.address.clone()],
+            None => self.logs.iter().map(|log| log.path.display().to_string()).collect(),
+        }
+    }
+
+    /// How many lines, or messages, of a log are committed.
+    fn lines_read(&self, log: usize) -> usize {
+        let lines = &self.far.lines;
+        let read = match &self.topic {
+            Some(topic) => {
+                let source = topic.source(log);
+                lines.iter().find(|(name, _)| name.ends_with(&source)).map(|(_, read)| read)
+            }
+            None => lines.get(&self.logs[log].path.display().to_string()),
+        };
+        read.copied().unwrap_or(0) as usize
     }
 
     fn left_in_logs(&self) -> usize {
@@ -486,8 +523,8 @@ impl Trial {
         if self.far.epoch == 0 || (self.tally.records > 50_000 && !chance.per_cent(25)) {
             return Ok(());
         }
-        for log in &self.logs {
-            let lines = self.far.lines.get(&log.path.display().to_string()).copied().unwrap_or(0) as usize;
+        for (place, log) in self.logs.iter().enumerate() {
+            let lines = self.lines_read(place);
             if lines > log.written {
                 return Err(format!("{lines} lines of {} are said to be read", log.path.display()));
             }
@@ -532,8 +569,14 @@ impl Trial {
 
     /// Lets everything that is left come in, and holds the end against the undisturbed folder.
     fn finish(&mut self) -> Result<(), String> {
-        for log in &mut self.logs {
+        for (place, log) in self.logs.iter_mut().enumerate() {
             let rest = &log.deliveries[log.written..];
+            if let Some(topic) = &self.topic {
+                rest.iter().for_each(|index| topic.send(place, &self.world.records[*index].line));
+                topic.flush();
+                log.written = log.deliveries.len();
+                continue;
+            }
             let text: String =
                 rest.iter().flat_map(|index| [&*self.world.records[*index].line, "\n"]).collect();
             let text = &text.as_bytes()[log.torn.min(text.len())..];
@@ -544,11 +587,13 @@ impl Trial {
         let asked: Vec<usize> = self.requests.drain(..).flatten().collect();
         let rest = self.lines(&self.pipe[self.sent..]) + &self.lines(&asked);
         std::fs::write(self.home.path("rest.jsonl"), rest).unwrap();
-        let logs: Vec<String> = self.logs.iter().map(|log| log.path.display().to_string()).collect();
+        let logs = self.named();
         let logs: Vec<&str> = logs.iter().map(String::as_str).chain(["rest.jsonl"]).collect();
         let with = self.with_model("1");
         self.tally.starts += 1;
-        self.home.ok(&[&["run"], &with[..], &logs[..]].concat())?;
+        // `run` would wait for more of a topic.
+        let how = if self.topic.is_some() { "replay" } else { "run" };
+        self.home.ok(&[&[how], &with[..], &logs[..]].concat())?;
         for member in self.asked.clone() {
             let name = self.world.members[member].clone();
             self.home.ok(&["forget", &name])?;

@@ -1,7 +1,7 @@
 //! What can be counted and timed, in Prometheus' words.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
 use crate::engine::observer::Commit;
+use crate::sources::kafka::Lags;
 use crate::stores::formats::OfflineBatch;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,6 +56,12 @@ struct Records {
     outcome: Outcome,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPartition {
+    topic: String,
+    partition: i32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Outcome {
     Accepted,
@@ -82,7 +89,13 @@ pub(super) struct Metrics {
     committed_at: Gauge,
     batch_at: Gauge,
     batch_members: Gauge,
+    partition_next: Family<OfPartition, Gauge>,
+    partition_end: Family<OfPartition, Gauge>,
+    partition_lag: Family<OfPartition, Gauge>,
+    partition_resets: Family<OfPartition, Gauge>,
     pub(super) rates: Rates,
+    /// How far topics are read, where there are any.
+    pub(super) lags: OnceLock<Lags>,
 }
 
 /// From a tenth of a millisecond to half a minute.
@@ -112,7 +125,12 @@ impl Default for Metrics {
             committed_at: Gauge::default(),
             batch_at: Gauge::default(),
             batch_members: Gauge::default(),
+            partition_next: Family::default(),
+            partition_end: Family::default(),
+            partition_lag: Family::default(),
+            partition_resets: Family::default(),
             rates: Rates::default(),
+            lags: OnceLock::new(),
         };
         metrics.register();
         metrics
@@ -185,10 +203,38 @@ impl Metrics {
             "Members who have a list of the last batch job",
             self.batch_members.clone(),
         );
+        for (name, help, metric) in [
+            ("kafka_next", "The offset that is read next, by what is committed", &self.partition_next),
+            ("kafka_end", "The offset behind the newest message", &self.partition_end),
+            ("kafka_lag", "Messages that are not read and committed yet", &self.partition_lag),
+            (
+                "kafka_resets",
+                "How often reading had to go on elsewhere, as messages to be read were not there",
+                &self.partition_resets,
+            ),
+        ] {
+            registry.register(name, help, metric.clone());
+        }
+    }
+
+    fn look_at_topics(&self) {
+        for lag in self.lags.get().map(Lags::all).unwrap_or_default() {
+            let of = OfPartition { topic: lag.topic.clone(), partition: lag.number };
+            let set = |metric: &Family<OfPartition, Gauge>, value: Option<u64>| {
+                if let Some(value) = value {
+                    metric.get_or_create(&of).set(value as i64);
+                }
+            };
+            set(&self.partition_next, lag.next);
+            set(&self.partition_end, lag.end);
+            set(&self.partition_lag, lag.behind());
+            set(&self.partition_resets, Some(lag.resets));
+        }
     }
 
     /// All of it as text.
     pub fn text(&self) -> String {
+        self.look_at_topics();
         let mut text = String::new();
         // A string takes whatever is written.
         let _ = encode(&mut text, &self.registry);

@@ -35,6 +35,7 @@ pub use running::{Listen, Listening, listen};
 
 use super::Reader;
 use crate::config::{Serve, Token};
+use crate::sources::kafka::Lags;
 use crate::traces::Traces;
 
 /// How the server answers.
@@ -97,6 +98,12 @@ pub struct Ready {
 }
 
 impl App {
+    /// From here on it is told how far topics are read.
+    pub fn reads_topics(&self, lags: Lags) {
+        // A pipeline is started once.
+        let _ = self.metrics.lags.set(lags);
+    }
+
     /// A server that is not ready yet, and says so.
     pub fn new(options: Options) -> Arc<Self> {
         let metrics = Arc::new(Metrics::default());

@@ -29,7 +29,7 @@ fn mapped(map: &str) -> Options {
 struct Read {
     records: Vec<Vec<u8>>,
     rejected: Vec<Rejected>,
-    offsets: BTreeMap<String, Offset>,
+    offsets: BTreeMap<String, LogOffset>,
     bytes: u64,
     errors: Vec<String>,
 }
@@ -52,16 +52,16 @@ impl Read {
         self.records.extend(batch.records().map(|(_, bytes)| bytes.to_vec()));
         self.rejected.extend(batch.rejected);
         self.bytes += batch.bytes_read;
-        if let Some(offset) = batch.offset {
+        if let Some(offset) = batch.offset.and_then(Offset::log) {
             self.offsets.insert(batch.source.to_string(), offset);
         }
     }
 }
 
-fn read_from(paths: &[&Path], options: &Options, offsets: &BTreeMap<String, Offset>) -> Read {
+fn read_from(paths: &[&Path], options: &Options, offsets: &BTreeMap<String, LogOffset>) -> Read {
     let args: Vec<String> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let mut read = Read { offsets: offsets.clone(), ..Read::default() };
-    for mut source in open(&args, options, &|name| offsets.get(name).cloned()).unwrap() {
+    for mut source in open(&args, options, &|name| offsets.get(name).cloned().map(Offset::Log)).unwrap() {
         loop {
             match source.next() {
                 Ok(Some(batch)) => read.add(batch),

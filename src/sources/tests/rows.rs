@@ -104,7 +104,7 @@ fn maps_read_other_columns() {
 #[test]
 fn what_cannot_be_opened_says_so() {
     for (arg, part) in
-        [("/no/such/file", "cannot read /no/such/file"), ("kafka://host/topic", "sources are files")]
+        [("/no/such/file", "cannot read /no/such/file"), ("amqp://host/topic", "sources are files")]
     {
         let error = open(&[arg.to_owned()], &options(), &|_| None).err().unwrap().to_string();
         assert!(error.contains(part), "{error}");

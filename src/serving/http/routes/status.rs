@@ -12,6 +12,7 @@ use super::super::now_ms;
 use super::super::problem::Problem;
 use super::{Shared, read};
 use crate::serving::status::StatusAnswer;
+use crate::sources::kafka::Lags;
 
 /// What the folder holds, and how the server does.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,7 +34,9 @@ pub(super) struct ServerStatus {
 #[utoipa::path(get, path = "/v1/status", tag = "status",
     responses((status = 200, body = ServerStatus), (status = 503, body = Problem)))]
 pub(super) async fn status(State(app): Shared) -> Result<Json<ServerStatus>, Problem> {
-    let folder = read(&app, |serving| serving.status(now_ms())).await?;
+    let mut folder = read(&app, |serving| serving.status(now_ms())).await?;
+    let lags = app.metrics.lags.get().map(Lags::all).unwrap_or_default();
+    folder.reach(|at| lags.iter().find(|lag| lag.topic == at.topic && lag.number == at.partition)?.end);
     Ok(Json(ServerStatus {
         folder,
         rates: app.metrics.rates.lately(),

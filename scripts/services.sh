@@ -1,0 +1,264 @@
+#!/usr/bin/env bash
+# Real servers for development and CI, at loopback only:
+#
+#     scripts/services.sh up NAME…     start them, each that does not run yet; prints where they are, as NAME=VALUE lines
+#     scripts/services.sh kill NAME…   end them at once, as a crash would; `up` starts them again with their data
+#     scripts/services.sh status       what runs, and where
+#     scripts/services.sh down         stop all of them and remove their data
+#
+# They run with `docker compose` (scripts/services/compose.yaml) where a Docker engine runs, and else from packages:
+# NEARLINE_SERVICES_WITH=packages or =docker chooses. Data and logs lie in a scratch folder, NEARLINE_SERVICES, and only
+# processes that were written down there are ever stopped. What is fetched is kept in the user's cache folder.
+#
+# Exit codes: 0 done, 2 bad use, 3 a server did not start, 4 a server cannot be had here (it says what is missing).
+#
+# Another server is one entry in `names` and the functions NAME_from_packages, NAME_answers, NAME_told.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+names=(kafka)
+scratch="${NEARLINE_SERVICES:-${TMPDIR:-/tmp}/nearline-services-$(id -u)}"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/nearline/services"
+# How long a server may take until it answers, in seconds.
+patience=180
+
+say() { printf '%s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+fail() { say "$2"; exit "$1"; }
+
+# ---- What all have in common -----------------------------------------------------------------------------------
+
+with_docker() {
+    case "${NEARLINE_SERVICES_WITH:-}" in
+        docker) return 0 ;;
+        packages) return 1 ;;
+        '') have docker && docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 ;;
+        *) fail 2 "NEARLINE_SERVICES_WITH is docker or packages" ;;
+    esac
+}
+
+compose() {
+    NEARLINE_KAFKA_PORT="$(port kafka broker)" \
+        docker compose -p "nearline-$(cksum <<<"$scratch" | cut -d " " -f 1)" -f "$here/services/compose.yaml" "$@" >&2
+}
+
+open_port() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A port of a service by what it is for: the one that was written down, or else one that is free.
+port() {
+    local file="$scratch/$1/$2.port" port
+    if [ ! -s "$file" ]; then
+        mkdir -p "$scratch/$1"
+        port=$((20000 + RANDOM % 10000))
+        while open_port "$port"; do port=$((20000 + RANDOM % 10000)); done
+        echo "$port" >"$file"
+    fi
+    cat "$file"
+}
+
+# Whether the process that was written down still runs: it, and not another that got its number.
+runs() {
+    local file="$scratch/$1/pid"
+    [ -s "$file" ] && ps -p "$(cat "$file")" -o args= 2>/dev/null | grep -qF "$scratch/$1"
+}
+
+# Starts a command in the background and writes its number down.
+start() {
+    local name="$1"
+    shift
+    (
+        cd "$scratch/$name"
+        # Whoever waits for our output must not wait for the server's end.
+        nohup "$@" >>"$scratch/$name/log" 2>&1 </dev/null &
+        echo $! >"$scratch/$name/pid"
+    )
+}
+
+# Ends a process that was written down: `stop NAME TERM`, `stop NAME KILL`.
+stop() {
+    local pid waited=0
+    runs "$1" || { rm -f "$scratch/$1/pid"; return 0; }
+    pid="$(cat "$scratch/$1/pid")"
+    kill -"$2" "$pid" 2>/dev/null || true
+    while runs "$1"; do
+        sleep 0.1
+        waited=$((waited + 1))
+        if [ "$waited" = 300 ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+    done
+    rm -f "$scratch/$1/pid"
+}
+
+wait_for() {
+    local began=$SECONDS
+    until "$1_answers"; do
+        if ! with_docker && ! runs "$1"; then
+            tail -n 30 "$scratch/$1/log" >&2
+            fail 3 "$1 ended before it answered; its log is $scratch/$1/log"
+        fi
+        [ $((SECONDS - began)) -lt "$patience" ] || fail 3 "$1 does not answer after $patience s; see $scratch/$1"
+        sleep 0.2
+    done
+}
+
+# Sees to packages of the system, as scripts/setup.sh does; where that is not possible, the server cannot be had.
+need() {
+    local what="$1" typed
+    shift
+    if have apt-get && { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }; }; then
+        local root=()
+        [ "$(id -u)" = 0 ] || root=(sudo -n)
+        say "installing $*, as $what is missing here"
+        ${root[@]+"${root[@]}"} apt-get update -q >&2 </dev/null || true
+        ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -q --no-install-recommends "$@" >&2 </dev/null && return 0
+    fi
+    typed="with your package manager"
+    if have apt-get; then typed="(sudo apt-get install $*)"; fi
+    fail 4 "$what is missing: install it $typed, or start a Docker engine"
+}
+
+# ---- Kafka: one node, controller and broker at once -----------------------------------------------------------
+
+java_version() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1; }
+
+# The broker's jars, fetched once.
+kafka_jars() {
+    local version
+    version="$(sed -n 's:.*<version>\([0-9.]*\.[0-9]*\)</version>.*:\1:p' "$here/services/kafka.pom.xml" | head -n 1)"
+    kafka_lib="$cache/kafka-$version"
+    [ -d "$kafka_lib" ] && return 0
+    have mvn || need Maven maven
+    say "fetching Apache Kafka $version, about 45 MB, once"
+    rm -rf "$kafka_lib.part"
+    mkdir -p "$cache"
+    mvn -q -B -f "$here/services/kafka.pom.xml" dependency:copy-dependencies \
+        "-DoutputDirectory=$kafka_lib.part" >&2 </dev/null || fail 3 "Maven could not fetch Apache Kafka; see above"
+    mv "$kafka_lib.part" "$kafka_lib"
+}
+
+# Who may come in at the listener with TLS. It is a test server at loopback: this is no secret.
+kafka_user=nearline
+kafka_password=only-for-tests
+
+kafka_properties() {
+    local folder="$scratch/kafka" broker controller tls
+    broker="$(port kafka broker)" controller="$(port kafka controller)" tls="$(port kafka tls)"
+    cat <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$controller
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:$broker,SASL_SSL://127.0.0.1:$tls,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$broker,SASL_SSL://127.0.0.1:$tls
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+log.dirs=$folder/data
+num.partitions=4
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+log.cleaner.backoff.ms=200
+log.segment.delete.delay.ms=1000
+log.retention.check.interval.ms=1000
+ssl.keystore.location=$folder/keys.p12
+ssl.keystore.password=$kafka_password
+ssl.keystore.type=PKCS12
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+PROPERTIES
+}
+
+kafka_from_packages() {
+    local folder="$scratch/kafka" found
+    have java || need "Java 17 or newer" default-jdk-headless
+    found="$(java_version)"
+    [ "${found:-0}" -ge 17 ] || fail 4 "Apache Kafka needs Java 17 or newer, and this is ${found:-none}"
+    kafka_jars
+    if [ ! -d "$folder/data" ]; then
+        kafka_properties >"$folder/server.properties"
+        rm -f "$folder/keys.p12"
+        keytool -genkeypair -alias broker -keyalg RSA -keysize 2048 -validity 3650 -dname CN=localhost \
+            -ext san=ip:127.0.0.1,dns:localhost -keystore "$folder/keys.p12" -storetype PKCS12 \
+            -storepass "$kafka_password" >>"$folder/log" 2>&1
+        keytool -exportcert -rfc -alias broker -keystore "$folder/keys.p12" -storepass "$kafka_password" \
+            -file "$folder/ca.pem" >>"$folder/log" 2>&1
+        java -Xmx256m -cp "$kafka_lib/*" kafka.tools.StorageTool format -t bmVhcmxpbmUtc2VydmljZQ \
+            -c "$folder/server.properties" \
+            --add-scram "SCRAM-SHA-512=[name=$kafka_user,password=$kafka_password]" >>"$folder/log" 2>&1 || {
+            tail -n 20 "$folder/log" >&2
+            fail 3 "the folder of Kafka could not be made; its log is $folder/log"
+        }
+    fi
+    start kafka java -Xms256m -Xmx512m -XX:+UseG1GC -Djava.awt.headless=true -cp "$kafka_lib/*" \
+        kafka.Kafka "$folder/server.properties"
+}
+
+kafka_answers() { open_port "$(port kafka broker)"; }
+
+kafka_told() {
+    echo "NEARLINE_KAFKA=127.0.0.1:$(port kafka broker)"
+    if [ -s "$scratch/kafka/ca.pem" ]; then
+        echo "NEARLINE_KAFKA_TLS=127.0.0.1:$(port kafka tls)"
+        echo "NEARLINE_KAFKA_CA=$scratch/kafka/ca.pem"
+    fi
+}
+
+# ---- What is asked for ------------------------------------------------------------------------------------------
+
+known() {
+    local name
+    for name in "${names[@]}"; do [ "$name" != "$1" ] || return 0; done
+    fail 2 "there is no service $1; there are: ${names[*]}"
+}
+
+up() {
+    local name
+    [ $# -gt 0 ] || fail 2 "name what to start: ${names[*]}"
+    for name in "$@"; do known "$name"; done
+    for name in "$@"; do
+        mkdir -p "$scratch/$name"
+        if with_docker; then
+            compose up -d --wait "$name" || fail 3 "docker compose could not start $name"
+        elif ! runs "$name"; then
+            "${name}_from_packages"
+        fi
+        wait_for "$name"
+        "${name}_told"
+    done
+}
+
+status() {
+    local name
+    for name in "${names[@]}"; do
+        if [ -d "$scratch/$name" ] && "${name}_answers"; then
+            say "$name: runs, with its data in $scratch/$name"
+            "${name}_told"
+        else
+            say "$name: does not run"
+        fi
+    done
+}
+
+down() {
+    local name
+    [ -d "$scratch" ] || return 0
+    if with_docker; then compose down -v; fi
+    for name in "${names[@]}"; do stop "$name" TERM; done
+    rm -rf "$scratch"
+}
+
+what="${1:-}"
+[ $# = 0 ] || shift
+case "$what" in
+    up) up "$@" ;;
+    down) down ;;
+    status) status ;;
+    kill)
+        for name in "$@"; do
+            known "$name"
+            if with_docker; then compose kill "$name"; else stop "$name" KILL; fi
+        done
+        ;;
+    *) fail 2 "usage: scripts/services.sh up NAME…|kill NAME…|status|down; there are: ${names[*]}" ;;
+esac
