@@ -1,6 +1,6 @@
 //! Spans as OTLP's JSON (`ExportTraceServiceRequest`), posted to a collector.
 //!
-//! https://opentelemetry.io/docs/specs/otlp/: ids are hexadecimal, 64-bit integers are strings.
+//! <https://opentelemetry.io/docs/specs/otlp/>: ids are hexadecimal, 64-bit integers are strings.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
