@@ -26,6 +26,9 @@ const SENDING: Duration = Duration::from_millis(10);
 /// How much of the time that is left a rung may take, in percent: the ones below need some too.
 const SHARE: u32 = 60;
 
+/// The part of that for which a rung waits for others to be read: who waits longer comes too late, with all behind.
+const QUEUE: u32 = 3;
+
 /// The same of a page, below which there is the floor alone.
 const PAGE_SHARE: u32 = 80;
 
@@ -54,10 +57,15 @@ impl What {
         }
     }
 
-    /// Whether it is read as it is, and not made.
-    fn is_kept(&self) -> bool {
-        let What::List(query) = self else { return false };
-        matches!(query.list, ListName::TopPicks | ListName::ContinueWatching | ListName::Trending)
+    /// Whether a rung reads it as it is, and does not make it.
+    fn is_kept(&self, rung: Rung) -> bool {
+        let list = match self {
+            What::List(query) => query.list,
+            // What stands in for a ranking.
+            What::Rank(_) => ListName::TopPicks,
+        };
+        let kept = matches!(list, ListName::TopPicks | ListName::ContinueWatching | ListName::Trending);
+        kept && rung != Rung::Online
     }
 
     /// The list that stands in where it cannot be had.
@@ -152,7 +160,7 @@ impl Ladder {
             return Err(Miss::Fault(format!("the {} rung failed a moment ago", rung.as_str()).into()));
         }
         // A list that is in memory is there before another thread would have heard of it.
-        if let Some(Ok(Ok(answer))) = ask.what.is_kept().then(|| at_once(rung, reader, ask)).flatten() {
+        if let Some(Ok(Ok(answer))) = ask.what.is_kept(rung).then(|| at_once(rung, reader, ask)).flatten() {
             breaker.succeeded();
             return Ok(answer);
         }
@@ -245,7 +253,7 @@ impl Ladder {
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotRead> {
         let began = Instant::now();
-        let free = tokio::time::timeout(budget, self.reads.clone().acquire_owned()).await;
+        let free = tokio::time::timeout(budget / QUEUE, self.reads.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = free else {
             // While others come to their end there is too much to do; while none does, something is stuck.
             let last = *self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
