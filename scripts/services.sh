@@ -131,7 +131,7 @@ kafka_jars() {
     rm -rf "$kafka_lib.part"
     mkdir -p "$cache"
     mvn -q -B -f "$here/services/kafka.pom.xml" dependency:copy-dependencies \
-        "-DoutputDirectory=$kafka_lib.part" >&2 </dev/null || fail 3 "Maven could not fetch Apache Kafka; see above"
+        "-DoutputDirectory=$kafka_lib.part" >&2 </dev/null || fail 4 "Maven could not fetch Apache Kafka; see above"
     mv "$kafka_lib.part" "$kafka_lib"
 }
 
