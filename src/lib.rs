@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod offline;
 pub mod planning;
 pub mod records;
+pub mod repositories;
 pub mod serving;
 pub mod sources;
 pub mod stores;

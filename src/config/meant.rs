@@ -10,10 +10,10 @@ use nearline_factors::ARITHMETIC;
 
 use super::kinds::{KindTable, kinds};
 use super::number::{KeyError, MAX_VALUE, micros, within};
+use super::settings::Settings;
 use super::span::Span;
 use super::variants::{Variants, variants};
 use super::written::{self, Token, Written};
-use crate::sources::kafka::Settings;
 
 /// The longest list.
 pub const MAX_LIST: u32 = 10_000;
@@ -43,6 +43,8 @@ pub struct Config {
     pub traces: Traces,
     /// How topics of Kafka are read and written.
     pub kafka: Kafka,
+    /// How buckets of S3 are reached.
+    pub s3: Settings,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// The tables of `[maps]`, by name, as written: the column maps of logs check them.
@@ -291,6 +293,7 @@ impl TryFrom<Written> for Config {
             serve: serve(written.serve)?,
             traces: traces(written.traces)?,
             kafka: kafka(written.kafka)?,
+            s3: s3(written.s3)?,
             train: train(&written.train)?,
             maps: written.maps,
         };
@@ -377,10 +380,20 @@ fn serve(written: written::Serve) -> Result<Serve, KeyError> {
 }
 
 fn kafka(written: written::Kafka) -> Result<Kafka, KeyError> {
-    if let Some((key, why)) = written.settings.misplaced() {
+    if let Some((key, why)) = crate::sources::kafka::misplaced(&written.settings) {
         return Err(KeyError::new(&["kafka", "settings", key], format!("cannot be set: {why}")));
     }
     Ok(Kafka { wait: written.wait.duration(), settings: written.settings })
+}
+
+fn s3(written: Settings) -> Result<Settings, KeyError> {
+    match crate::repositories::unknown(&written) {
+        Some(key) => {
+            let problem = "no setting of S3; usual ones are endpoint, region, access_key_id, secret_access_key, allow_http";
+            Err(KeyError::new(&["s3", key], problem))
+        }
+        None => Ok(written),
+    }
 }
 
 fn train(written: &written::Train) -> Result<Train, KeyError> {

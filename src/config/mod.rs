@@ -13,6 +13,7 @@ mod number;
 mod place;
 mod quoting;
 mod schema;
+mod settings;
 mod size;
 mod span;
 mod variants;
@@ -29,6 +30,7 @@ pub use meant::{
 };
 pub use number::KeyError;
 pub use schema::schema;
+pub use settings::{Setting, SettingError, Settings};
 pub use size::Size;
 pub use span::Span;
 pub use variants::{Variant, Variants};

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::settings::Settings;
 use super::size::Size;
 use super::span::Span;
-use crate::sources::kafka::Settings;
 use crate::variants::Algorithm;
 
 /// The config of Nearline, `nearline.toml`. Every key has a default; `nearline config` prints them all.
@@ -36,6 +36,10 @@ pub struct Written {
     pub traces: Traces,
     /// How topics of Kafka are read and written.
     pub kafka: Kafka,
+    /// How buckets of S3 are reached (s3://BUCKET/PREFIX): settings by the names that the crate `object_store` gives them,
+    /// which go before the usual variables of the environment. A text may hold `${NAME}`, a variable of the environment;
+    /// and { file = "PATH" } is what that file holds.
+    pub s3: Settings,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// How to read other people's logs, by a name of your own for `--map`.
@@ -56,6 +60,7 @@ impl Default for Written {
             serve: Serve::default(),
             traces: Traces::default(),
             kafka: Kafka::default(),
+            s3: Settings::default(),
             train: Train::default(),
             maps: toml::Table::new(),
         }

@@ -10,8 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError as Said, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as At, TopicPartitionList};
 
-use super::settings::Settings;
 use super::{KafkaError, Partition};
+use crate::config::Settings;
 
 /// How often what librdkafka complains of is passed on.
 const SAY_EVERY: Duration = Duration::from_secs(10);

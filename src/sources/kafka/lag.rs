@@ -10,7 +10,8 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset as At, TopicPartitionList};
 
 use super::client::{self, Ears, Which, offsets};
-use super::{Committed, KafkaError, Partition, Settings};
+use super::{Committed, KafkaError, Partition};
+use crate::config::Settings;
 use crate::sources::Offset;
 
 /// How often it is told how far topics are read.

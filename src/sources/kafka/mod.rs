@@ -28,10 +28,11 @@ pub use address::{Address, SCHEME};
 pub use lag::{Lag, Lags, Reporter, ends};
 pub use opening::open;
 pub use produce::{Delivered, Producer};
-pub use settings::{Setting, Settings};
+pub use settings::misplaced;
 pub use start::Start;
 
 use super::Offset;
+use crate::config::{SettingError, Settings};
 
 /// How topics are read.
 #[derive(Debug, Clone)]
@@ -191,6 +192,12 @@ pub enum KafkaError {
         /// Why the first of them was not.
         problem: String,
     },
+}
+
+impl From<SettingError> for KafkaError {
+    fn from(SettingError { key, problem }: SettingError) -> Self {
+        KafkaError::Setting { key, problem }
+    }
 }
 
 impl KafkaError {

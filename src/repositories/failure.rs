@@ -1,0 +1,95 @@
+//! What can go wrong with a repository.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::SettingError;
+
+/// A repository that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// No address of a repository.
+    #[error("{url:?} is no address of a repository: write a folder, file:///FOLDER or s3://BUCKET/PREFIX")]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// No name of an object.
+    #[error("{name:?} cannot be the name of an object in a repository")]
+    Name {
+        /// What was given.
+        name: String,
+    },
+    /// A setting cannot be had.
+    #[error("[s3] {0}")]
+    Setting(SettingError),
+    /// A file or folder of this machine.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// What was to be sent could not be read.
+    #[error("cannot read what is to become {name}: {source}")]
+    Sent {
+        /// The object.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was received could not be written.
+    #[error("cannot keep what is read of {name}: {source}")]
+    Received {
+        /// The object.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No thread, or no file descriptors.
+    #[error("cannot begin to use repositories: {0}")]
+    Runtime(io::Error),
+    /// The repository's own say.
+    #[error("cannot {doing} {}: {problem}", if name.is_empty() { url.clone() } else { format!("{url}/{name}") })]
+    Failed {
+        /// The repository.
+        url: String,
+        /// What was being done.
+        doing: &'static str,
+        /// To which object; empty for all of it.
+        name: String,
+        /// Why it failed, and what to do.
+        problem: String,
+    },
+}
+
+impl RepositoryError {
+    pub(super) fn of(url: &str, doing: &'static str, name: &str, error: object_store::Error) -> Self {
+        use object_store::Error;
+        let remedy = match &error {
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                "; see that [s3], or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, may do this"
+            }
+            Error::NotFound { .. } => "; see that the bucket is there",
+            _ => "",
+        };
+        let problem = format!("{}{remedy}", innermost(&error));
+        RepositoryError::Failed { url: url.to_owned(), doing, name: name.to_owned(), problem }
+    }
+
+    /// Whether what was given is at fault, and not the repository.
+    pub fn is_bad_use(&self) -> bool {
+        matches!(self, Self::Address { .. } | Self::Name { .. } | Self::Setting(_))
+    }
+}
+
+/// What an error comes from: the wrappings repeat it.
+fn innermost(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string(),
+    }
+}
