@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::args::ListenArgs;
 use super::{Context, Failure, pipe};
+use crate::archive::Archive;
 use crate::config::Config;
 use crate::engine::observer::Observer;
 use crate::engine::socket::Served;
@@ -67,12 +68,15 @@ impl Server {
         config: &Config,
         store: &Arc<dyn Store>,
         served: &Served,
-        lags: &Lags,
+        (lags, archive): (&Lags, Option<&Arc<Archive>>),
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
         let Served { handle, latest_at, adopt, commands } = served.clone();
         let pipeline = Pipeline::start(handle, latest_at, adopt, commands)?;
         self.app.reads_topics(lags.clone());
+        if let Some(archive) = archive {
+            self.app.archives(archive.clone());
+        }
         self.app.ready(reader, Some(pipeline));
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Serving, ServingError};
+use crate::archive::{ArchiveState, Queue};
 use crate::backups::{self, Made};
 use crate::engine::batches;
 use crate::engine::committed::Counts;
@@ -117,6 +118,10 @@ pub struct StatusAnswer {
     pub backups: Vec<Made>,
     /// The lists of the last batch job.
     pub batch: Option<formats::OfflineBatch>,
+    /// Where the archive is and how far; none where there is none.
+    pub archive: Option<ArchiveState>,
+    /// What waits to be archived.
+    pub archive_waiting: Queue,
     /// Lines in `rejected.jsonl`, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// Bytes of the store on disk.
@@ -167,6 +172,8 @@ impl Serving<'_> {
             to_erase: erasing::marks(self.tables)?.len() as u64,
             backups: backups::made(self.tables)?,
             batch: batches::live(self.tables)?,
+            archive: ArchiveState::of(self.tables)?,
+            archive_waiting: Queue::of(self.tables)?,
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),

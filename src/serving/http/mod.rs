@@ -34,6 +34,7 @@ pub use routes::{app, openapi};
 pub use running::{Listen, Listening, listen};
 
 use super::Reader;
+use crate::archive::Archive;
 use crate::config::{Serve, Token};
 use crate::sources::kafka::Lags;
 use crate::traces::Traces;
@@ -102,6 +103,11 @@ impl App {
     pub fn reads_topics(&self, lags: Lags) {
         // A pipeline is started once.
         let _ = self.metrics.lags.set(lags);
+    }
+
+    /// From here on it is told how far the archive is.
+    pub fn archives(&self, archive: Arc<Archive>) {
+        let _ = self.metrics.archive.set(archive);
     }
 
     /// A server that is not ready yet, and says so.
