@@ -1,8 +1,13 @@
 //! The archive: each accepted record once, erased with its member, and read by us and by others.
 
 use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nearline::sources::parquet::Lines;
 use serde_json::Value;
@@ -280,7 +285,6 @@ fn killed_at_any_time_each_record_is_archived_once() {
 fn duckdb_reads_what_we_count() {
     let Some(python) = std::env::var_os("NEARLINE_DUCKDB") else {
         // Past the harness, which keeps what passing tests print to itself.
-        use std::io::Write;
         let said = "\nskipped 1 test, as NEARLINE_DUCKDB names no Python with DuckDB: archive::duckdb_reads_what_we_count\n";
         let _ = std::io::stderr().write_all(said.as_bytes());
         return;
@@ -334,17 +338,19 @@ print(json.dumps({
 }))
 "#;
 
-/// With a real server of S3, which `NEARLINE_S3` names by its URL and which has the bucket `nearline`
-/// (`scripts/test.sh --services`).
-#[test]
-fn an_archive_in_s3_is_shipped_compacted_erased_and_read_again() {
-    let Some(server) = std::env::var("NEARLINE_S3").ok().filter(|server| !server.is_empty()) else {
-        use std::io::Write;
-        let said = "\nskipped 1 test, as NEARLINE_S3 names no server: \
-                    archive::an_archive_in_s3_is_shipped_compacted_erased_and_read_again\n";
+/// The server of S3 that `NEARLINE_S3` names by its URL and that has the bucket `nearline` (`scripts/test.sh --services`); a
+/// test that has none is skipped, and says so.
+fn server_of_s3(test: &str) -> Option<String> {
+    let server = std::env::var("NEARLINE_S3").ok().filter(|server| !server.is_empty());
+    if server.is_none() {
+        let said = format!("\nskipped 1 test, as NEARLINE_S3 names no server: archive::{test}\n");
         let _ = std::io::stderr().write_all(said.as_bytes());
-        return;
-    };
+    }
+    server
+}
+
+/// A home whose archive has a place of its own in the bucket, and its URL.
+fn in_s3(server: &str, more: &str) -> (Home, String) {
     let home = Home::new();
     let s3 = format!(
         "[s3]\nendpoint = \"{server}\"\nallow_http = true\nregion = \"us-east-1\"\naccess_key_id = \"k\"\n\
@@ -352,8 +358,17 @@ fn an_archive_in_s3_is_shipped_compacted_erased_and_read_again() {
     );
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let url = format!("s3://nearline/archive-{now}");
-    home.write("nearline.toml", &format!("[archive]\nrepository = \"{url}\"\ncompact_files = 2\n{s3}"));
+    home.write("nearline.toml", &format!("[archive]\nrepository = \"{url}\"\n{more}{s3}"));
     home.write("none.toml", &s3);
+    (home, url)
+}
+
+#[test]
+fn an_archive_in_s3_is_shipped_compacted_erased_and_read_again() {
+    let Some(server) = server_of_s3("an_archive_in_s3_is_shipped_compacted_erased_and_read_again") else {
+        return;
+    };
+    let (home, url) = in_s3(&server, "compact_files = 2\n");
     let half = events().len() / 2;
     let half = half + events()[half..].find('\n').unwrap() + 1;
     home.ok_pipe(&["run", "--epoch-records", "16", "-"], &events()[..half]);
@@ -369,4 +384,82 @@ fn an_archive_in_s3_is_shipped_compacted_erased_and_read_again() {
     assert_eq!(home.verified("again"), home.verified("nearline-data"));
     let one = home.ok(&["archive", "files"]).lines().next().unwrap().to_owned();
     home.ok(&["--config", "none.toml", "check", &one]);
+}
+
+/// What stands between the program and a server, and can be cut off.
+struct Line {
+    address: String,
+    cut: Arc<AtomicBool>,
+}
+
+impl Line {
+    fn to(server: &str) -> Line {
+        let server = server.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let cut = Arc::new(AtomicBool::new(false));
+        let off = cut.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(&server) else { continue };
+                if !off.load(Ordering::SeqCst) {
+                    carry(client.try_clone().unwrap(), server.try_clone().unwrap(), &off);
+                    carry(server, client, &off);
+                }
+            }
+        });
+        Line { address, cut }
+    }
+}
+
+/// Carries bytes one way until either side ends or the line is cut.
+fn carry(mut from: TcpStream, mut to: TcpStream, cut: &Arc<AtomicBool>) {
+    let cut = cut.clone();
+    from.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 4096];
+        while !cut.load(Ordering::SeqCst) {
+            match from.read(&mut bytes) {
+                Ok(0) => break,
+                Ok(count) => {
+                    if to.write_all(&bytes[..count]).is_err() {
+                        break;
+                    }
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(_) => break,
+            }
+        }
+        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    });
+}
+
+#[test]
+fn a_server_of_s3_that_is_cut_off_in_the_middle_is_caught_up_with() {
+    let Some(server) = server_of_s3("a_server_of_s3_that_is_cut_off_in_the_middle_is_caught_up_with") else {
+        return;
+    };
+    let line = Line::to(&server);
+    let (home, _) = in_s3(&line.address, "every = \"1ms\"\ncompact_files = 2\n");
+    let mut running = home.start(&["run", "--epoch-records", "8", "-"]);
+    let mut sent = 0;
+    for round in 0..5 {
+        for number in 0..60 {
+            running.send(&event(&format!("m{round}"), &format!("i{number}"), 1 + number % 9, number % 24));
+            sent += 1;
+        }
+        // While it ships, and for long enough that a request fails.
+        std::thread::sleep(Duration::from_millis(150));
+        line.cut.store(true, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(300));
+        line.cut.store(false, Ordering::SeqCst);
+    }
+    until("all is committed", || home.json(&["status"])["counts"]["live_events"].as_u64() == Some(sent));
+    running.finish().ok();
+    let verdict = home.json(&["archive", "verify"]);
+    assert_eq!(verdict["records"], sent);
+    assert_eq!(
+        (&verdict["missing"], &verdict["beyond"], &verdict["repeated"]),
+        (&0.into(), &0.into(), &0.into())
+    );
 }

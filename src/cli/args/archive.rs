@@ -11,7 +11,7 @@ pub enum ArchiveCommand {
     /// The files that are live, by URL or path, one a line: what to read where no record may be seen twice, also in the
     /// moments in which files are put together.
     #[command(after_help = "Example:\n  nearline archive files > files.txt\n  \
-        duckdb -c \"select count(*) from read_parquet($(nearline archive files --json))\"")]
+        duckdb -c \"select count(*) from read_parquet([$(nearline archive files | sed \"s/.*/'&'/\" | paste -sd,)])\"")]
     Files,
     /// Archive what waits, now.
     #[command(after_help = "Example:\n  nearline archive ship")]
