@@ -16,7 +16,7 @@ pub use self::batch::BatchArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::publications::{
-    PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
+    FilesKind, PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
 };
 pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
@@ -183,7 +183,7 @@ pub enum Command {
     },
     /// Make lists for all members in one go, and keep them as the offline rung: what is served where fresh lists cannot be had.
     #[command(
-        after_help = "Example:\n  nearline batch\n  nearline batch --algorithm together --limit 200\n\n\
+        after_help = "Example:\n  nearline batch\n  nearline batch --algorithm together --limit 200 --publish picks\n\n\
         Asked of the process that holds the folder, where there is one; events go first there. The last batch is served\n\
         until the new one is whole, and as long as `serve.offline_max_age` in the config says."
     )]
@@ -191,7 +191,8 @@ pub enum Command {
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model\n  \
-        nearline train --out model --checkpoint half-way --resume"
+        nearline train --out model --checkpoint half-way --resume\n  \
+        nearline train --out model-of-today --publish films --to s3://models"
     )]
     Train(TrainArgs),
     /// Look at a model, take one in from elsewhere, or write one for others to read.

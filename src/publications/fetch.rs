@@ -40,22 +40,41 @@ impl Publications {
         Ok(whole)
     }
 
+    /// Reads all of a publication where it lies, and checks it.
+    pub fn check(&self, publication: &Publication) -> Result<(), PublicationError> {
+        publication
+            .files
+            .iter()
+            .try_for_each(|file| retried(|| self.read_file(publication, file, &mut io::sink())))
+    }
+
     fn fetch_file(
         &self,
         publication: &Publication,
         file: &PublishedFile,
         into: &Path,
     ) -> Result<(), PublicationError> {
-        let Publication { name, version, .. } = publication;
-        let (object, path) = (format!("{name}/{version}/{}", file.name), into.join(&file.name));
+        let path = into.join(&file.name);
         let out = File::create(&path).map_err(PublicationError::io("write", &path))?;
-        let mut out = Hashed { out: BufWriter::with_capacity(1 << 20, out), hasher: blake3::Hasher::new() };
-        let size = self.repository.get_all(&object, &mut out)?;
-        let Hashed { out, hasher } = out;
+        let mut out = BufWriter::with_capacity(1 << 20, out);
+        self.read_file(publication, file, &mut out)?;
         let synced =
             out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-        synced.map_err(PublicationError::io("write", &path))?;
-        let hash = hasher.finalize().to_hex();
+        synced.map_err(PublicationError::io("write", &path))
+    }
+
+    /// Reads a file, and refuses it where it is not what was published.
+    fn read_file(
+        &self,
+        publication: &Publication,
+        file: &PublishedFile,
+        out: &mut dyn Write,
+    ) -> Result<(), PublicationError> {
+        let Publication { name, version, .. } = publication;
+        let object = format!("{name}/{version}/{}", file.name);
+        let mut out = Hashed { out, hasher: blake3::Hasher::new() };
+        let size = self.repository.get_all(&object, &mut out)?;
+        let hash = out.hasher.finalize().to_hex();
         match size {
             None => {
                 Err(self.damaged(&object, "it is not there, and the publication says that it is".to_owned()))
@@ -93,13 +112,13 @@ fn put_in_place(beside: tempfile::TempDir, whole: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that is written and hashed at once.
-struct Hashed {
-    out: BufWriter<File>,
+/// What is written and hashed at once.
+struct Hashed<'a> {
+    out: &'a mut dyn Write,
     hasher: blake3::Hasher,
 }
 
-impl Write for Hashed {
+impl Write for Hashed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.hasher.update(&bytes[..written]);

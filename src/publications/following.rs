@@ -53,6 +53,7 @@ impl Follows {
                     course.at_once();
                 }
             }
+            course.end();
         });
     }
 
@@ -269,8 +270,6 @@ impl<'scope, 'env> Course<'scope, 'env> {
                 self.next_mark = Instant::now() + HOLDS / 4;
                 self.wanted.what.take_if(|_| is_wanted);
             }
-            // The pipeline ends: the next one takes it over.
-            Err(_) if self.follows.bell.is_stopped() => {}
             Err(NotTaken { why, again }) => {
                 self.follows.failed(why);
                 if is_wanted {
@@ -278,6 +277,15 @@ impl<'scope, 'env> Course<'scope, 'env> {
                     self.wanted.what.take_if(|_| !again);
                 }
             }
+        }
+    }
+
+    /// The pipeline ends: what it still took over is in use.
+    fn end(self) {
+        if let Some((taken, thread)) = self.taking
+            && let Ok(Ok(())) = thread.join()
+        {
+            self.follows.in_use(&taken.0, taken.1);
         }
     }
 

@@ -192,7 +192,7 @@ impl Publications {
 }
 
 /// Refuses what is no name of a publication.
-fn named(name: &str) -> Result<(), PublicationError> {
+pub fn named(name: &str) -> Result<(), PublicationError> {
     plain(name).map_err(|wanted| PublicationError::Name { name: name.to_owned(), wanted })
 }
 

@@ -89,7 +89,7 @@ impl Publications {
             }
             let published = self.let_be_newest(publication.clone(), known, also)?;
             // What nobody needed any more a moment ago may have been taken out just then.
-            if !known || self.is_there(&publication)? {
+            if !known || self.is_known(&publication)? {
                 return Ok(published);
             }
         }
@@ -102,27 +102,35 @@ impl Publications {
         publication: Publication,
         also: &mut dyn FnMut(&Publication, i64) -> Result<(), PublicationError>,
     ) -> Result<Published, PublicationError> {
-        if !self.is_there(&publication)? {
-            let Publication { name, version, .. } = publication;
-            return Err(PublicationError::None { url: self.url().to_owned(), name, version: Some(version) });
-        }
+        let Publication { name, version, .. } = &publication;
+        retried(|| self.use_for(name, version, in_use::PUBLISHER, in_use::PUBLISHING))?;
+        self.check(&publication)?;
         self.let_be_newest(publication, true, also)
     }
 
-    /// Whether a version is there, whole. It then stays for the time that it takes to make it the newest.
+    /// Whether a version is there, whole: all of it is read and checked. It then stays for the time that it takes to make it
+    /// the newest.
     fn is_there(&self, publication: &Publication) -> Result<bool, PublicationError> {
         let Publication { name, version, .. } = publication;
-        let there = || self.publication(name, version);
-        // What is there and cannot be read is written anew.
-        let known = |found: Result<Option<Publication>, PublicationError>| match found {
-            Err(PublicationError::Damaged { .. }) => Ok(false),
-            found => Ok(found?.is_some()),
-        };
-        if !known(retried(there))? {
+        if !self.is_known(publication)? {
             return Ok(false);
         }
         retried(|| self.use_for(name, version, in_use::PUBLISHER, in_use::PUBLISHING))?;
-        known(retried(there))
+        match self.check(publication) {
+            // What is damaged is not there.
+            Err(error @ PublicationError::Damaged { .. }) => {
+                tracing::warn!(%error, "a version that is there is damaged");
+                Ok(false)
+            }
+            checked => checked.and_then(|()| self.is_known(publication)),
+        }
+    }
+
+    fn is_known(&self, publication: &Publication) -> Result<bool, PublicationError> {
+        match retried(|| self.publication(&publication.name, &publication.version)) {
+            Err(PublicationError::Damaged { .. }) => Ok(false),
+            found => Ok(found?.is_some()),
+        }
     }
 
     /// Puts files and manifest; says whether all of it is there then.

@@ -6,8 +6,6 @@
 
 use std::time::SystemTime;
 
-use jiff::Timestamp;
-
 use super::manifest::{self, MANIFEST};
 use super::{PublicationError, Publications, now_ms, retried};
 use crate::config::publications::Retention;
@@ -119,9 +117,4 @@ impl Publications {
         }
         Ok(())
     }
-}
-
-/// A moment in milliseconds since 1970 as RFC 3339.
-pub fn written(at: i64) -> String {
-    Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }

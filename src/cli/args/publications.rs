@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::publications::Kind;
-
 /// Flags of `publish`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
@@ -27,12 +25,21 @@ pub struct PublishArgs {
     /// A version that is there: it becomes the newest again.
     #[arg(long, value_name = "VERSION", group = "what")]
     pub version: Option<String>,
-    /// What files hold: the centres of clusters, or the result of a query.
+    /// What the files hold.
     #[arg(long, value_enum, requires = "files")]
-    pub kind: Option<Kind>,
+    pub kind: Option<FilesKind>,
     /// The repository: a folder, file:///FOLDER or s3://BUCKET/PREFIX; the config's unless given.
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
+}
+
+/// What files hold that are published as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FilesKind {
+    /// The centres of clusters.
+    Centres,
+    /// The result of a query.
+    Query,
 }
 
 /// What `train` and `batch` publish as.

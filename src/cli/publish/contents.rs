@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::args::FilesKind;
 use super::super::{Context, Failure, now_ms};
 use super::What;
 use crate::engine::batches;
@@ -116,13 +117,10 @@ pub(super) fn draft(
             })
         }
         What::Files(args) => {
-            let kind = args.kind.unwrap_or(Kind::Query);
-            if !matches!(kind, Kind::Centres | Kind::Query) {
-                let own = kind.as_str();
-                return Err(Failure::Use(format!(
-                    "files are published as centres or query; --{own} publishes {own}"
-                )));
-            }
+            let kind = match args.kind {
+                Some(FilesKind::Centres) => Kind::Centres,
+                Some(FilesKind::Query) | None => Kind::Query,
+            };
             let mut names: Vec<_> = args.files.iter().map(|file| file.file_name()).collect();
             names.sort_unstable();
             if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {

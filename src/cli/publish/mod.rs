@@ -10,7 +10,7 @@ use super::commands::{self, Ask};
 use super::{Context, Failure, now_ms, pipe, show};
 use crate::publications::letters::{self, Courier, Letter, Outcome};
 use crate::publications::publish::{Draft, Published};
-use crate::publications::{Failed, Publication, PublicationError, Publications};
+use crate::publications::{self, Failed, Publication, PublicationError, Publications};
 
 impl From<PublicationError> for Failure {
     fn from(error: PublicationError) -> Self {
@@ -58,6 +58,8 @@ pub(super) fn publishing<T>(
     work: impl FnOnce(&Publications) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let publications = open(context, to, "--to")?;
+    // Before anything that takes hours.
+    publications::named(name)?;
     let done = work(&publications);
     if let Err(Failure::Use(why) | Failure::Failed(why) | Failure::No(why)) = &done {
         let failed = Failed { at: now_ms(), why: why.clone() };
@@ -115,9 +117,7 @@ pub(super) fn published(
     if let Err(error) = near {
         tracing::debug!(%error, "the process that holds the folder was not told");
     }
-    // Also what earlier publishers did not get to.
-    let due = publications.due_letters(name)?;
-    let Outcome { left, .. } = publications.deliver(due, &courier(context))?;
+    let Outcome { left, .. } = publications.deliver(written, &courier(context))?;
     if let Err(error) = publications.clear_failure(name) {
         tracing::warn!(%error, "that an earlier attempt failed stays noted");
     }

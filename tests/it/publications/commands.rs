@@ -68,7 +68,8 @@ fn bad_use_says_what_is_wanted() {
         (&["publish", "films", "--version", "abc", "--to", "r"], 1, "no publication films of version abc"),
         (&["publish", "films", "--lists", "--to", "r"], 3, "nearline-data"),
         (&["publish", "films", "--model", "a", "--to", "ftp://x"], 2, "s3://BUCKET/PREFIX"),
-        (&["publications", "films", "--from", "r"], 1, "no publication films"),
+        (&["publications", "films", "--from", "other"], 1, "no publication films"),
+        (&["train", "log.jsonl", "--out", "m", "--publish", "a/b", "--to", "r"], 2, "letters, digits"),
         (&["subscribe", "a/b", "--from", "r"], 2, "letters, digits"),
     ] {
         let said = home.say(args).ended(code);

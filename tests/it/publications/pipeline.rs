@@ -77,7 +77,6 @@ fn what_is_damaged_is_not_used_the_model_before_stays_and_the_failure_is_seen() 
         server.get("/metrics").1.as_str().unwrap().contains("publication_failed{publication=\"films\"} 1")
     );
     // Published again it is whole, and is taken over without another word.
-    std::fs::remove_file(home.path(&format!("repository/films/{second}/publication.json"))).unwrap();
     assert_eq!(publish(&home, "b"), second);
     until_used(&server, &second);
     assert!(followed(&server, "films")["failure"].is_null());
@@ -151,10 +150,12 @@ fn lists_that_are_published_stand_in_elsewhere_and_who_was_forgotten_has_none() 
     home.write("here.jsonl", &without);
     home.ok(&["replay", "here.jsonl"]);
     home.ok(&["forget", "m1"]);
-    home.ok_pipe(
-        &["run", "-"],
-        "{\"member\":\"m1\",\"item\":\"i4\",\"kind\":\"play\",\"value\":1,\"at\":4000000000000}\n",
-    );
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(600);
+    let later = later.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let event =
+        format!("{{\"member\":\"m1\",\"item\":\"i4\",\"kind\":\"play\",\"value\":1,\"at\":{later}}}\n");
+    home.ok_pipe(&["run", "-"], &event);
+    assert_eq!(home.json(&["status"])["counts"]["live_events"], 49, "m1 is back");
     let server = home.serve(&["run", "--follow"]);
     until("they are in use", || !followed(&server, "picks")["in_use"].is_null());
     let batch = &server.ok("/v1/status")["batch"];
