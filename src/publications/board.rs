@@ -175,7 +175,10 @@ impl Board {
     }
 
     fn keep(&self, followed: &BTreeMap<String, Followed>) {
-        let Some(file) = &self.file else { return };
+        // Whoever follows nothing, and never did, has no such file.
+        let Some(file) = self.file.as_ref().filter(|file| !followed.is_empty() || file.exists()) else {
+            return;
+        };
         let all: Vec<&Followed> = followed.values().collect();
         if let Err(error) = crate::folder::replace(file, &super::json(&all)) {
             tracing::warn!(%error, file = %file.display(), "what is known of publications cannot be kept");

@@ -270,6 +270,8 @@ impl<'scope, 'env> Course<'scope, 'env> {
                 self.next_mark = Instant::now() + HOLDS / 4;
                 self.wanted.what.take_if(|_| is_wanted);
             }
+            // The pipeline ends: the next one takes it over.
+            Err(_) if self.follows.bell.is_stopped() => {}
             Err(NotTaken { why, again }) => {
                 self.follows.failed(why);
                 if is_wanted {

@@ -60,11 +60,7 @@ fn bad_use_says_what_is_wanted() {
         (&["publish", "a/b", "--model", "a", "--to", "r"], 2, "letters, digits"),
         (&["publish", "films", "--model", "nothing", "--to", "r"], 2, "this is no model"),
         (&["publish", "films", "--files", "nothing", "--kind", "query", "--to", "r"], 2, "no file"),
-        (
-            &["publish", "films", "--files", "log.jsonl", "--kind", "model", "--to", "r"],
-            2,
-            "--model publishes",
-        ),
+        (&["publish", "films", "--files", "log.jsonl", "--kind", "model", "--to", "r"], 2, "centres, query"),
         (&["publish", "films", "--version", "abc", "--to", "r"], 1, "no publication films of version abc"),
         (&["publish", "films", "--lists", "--to", "r"], 3, "nearline-data"),
         (&["publish", "films", "--model", "a", "--to", "ftp://x"], 2, "s3://BUCKET/PREFIX"),

@@ -38,7 +38,7 @@ with_a_server! {
     a_model_goes_through_s3_into_a_running_pipeline_and_old_versions_are_taken_out
     a_publisher_that_is_killed_in_the_middle_leaves_nothing_and_the_next_one_is_whole
     a_server_that_is_killed_in_the_middle_is_waited_for_and_what_it_lost_is_sent_again
-    wrong_keys_and_a_bucket_that_is_not_there_are_said
+    a_bucket_that_is_not_there_is_said
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -160,7 +160,7 @@ mod on {
         until("all is well again", || followed(&pipeline, "films")["failure"].is_null());
     }
 
-    pub fn wrong_keys_and_a_bucket_that_is_not_there_are_said(url: &str) {
+    pub fn a_bucket_that_is_not_there_is_said(url: &str) {
         let _server = server();
         let home = in_s3(url, "wrong", "");
         let said =
