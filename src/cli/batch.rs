@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::BatchArgs;
 use super::commands::{self, Ask};
 use super::opening::{self, Opening};
+use super::publish::{self, What};
 use super::watched::watched;
 use super::{Context, Failure, line_up, now_ms, show};
 use crate::batch::{BatchError, BatchQuery, Batches, Progress};
@@ -17,13 +18,25 @@ use crate::stores::formats::OfflineBatch;
 use crate::stores::rocks::RocksStore;
 
 /// `nearline batch`.
-pub fn batch(context: &Context, args: BatchArgs) -> Result<(), Failure> {
+pub fn batch(context: &Context, args: &BatchArgs) -> Result<(), Failure> {
+    let then = &args.then;
+    match &then.publish {
+        None => make_and_say(context, args),
+        Some(name) => publish::publishing(context, name, then.to.as_deref(), |publications| {
+            make_and_say(context, args)?;
+            let told = publish::published(context, publications, name, &What::Lists)?;
+            publish::said(context, publications, told)
+        }),
+    }
+}
+
+fn make_and_say(context: &Context, args: &BatchArgs) -> Result<(), Failure> {
     // What cannot be used is refused here, and the running pipeline knows it by its full path.
     let full = |model: &std::path::PathBuf| {
         model.canonicalize().map_err(|error| Failure::Use(format!("{}: {error}", model.display())))
     };
     let model = args.model.as_ref().map(full).transpose()?;
-    let query = BatchQuery { algorithm: args.algorithm, model, limit: args.limit as usize };
+    let query = BatchQuery { algorithm: args.algorithm.clone(), model, limit: args.limit as usize };
     let made = match asked(context, &query)? {
         Some(made) => made,
         None => alone(context, &query)?,

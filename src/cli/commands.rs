@@ -16,6 +16,7 @@ use crate::engine::Handle;
 use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
+use crate::publications::subscriptions::Bell;
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub(super) enum Ask {
     Batch(BatchQuery),
     /// Say how far that is.
     BatchProgress,
+    /// A publication has a new version.
+    Published(String),
 }
 
 /// What comes of it.
@@ -47,7 +50,12 @@ pub(super) struct Erasure {
 }
 
 /// Commands as the process that holds the folder does them.
-pub(super) fn of(opened: &Opened, config: Config, handle: Handle) -> Commands {
+pub(super) fn of(
+    opened: &Opened,
+    config: Config,
+    handle: Handle,
+    bells: Vec<(String, Arc<Bell>)>,
+) -> Commands {
     let Opened { store, eraser, batches, .. } = opened;
     let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
     Arc::new(move |asked| {
@@ -71,6 +79,12 @@ pub(super) fn of(opened: &Opened, config: Config, handle: Handle) -> Commands {
                     .map_err(|failure| failure.to_string())
             }
             Ask::BatchProgress => Ok(serde_json::to_value(batches.progress())),
+            Ask::Published(name) => {
+                let mut followed = bells.iter().filter(|(known, _)| *known == name).peekable();
+                let any = followed.peek().is_some();
+                followed.for_each(|(_, bell)| bell.ring());
+                Ok(serde_json::to_value(any))
+            }
             Ask::Forget(_) | Ask::Erase => perform(asked, &eraser, &handle)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::args::ListenArgs;
+use super::subscriptions::Following;
 use super::{Context, Failure, pipe};
 use crate::config::Config;
 use crate::engine::observer::Observer;
@@ -68,11 +69,15 @@ impl Server {
         store: &Arc<dyn Store>,
         served: &Served,
         lags: &Lags,
+        following: Option<&Following>,
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
         let Served { handle, latest_at, adopt, commands } = served.clone();
         let pipeline = Pipeline::start(handle, latest_at, adopt, commands)?;
         self.app.reads_topics(lags.clone());
+        if let Some(following) = following {
+            self.app.follows(following.board.clone(), following.raised());
+        }
         self.app.ready(reader, Some(pipeline));
         Ok(())
     }

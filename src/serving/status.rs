@@ -11,6 +11,8 @@ use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
+use crate::publications::alerts::{self, Raised};
+use crate::publications::board::{self, Followed};
 use crate::sources::{Offset, PartitionOffset, kafka};
 use crate::stores::{Table, formats};
 use crate::variants::Variants;
@@ -117,6 +119,10 @@ pub struct StatusAnswer {
     pub backups: Vec<Made>,
     /// The lists of the last batch job.
     pub batch: Option<formats::OfflineBatch>,
+    /// Publications that are followed.
+    pub publications: Vec<Followed>,
+    /// Alerts that are raised.
+    pub alerts: Vec<Raised>,
     /// Lines in `rejected.jsonl`, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// Bytes of the store on disk.
@@ -167,6 +173,8 @@ impl Serving<'_> {
             to_erase: erasing::marks(self.tables)?.len() as u64,
             backups: backups::made(self.tables)?,
             batch: batches::live(self.tables)?,
+            publications: board::kept(&self.known.folder.subscriptions()),
+            alerts: alerts::kept(&self.known.folder.alerts()),
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
+use super::metrics_publications::PublicationMetrics;
 use crate::engine::observer::Commit;
 use crate::sources::kafka::Lags;
 use crate::stores::formats::OfflineBatch;
@@ -93,6 +94,7 @@ pub(super) struct Metrics {
     partition_end: Family<OfPartition, Gauge>,
     partition_lag: Family<OfPartition, Gauge>,
     partition_resets: Family<OfPartition, Gauge>,
+    pub(super) publications: PublicationMetrics,
     pub(super) rates: Rates,
     /// How far topics are read, where there are any.
     pub(super) lags: OnceLock<Lags>,
@@ -129,10 +131,12 @@ impl Default for Metrics {
             partition_end: Family::default(),
             partition_lag: Family::default(),
             partition_resets: Family::default(),
+            publications: PublicationMetrics::default(),
             rates: Rates::default(),
             lags: OnceLock::new(),
         };
         metrics.register();
+        metrics.publications.register(&mut metrics.registry);
         metrics
     }
 }
@@ -235,6 +239,7 @@ impl Metrics {
     /// All of it as text.
     pub fn text(&self) -> String {
         self.look_at_topics();
+        self.publications.look();
         let mut text = String::new();
         // A string takes whatever is written.
         let _ = encode(&mut text, &self.registry);

@@ -14,6 +14,7 @@ mod breaker;
 mod feed;
 mod ladder;
 mod metrics;
+mod metrics_publications;
 mod posts;
 mod problem;
 mod query;
@@ -31,11 +32,15 @@ use ladder::Ladder;
 use metrics::Metrics;
 pub use posts::Pipeline;
 pub use problem::Problem;
+use routes::PublicationChange;
 pub use routes::{app, openapi};
 pub use running::{Listen, Listening, listen};
+use tokio::sync::broadcast;
 
 use super::Reader;
 use crate::config::{Serve, Token};
+use crate::publications::alerts::RaisedNow;
+use crate::publications::board::Board;
 use crate::sources::kafka::Lags;
 use crate::stores::Table;
 use crate::traces::Traces;
@@ -91,6 +96,8 @@ pub struct App {
     feed: Arc<Feed>,
     ladder: Ladder,
     metrics: Arc<Metrics>,
+    /// Tells what happens to publications.
+    publications: broadcast::Sender<PublicationChange>,
     access: Access,
     options: Options,
     started: Instant,
@@ -103,7 +110,21 @@ pub struct Ready {
     pipeline: Option<Pipeline>,
 }
 
+/// How many events a slow listener may be behind before it misses some.
+const BEHIND: usize = 256;
+
 impl App {
+    /// From here on it is told what happens to publications.
+    pub fn follows(&self, board: Arc<Board>, raised: RaisedNow) {
+        let tell = self.publications.clone();
+        board.tell(Box::new(move |happened, followed| {
+            // Nobody may be listening.
+            let _ = tell.send(PublicationChange { happened, followed: followed.clone() });
+        }));
+        // A pipeline is started once.
+        let _ = self.metrics.publications.followed.set((board, raised));
+    }
+
     /// From here on it is told how far topics are read.
     pub fn reads_topics(&self, lags: Lags) {
         // A pipeline is started once.
@@ -121,6 +142,7 @@ impl App {
             feed,
             ladder,
             metrics,
+            publications: broadcast::Sender::new(BEHIND),
             access,
             options,
             started: Instant::now(),
