@@ -15,7 +15,7 @@
 # Another server is one entry in `names` and the functions NAME_from_packages, NAME_answers, NAME_told.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-names=(kafka)
+names=(kafka s3)
 scratch="${NEARLINE_SERVICES:-${TMPDIR:-/tmp}/nearline-services-$(id -u)}"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/nearline/services"
 # How long a server may take until it answers, in seconds.
@@ -37,7 +37,7 @@ with_docker() {
 }
 
 compose() {
-    NEARLINE_KAFKA_PORT="$(port kafka broker)" \
+    NEARLINE_KAFKA_PORT="$(port kafka broker)" NEARLINE_S3_PORT="$(port s3 http)" \
         docker compose -p "nearline-$(cksum <<<"$scratch" | cut -d " " -f 1)" -f "$here/services/compose.yaml" "$@" >&2
 }
 
@@ -203,6 +203,44 @@ kafka_told() {
         echo "NEARLINE_KAFKA_CA=$scratch/kafka/ca.pem"
     fi
 }
+
+# ---- S3: moto, which keeps everything in memory --------------------------------------------------------------------
+
+s3_version=5.2.5
+s3_bucket=nearline
+
+# The server in a virtual environment of its own, fetched once.
+s3_environment() {
+    s3_python="$cache/moto-$s3_version"
+    [ -d "$s3_python" ] && return 0
+    have python3 || need "Python 3" python3 python3-venv
+    say "fetching moto $s3_version, about 60 MB, once"
+    rm -rf "$s3_python.part"
+    mkdir -p "$cache"
+    python3 -m venv "$s3_python.part" >&2 || need "venv of Python" python3-venv
+    "$s3_python.part/bin/pip" install -q "moto[server]==$s3_version" >&2 </dev/null ||
+        fail 4 "pip could not fetch moto; see above"
+    mv "$s3_python.part" "$s3_python"
+}
+
+s3_from_packages() {
+    s3_environment
+    # By a path of the scratch folder, so that the process is known by it.
+    cat >"$scratch/s3/server.py" <<'PYTHON'
+from moto.server import main
+
+main()
+PYTHON
+    start s3 "$s3_python/bin/python" "$scratch/s3/server.py" -H 127.0.0.1 -p "$(port s3 http)"
+}
+
+s3_answers() {
+    have curl || need curl curl
+    # The bucket is made anew after each start.
+    curl -sf -o /dev/null --max-time 5 -X PUT "http://127.0.0.1:$(port s3 http)/$s3_bucket"
+}
+
+s3_told() { echo "NEARLINE_S3=http://127.0.0.1:$(port s3 http)"; }
 
 # ---- What is asked for ------------------------------------------------------------------------------------------
 

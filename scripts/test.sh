@@ -58,7 +58,7 @@ start_services() {
     export NEARLINE_SERVICES
     NEARLINE_SERVICES="$(mktemp -d)"
     trap 'bash scripts/services.sh down' EXIT
-    for name in kafka; do
+    for name in kafka s3; do
         code=0
         told="$(bash scripts/services.sh up "$name")" || code=$?
         case "$code" in

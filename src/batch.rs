@@ -8,19 +8,21 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::digests::DigestKey;
 use crate::engine::batches::{self, BatchList};
+use crate::engine::recover::Standing;
 use crate::engine::{EngineError, Handle};
 use crate::folder::Folder;
 use crate::serving::algorithms::{self, Algorithm, Inputs};
 use crate::serving::models::ServedModel;
 use crate::serving::rank::RankQuery;
 use crate::serving::{Reader, Serving, ServingError};
-use crate::stores::formats::OfflineBatch;
+use crate::stores::formats::{self, OfflineBatch, RecordKind};
 use crate::stores::long_read::LongRead;
 use crate::stores::{Store, StoreError, Table};
 
@@ -111,6 +113,89 @@ impl Batches {
         let _at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
     }
 
+    /// Takes lists over that were made elsewhere; `next` gives some at a time, and none at the end. Returns when they are on
+    /// disk and serve. A member who was forgotten, or has no events here, gets none: what is gone must not come back.
+    pub fn take(
+        &self,
+        made: OfflineBatch,
+        next: &mut dyn FnMut() -> Result<Option<Vec<BatchList>>, String>,
+        handle: &Handle,
+    ) -> Result<OfflineBatch, BatchError> {
+        let _alone = self.alone()?;
+        let standing = Standing::of(&*self.store)?;
+        if made.as_of.is_some_and(|as_of| as_of <= standing.trimmed) {
+            return refused("they are made from events that were trimmed here");
+        }
+        let key = self.folder.key(standing.key.as_deref());
+        let key = key.map_err(|error| BatchError::Refused(error.to_string()))?;
+        if !handle.begin_batch()? {
+            return refused("a bulk load is under way: ask again when it is done");
+        }
+        let taken = self.take_all(&made, next, &key, handle);
+        let taken = match taken {
+            Ok(()) => {
+                handle.batch_live(made.clone())?;
+                let live = batches::live(&*self.store)?.filter(|live| live.made_at == made.made_at);
+                live.ok_or_else(|| BatchError::Refused("events were trimmed meanwhile".to_owned()))
+            }
+            Err(error) => {
+                handle.give_batch_up()?;
+                Err(error)
+            }
+        };
+        handle.sweep_batches()?;
+        taken
+    }
+
+    fn take_all(
+        &self,
+        made: &OfflineBatch,
+        next: &mut dyn FnMut() -> Result<Option<Vec<BatchList>>, String>,
+        key: &DigestKey,
+        handle: &Handle,
+    ) -> Result<(), BatchError> {
+        while let Some(mut lists) = next().map_err(BatchError::Refused)? {
+            if self.stopped.load(Ordering::Relaxed) {
+                return refused("the pipeline came to its end before the lists were taken over");
+            }
+            let mut kept = Vec::with_capacity(lists.len());
+            for list in lists.drain(..) {
+                if self.may_have(&list.member, made.made_at, key)? {
+                    kept.push(list);
+                }
+            }
+            handle.batch_lists(kept)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a member may have a list that was made then.
+    fn may_have(&self, member: &str, made_at: i64, key: &DigestKey) -> Result<bool, StoreError> {
+        if let Some(value) = self.store.get(Table::Tombstones, &key.member(member))? {
+            let tombstone = formats::decode_tombstone(&key.member(member), &value)?;
+            if tombstone.forget >= made_at {
+                return Ok(false);
+            }
+        }
+        let (mut prefix, mut lives) = (Vec::new(), false);
+        formats::record_key(member, RecordKind::Event, &[], &mut prefix);
+        self.store.scan(Table::Records, &prefix, &prefix, &mut |_, _| {
+            lives = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(lives)
+    }
+
+    fn alone(&self) -> Result<MutexGuard<'_, ()>, BatchError> {
+        match self.at_work.try_lock() {
+            Ok(alone) => Ok(alone),
+            Err(TryLockError::Poisoned(alone)) => Ok(alone.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                refused("a batch is under way already: ask again when it is done")
+            }
+        }
+    }
+
     /// Makes a batch on so many threads; returns when it is on disk and serves.
     pub fn make(
         &self,
@@ -119,13 +204,7 @@ impl Batches {
         threads: usize,
         handle: &Handle,
     ) -> Result<OfflineBatch, BatchError> {
-        let _alone = match self.at_work.try_lock() {
-            Ok(alone) => alone,
-            Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return refused("a batch is under way already: ask again when it is done");
-            }
-        };
+        let _alone = self.alone()?;
         let Some(algorithm) = algorithms::named(&query.algorithm) else {
             return refused(format!("there is no algorithm {:?}", query.algorithm));
         };

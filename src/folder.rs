@@ -6,6 +6,9 @@
 //! models/VERSION/  the models that lists were made with
 //! rejected.jsonl   lines that could not be taken
 //! receipts/        what was erased
+//! subscriptions.json  publications that are followed, and what is in use of them
+//! alerts.json      alerts that are raised
+//! publications/    what is being fetched of a publication
 //! nearline.sock    how commands reach the process that writes, mode 0600
 //! ```
 
@@ -57,6 +60,21 @@ impl Folder {
         self.0.join("models")
     }
 
+    /// What is known of the publications that are followed.
+    pub fn subscriptions(&self) -> PathBuf {
+        self.0.join("subscriptions.json")
+    }
+
+    /// Alerts that are raised.
+    pub fn alerts(&self) -> PathBuf {
+        self.0.join("alerts.json")
+    }
+
+    /// Where publications are fetched to.
+    pub fn publications(&self) -> PathBuf {
+        self.0.join("publications")
+    }
+
     /// The socket of the process that writes.
     pub fn socket(&self) -> PathBuf {
         self.0.join("nearline.sock")
@@ -96,6 +114,17 @@ impl Folder {
             _ => Ok(key),
         }
     }
+}
+
+/// Writes a file, over what is there, so that it is there whole or as it was before.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
 }
 
 /// Writes a key so that it is there whole or not at all.

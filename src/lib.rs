@@ -19,6 +19,7 @@ pub mod folder;
 pub mod fuzzing;
 pub mod offline;
 pub mod planning;
+pub mod publications;
 pub mod records;
 pub mod repositories;
 pub mod serving;

@@ -65,6 +65,7 @@ impl Ledger {
             doing: "read",
             name: Ledger::NAME.to_owned(),
             problem,
+            passing: false,
         };
         let ledger: Ledger = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if ledger.format != FORMAT {

@@ -4,6 +4,7 @@ mod archive;
 mod batch;
 mod evaluate;
 mod model;
+mod publications;
 mod train;
 mod tune;
 mod variants;
@@ -16,6 +17,9 @@ pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
+pub use self::publications::{
+    FilesKind, PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
+};
 pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 pub use self::variants::{VariantsArgs, VariantsCommand};
@@ -69,6 +73,23 @@ pub enum Command {
         changes nothing but the length of the topic."
     )]
     Produce(ProduceArgs),
+    /// Publish a model, lists, items or files: a version that never changes, in a folder or in S3; whoever follows it is told.
+    #[command(after_help = "Example:\n  nearline publish films --model model --to s3://models\n  \
+        nearline publish picks --lists\n  nearline publish films --version VERSION      back to a version that is there\n\n\
+        It appears whole or not at all; the same content again is the same version. docs/publications.md has more.")]
+    Publish(PublishArgs),
+    /// What is published: versions, age, size, what is in use; and retention.
+    #[command(
+        after_help = "Example:\n  nearline publications\n  nearline publications films --from s3://models\n  \
+        nearline publications gc"
+    )]
+    Publications(PublicationsArgs),
+    /// Print each version of a publication as it appears, the newest first of all; and fetch it.
+    #[command(
+        after_help = "Example:\n  nearline subscribe films --into models --json\n  nearline subscribe films --once\n\n\
+        A running pipeline takes publications over by itself: [subscriptions] in the config."
+    )]
+    Subscribe(SubscribeArgs),
     /// Answer over HTTP from a folder that another process writes: a replica that takes no changes.
     #[command(after_help = "Example:\n  nearline serve --listen 127.0.0.1:7071\n\n\
         Follows what the other process commits. `nearline run --listen` answers from the process that writes, at once.")]
@@ -164,7 +185,7 @@ pub enum Command {
     },
     /// Make lists for all members in one go, and keep them as the offline rung: what is served where fresh lists cannot be had.
     #[command(
-        after_help = "Example:\n  nearline batch\n  nearline batch --algorithm together --limit 200\n\n\
+        after_help = "Example:\n  nearline batch\n  nearline batch --algorithm together --limit 200 --publish picks\n\n\
         Asked of the process that holds the folder, where there is one; events go first there. The last batch is served\n\
         until the new one is whole, and as long as `serve.offline_max_age` in the config says."
     )]
@@ -172,7 +193,8 @@ pub enum Command {
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model\n  \
-        nearline train --out model --checkpoint half-way --resume"
+        nearline train --out model --checkpoint half-way --resume\n  \
+        nearline train --out model-of-today --publish films --to s3://models"
     )]
     Train(TrainArgs),
     /// Look at a model, take one in from elsewhere, or write one for others to read.

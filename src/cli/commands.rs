@@ -16,6 +16,7 @@ use crate::engine::Handle;
 use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
+use crate::publications::subscriptions::Bell;
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub(super) enum Ask {
     BatchProgress,
     /// Do something for the archive.
     Archive(archive::Task),
+    /// A publication has a new version.
+    Published(String),
 }
 
 /// What comes of it.
@@ -49,7 +52,12 @@ pub(super) struct Erasure {
 }
 
 /// Commands as the process that holds the folder does them.
-pub(super) fn of(opened: &Opened, config: Config, handle: Handle) -> Commands {
+pub(super) fn of(
+    opened: &Opened,
+    config: Config,
+    handle: Handle,
+    bells: Vec<(String, Arc<Bell>)>,
+) -> Commands {
     let Opened { store, eraser, batches, archive, .. } = opened;
     let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
     let archived = archive.clone();
@@ -77,6 +85,12 @@ pub(super) fn of(opened: &Opened, config: Config, handle: Handle) -> Commands {
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),
             Ask::BatchProgress => Ok(serde_json::to_value(batches.progress())),
+            Ask::Published(name) => {
+                let mut followed = bells.iter().filter(|(known, _)| *known == name).peekable();
+                let any = followed.peek().is_some();
+                followed.for_each(|(_, bell)| bell.ring());
+                Ok(serde_json::to_value(any))
+            }
             Ask::Forget(_) | Ask::Erase => perform(asked, &eraser, &handle)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),

@@ -17,15 +17,20 @@ mod performance;
 mod pipe;
 mod plan;
 mod produce;
+mod publications;
+mod publish;
 mod records;
 mod server;
 mod show;
+mod subscribe;
+mod subscriptions;
 mod takeover;
 mod train;
 mod train_progress;
 mod train_saving;
 mod tune;
 mod variants;
+mod watched;
 
 use std::io;
 use std::process::ExitCode;
@@ -187,6 +192,9 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => pipe::run(&context, args),
         Command::Replay(args) => pipe::replay(&context, args),
         Command::Produce(args) => produce::produce(&context, &args),
+        Command::Publish(args) => publish::publish(&context, &args),
+        Command::Publications(args) => publications::publications(&context, &args),
+        Command::Subscribe(args) => subscribe::subscribe(&context, &args),
         Command::Serve(args) => server::serve(&context, &args),
         Command::Get { member, list, limit, offset } => ask::get(&context, &member, list, offset, limit),
         Command::Popular { kind, window, country, limit } => {
@@ -211,7 +219,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore { backup, key } => backup::restore(&context, &backup, key.as_deref()),
         Command::Plan(args) => plan::plan(&context, &args),
-        Command::Batch(args) => batch::batch(&context, args),
+        Command::Batch(args) => batch::batch(&context, &args),
         Command::Status => ask::status(&context),
         Command::Config => Ok(()),
         Command::Demo { write, seed } => demo::demo(&context, write, seed),

@@ -12,6 +12,7 @@ use super::args::{ListenArgs, PipeArgs, ReplayArgs, RunArgs, SourceArgs};
 use super::line_up::Change;
 use super::opening::{Opening, adopting, open_engine};
 use super::server::Server;
+use super::subscriptions::Following;
 use super::{Context, Failure, commands, erase, now_ms, show};
 use crate::archive::Archiver;
 use crate::config::Config;
@@ -109,14 +110,17 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let sources = sources::open(&names, &options, &known)?;
     let reporter = Reporter::start(&options.kafka.lags, &options.kafka.committed)?;
     let max_ahead = config.run.max_ahead.ms();
-    let latest_at = Arc::new(move || now_ms() + max_ahead);
-    let handle = opened.engine.handle();
-    let commands = commands::of(&opened, config.clone(), handle.clone());
-    let served =
-        socket::Served { handle, latest_at, adopt: adopting(context, config, &opened.store), commands };
+    let latest_at: socket::LatestAt = Arc::new(move || now_ms() + max_ahead);
+    let (handle, adopt) = (opened.engine.handle(), adopting(context, config, &opened.store));
+    // A bulk load takes nothing over: its lists are made at its end.
+    let follow = || Following::start(context, config, &opened, adopt.clone(), latest_at.clone());
+    let following = if how.bulk { None } else { Some(follow()?) };
+    let bells = following.as_ref().map(Following::bells).unwrap_or_default();
+    let commands = commands::of(&opened, config.clone(), handle.clone(), bells);
+    let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
         let told = (&options.kafka.lags, opened.archive.as_ref());
-        server.ready(context, config, &opened.store, &served, told)?;
+        server.ready(context, config, &opened.store, &served, told, following.as_ref())?;
     }
     // Before anybody is told that it runs, and interrupts it.
     stop_on_signal(stop.clone())?;
@@ -136,11 +140,15 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     }
     // Requests come to their end before the pipeline does, and so does a batch.
     drop(server);
+    if let Some(following) = &following {
+        following.stop();
+    }
     opened.batches.stop();
     if !stop.load(Ordering::Relaxed) {
         opened.engine.handle().settle(&stop)?;
     }
     let ended = opened.engine.finish();
+    drop(following);
     bar.finish_and_clear();
     // What was committed last is told Kafka too.
     drop(reporter);

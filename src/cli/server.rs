@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::args::ListenArgs;
+use super::subscriptions::Following;
 use super::{Context, Failure, pipe};
 use crate::archive::Archive;
 use crate::config::Config;
@@ -69,6 +70,7 @@ impl Server {
         store: &Arc<dyn Store>,
         served: &Served,
         (lags, archive): (&Lags, Option<&Arc<Archive>>),
+        following: Option<&Following>,
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
         let Served { handle, latest_at, adopt, commands } = served.clone();
@@ -76,6 +78,9 @@ impl Server {
         self.app.reads_topics(lags.clone());
         if let Some(archive) = archive {
             self.app.archives(archive.clone());
+        }
+        if let Some(following) = following {
+            self.app.follows(following.board.clone(), following.raised());
         }
         self.app.ready(reader, Some(pipeline));
         Ok(())

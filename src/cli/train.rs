@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nearline_factors::{Progress, Trainer};
 
 use super::args::TrainArgs;
+use super::publish::{self, What};
 use super::train_progress::TrainProgress;
 use super::train_saving::Saving;
 use super::{Context, Failure, fit, pipe, show};
@@ -23,14 +24,26 @@ use crate::offline::{LiveSet, Model};
 
 /// `nearline train`.
 pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
+    let (out, then) = (args.out.clone(), &args.then);
+    match &then.publish {
+        None => make(context, &args),
+        Some(name) => publish::publishing(context, name, then.to.as_deref(), |publications| {
+            make(context, &args)?;
+            let told = publish::published(context, publications, name, &What::Model(&out))?;
+            publish::said(context, publications, told)
+        }),
+    }
+}
+
+fn make(context: &Context, args: &TrainArgs) -> Result<(), Failure> {
     let mut options = fit::fit_options(context, &args.fit)?;
     Model::may_save(&args.out)?;
-    refuse_to_begin_over(&args)?;
+    refuse_to_begin_over(args)?;
     let live = fit::live_set(context, &args.sources)?;
     if let Some(patience) = args.stop_early {
-        options.iterations = iterations(context, &args, &options, &live, patience)?;
+        options.iterations = iterations(context, args, &options, &live, patience)?;
     }
-    let model = trained(context, &args, &options, &live)?;
+    let model = trained(context, args, &options, &live)?;
     model.save(&args.out)?;
     let manifest = &model.manifest;
     if context.json {

@@ -10,6 +10,7 @@ use nearline_factors::ARITHMETIC;
 
 use super::kinds::{KindTable, kinds};
 use super::number::{KeyError, MAX_VALUE, micros, within};
+use super::publications::{Alert, Publications, Subscription, alerts, publications, subscriptions};
 use super::settings::Settings;
 use super::span::Span;
 use super::variants::{Variants, variants};
@@ -47,6 +48,12 @@ pub struct Config {
     pub s3: Settings,
     /// Where every accepted record goes besides, where that is wanted.
     pub archive: Option<Archive>,
+    /// Where publications lie, who is told of them and how long they are kept.
+    pub publications: Publications,
+    /// Publications that a running pipeline follows, by name.
+    pub subscriptions: Vec<Subscription>,
+    /// When to raise an alarm about one of them.
+    pub alerts: Vec<Alert>,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// The tables of `[maps]`, by name, as written: the column maps of logs check them.
@@ -295,6 +302,8 @@ impl TryFrom<Written> for Config {
         }
         let (kinds, continue_watching) = kinds(written.kinds, scale, &written.lists.continue_watching)?;
         let written::Lists { length, half_life_hours, basket, .. } = written.lists;
+        let publications = publications(written.publications)?;
+        let subscriptions = subscriptions(written.subscriptions, publications.repository.as_deref())?;
         let config = Config {
             kinds,
             lists: Lists {
@@ -312,6 +321,9 @@ impl TryFrom<Written> for Config {
             kafka: kafka(written.kafka)?,
             s3: s3(written.s3)?,
             archive: archive(written.archive)?,
+            alerts: alerts(written.alerts, &subscriptions)?,
+            publications,
+            subscriptions,
             train: train(&written.train)?,
             maps: written.maps,
         };

@@ -11,6 +11,7 @@ mod kinds;
 mod meant;
 mod number;
 mod place;
+pub mod publications;
 mod quoting;
 mod schema;
 mod settings;

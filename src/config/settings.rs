@@ -68,6 +68,11 @@ impl Settings {
 }
 
 impl Setting {
+    /// The value, with variables and files read; `key` is what errors call it.
+    pub fn value(&self, key: &str) -> Result<String, SettingError> {
+        self.read(key, &|name| std::env::var(name).ok())
+    }
+
     fn read(&self, key: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, SettingError> {
         let refuse = |problem: String| SettingError { key: key.to_owned(), problem };
         match self {

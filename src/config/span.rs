@@ -37,6 +37,11 @@ impl Span {
         Span { ms: seconds * 1_000 }
     }
 
+    /// So many milliseconds.
+    pub const fn millis(ms: u64) -> Self {
+        Span { ms }
+    }
+
     /// A window of whole hours, as `24h` or `7d`; none for `all`.
     pub fn window_hours(text: &str) -> Result<Option<u32>, String> {
         if text == "all" {

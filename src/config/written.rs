@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::publications::written::{Alert, Publications, Subscription};
 use super::settings::Settings;
 use super::size::Size;
 use super::span::Span;
@@ -42,6 +43,12 @@ pub struct Written {
     pub s3: Settings,
     /// Where every accepted record goes besides, as Parquet.
     pub archive: Archive,
+    /// Where publications lie, who is told of them and how long they are kept.
+    pub publications: Publications,
+    /// Publications that a running pipeline follows, by their names.
+    pub subscriptions: BTreeMap<String, Subscription>,
+    /// When to raise an alarm about one of them, by a name of your own.
+    pub alerts: BTreeMap<String, Alert>,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// How to read other people's logs, by a name of your own for `--map`.
@@ -64,6 +71,9 @@ impl Default for Written {
             kafka: Kafka::default(),
             s3: Settings::default(),
             archive: Archive::default(),
+            publications: Publications::default(),
+            subscriptions: BTreeMap::new(),
+            alerts: BTreeMap::new(),
             train: Train::default(),
             maps: toml::Table::new(),
         }

@@ -34,6 +34,7 @@ struct State {
     epoch: Epoch,
     counts: Counts,
     failure: Option<Arc<StoreError>>,
+    ended: bool,
 }
 
 impl Committed {
@@ -54,6 +55,17 @@ impl Committed {
     /// Why nothing is committed any more, where that is so.
     pub fn failure(&self) -> Option<Arc<StoreError>> {
         self.state().failure.clone()
+    }
+
+    /// Whether the engine has come to its end: no message is taken any more.
+    pub fn has_ended(&self) -> bool {
+        self.state().ended
+    }
+
+    /// Says that it has.
+    pub(super) fn end(&self) {
+        self.state().ended = true;
+        self.changed.notify_all();
     }
 
     /// Waits until an epoch is on disk, or nothing will be any more.

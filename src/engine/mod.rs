@@ -295,8 +295,10 @@ impl Handle {
         loop {
             match answer.recv_timeout(LOOK) {
                 Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Timeout) if self.committed.failure().is_none() => {}
-                Err(_) => return Err(self.why()),
+                Err(RecvTimeoutError::Timeout)
+                    if self.committed.failure().is_none() && !self.committed.has_ended() => {}
+                // It may have come just then.
+                Err(_) => return answer.try_recv().map_err(|_| self.why()),
             }
         }
     }
@@ -320,7 +322,11 @@ impl Engine {
         let shared = committed.clone();
         let thread = std::thread::Builder::new()
             .name("ingest".into())
-            .spawn(move || pipeline::run(&*records, store, options, &told, shared, &ready))
+            .spawn(move || {
+                let ended = pipeline::run(&*records, store, options, &told, shared.clone(), &ready);
+                shared.end();
+                ended
+            })
             .map_err(|error| EngineError::Workers(error.to_string()))?;
         let mut engine = Engine { messages, committed, thread: Some(thread) };
         match when_ready.recv() {

@@ -113,6 +113,25 @@ pub fn tombstones(
     })
 }
 
+/// Shows the record of every item, in the order of the ids, until one cannot be shown.
+pub fn items<E: From<StoreError>>(
+    store: &dyn Tables,
+    show: &mut dyn FnMut(records::ItemVersion<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut failed = None;
+    store.scan(Table::Items, &[], &[], &mut |key, value| match item_of(key, value)
+        .map_err(E::from)
+        .and_then(&mut *show)
+    {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
 /// Shows every record that is kept, but for tombstones: a trim, the catalogue, then live events and retractions,
 /// member by member, in batches.
 pub fn records<E: From<StoreError>>(

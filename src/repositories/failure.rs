@@ -63,6 +63,8 @@ pub enum RepositoryError {
         name: String,
         /// Why it failed, and what to do.
         problem: String,
+        /// Whether it may go when it is tried again.
+        passing: bool,
     },
 }
 
@@ -76,8 +78,21 @@ impl RepositoryError {
             Error::NotFound { .. } => "; see that the bucket is there",
             _ => "",
         };
+        let passing = !matches!(
+            error,
+            Error::PermissionDenied { .. }
+                | Error::Unauthenticated { .. }
+                | Error::NotSupported { .. }
+                | Error::NotImplemented { .. }
+                | Error::InvalidPath { .. }
+        );
         let problem = format!("{}{remedy}", innermost(&error));
-        RepositoryError::Failed { url: url.to_owned(), doing, name: name.to_owned(), problem }
+        RepositoryError::Failed { url: url.to_owned(), doing, name: name.to_owned(), problem, passing }
+    }
+
+    /// Whether it may go when it is tried again: a server was away or lost what it had begun.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Failed { passing: true, .. })
     }
 
     /// Whether what was given is at fault, and not the repository.

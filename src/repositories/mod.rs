@@ -14,13 +14,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, RetryConfig, WriteMultipart};
 use tokio::runtime::Runtime;
 
 pub use failure::RepositoryError;
@@ -31,6 +32,9 @@ use crate::config::Settings;
 const PART: usize = 8 << 20;
 /// So many parts are on their way at a time.
 const PARTS: usize = 4;
+
+/// For how long a server that does not answer is asked again, before that is an error.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A place for objects, by URL.
 pub struct Repository {
@@ -104,6 +108,7 @@ impl Repository {
             .filter_map(known)
             .fold(AmazonS3Builder::from_env(), |builder, (key, value)| builder.with_config(key, value))
             .with_bucket_name(bucket)
+            .with_retry(RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() })
             .build()
             .map_err(|error| RepositoryError::of(url, "open", "", error))?;
         let prefix = Name::parse(prefix).map_err(|_| RepositoryError::Address { url: url.to_owned() })?;
@@ -258,6 +263,27 @@ impl Repository {
         self.found("delete", name, done).map(drop)
     }
 
+    /// Takes out what uploads that were broken off left in a folder before a moment. In a bucket nobody sees such parts, and the
+    /// bucket's own rules see to them.
+    pub fn sweep_unfinished(&self, under: &str, before: SystemTime) -> Result<usize, RepositoryError> {
+        fn sweep(folder: &Path, before: SystemTime) -> io::Result<usize> {
+            let mut swept = 0;
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    swept += sweep(&entry.path(), before)?;
+                } else if is_unfinished(&entry.file_name()) && entry.metadata()?.modified()? < before {
+                    std::fs::remove_file(entry.path())?;
+                    swept += 1;
+                }
+            }
+            Ok(swept)
+        }
+        let Some(folder) = self.path_of(under).filter(|folder| folder.is_dir()) else { return Ok(0) };
+        let failed = |source| RepositoryError::Io { doing: "clear up in", path: folder.clone(), source };
+        sweep(&folder, before).map_err(failed)
+    }
+
     fn at(&self, name: &str) -> Result<Name, RepositoryError> {
         let refused = |_| RepositoryError::Name { name: name.to_owned() };
         let below = Name::parse(name).map_err(refused)?;
@@ -305,6 +331,12 @@ pub fn put_file(repository: &Repository, name: &str, file: &Path) -> Result<u64,
         source,
     })?;
     repository.put_all(name, &mut io::BufReader::with_capacity(1 << 20, opened))
+}
+
+/// Whether a file is one that `object_store` writes before it is put in its place: `NAME#NUMBER`.
+fn is_unfinished(name: &std::ffi::OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn runtime() -> Result<Runtime, RepositoryError> {

@@ -12,6 +12,8 @@ use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
+use crate::publications::alerts::{self, Raised};
+use crate::publications::board::{self, Followed};
 use crate::sources::{Offset, PartitionOffset, kafka};
 use crate::stores::{Table, formats};
 use crate::variants::Variants;
@@ -122,6 +124,10 @@ pub struct StatusAnswer {
     pub archive: Option<ArchiveState>,
     /// What waits to be archived.
     pub archive_waiting: Queue,
+    /// Publications that are followed.
+    pub publications: Vec<Followed>,
+    /// Alerts that are raised.
+    pub alerts: Vec<Raised>,
     /// Lines in `rejected.jsonl`, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// Bytes of the store on disk.
@@ -174,6 +180,8 @@ impl Serving<'_> {
             batch: batches::live(self.tables)?,
             archive: ArchiveState::of(self.tables)?,
             archive_waiting: Queue::of(self.tables)?,
+            publications: board::kept(&self.known.folder.subscriptions()),
+            alerts: alerts::kept(&self.known.folder.alerts()),
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),
             sizes: self.store.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),

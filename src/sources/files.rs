@@ -307,7 +307,17 @@ fn magic(stream: &mut dyn io::Read) -> io::Result<Vec<u8>> {
 }
 
 /// What Nearline keeps beside the store in a data folder.
-const OWN: [&str; 4] = ["acknowledged", "digest.key", "digest.new", "rejected.jsonl"];
+const OWN: [&str; 7] = [
+    "acknowledged",
+    "alerts.json",
+    "digest.key",
+    "digest.new",
+    "loads",
+    "rejected.jsonl",
+    "subscriptions.json",
+];
+/// Its folders.
+const OWN_FOLDERS: [&str; 4] = ["models", "publications", "receipts", "store"];
 
 /// The folders in a folder, which are not read; hidden ones and those of a data folder do not count.
 pub(super) fn folders_of(folder: &Path) -> Vec<PathBuf> {
@@ -315,7 +325,7 @@ pub(super) fn folders_of(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let counts = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
-        let own = data_folder && (name == "store" || name == "models");
+        let own = data_folder && OWN_FOLDERS.iter().any(|own| name == *own);
         path.is_dir() && !own && !name.as_encoded_bytes().starts_with(b".")
     };
     entries.filter(counts).collect()

@@ -127,6 +127,7 @@ fn the_data_folder_may_be_the_folder_of_the_logs() {
     let home = Home::new();
     std::fs::create_dir(home.path("both")).unwrap();
     home.write("both/log.jsonl", &format!("{EVENT}\nnonsense\n"));
+    home.write("nearline.toml", "[subscriptions.films]\nrepository = \"repository\"\n");
     for _ in 0..3 {
         home.ok(&["--data", "both", "run", "both"]);
     }

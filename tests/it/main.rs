@@ -23,6 +23,7 @@ mod marks;
 mod memory;
 mod models;
 mod performance;
+mod publications;
 mod readme;
 mod real_data;
 mod retraction;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::ThenPublishArgs;
 use crate::config::MAX_LIST;
 use crate::serving::algorithms::ALL;
 
@@ -20,4 +21,7 @@ pub struct BatchArgs {
     /// How many items a list has at most.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
     pub limit: u32,
+    /// What is published.
+    #[command(flatten)]
+    pub then: ThenPublishArgs,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FitArgs, SourceArgs};
+use super::{FitArgs, SourceArgs, ThenPublishArgs};
 use crate::config::Span;
 use crate::offline::Protocol;
 
@@ -39,6 +39,9 @@ pub struct TrainArgs {
     /// How to train.
     #[command(flatten)]
     pub fit: FitArgs,
+    /// What is published.
+    #[command(flatten)]
+    pub then: ThenPublishArgs,
 }
 
 /// Which part of a log a choice is made on.

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
+use super::metrics_publications::PublicationMetrics;
 use crate::archive::Archive;
 use crate::engine::observer::Commit;
 use crate::sources::kafka::Lags;
@@ -94,6 +95,7 @@ pub(super) struct Metrics {
     partition_end: Family<OfPartition, Gauge>,
     partition_lag: Family<OfPartition, Gauge>,
     partition_resets: Family<OfPartition, Gauge>,
+    pub(super) publications: PublicationMetrics,
     pub(super) rates: Rates,
     /// How far topics are read, where there are any.
     pub(super) lags: OnceLock<Lags>,
@@ -136,6 +138,7 @@ impl Default for Metrics {
             partition_end: Family::default(),
             partition_lag: Family::default(),
             partition_resets: Family::default(),
+            publications: PublicationMetrics::default(),
             rates: Rates::default(),
             lags: OnceLock::new(),
             archive_epoch: Gauge::default(),
@@ -145,6 +148,7 @@ impl Default for Metrics {
             archive: OnceLock::new(),
         };
         metrics.register();
+        metrics.publications.register(&mut metrics.registry);
         metrics
     }
 }
@@ -266,6 +270,7 @@ impl Metrics {
     pub fn text(&self) -> String {
         self.look_at_topics();
         self.look_at_archive();
+        self.publications.look();
         let mut text = String::new();
         // A string takes whatever is written.
         let _ = encode(&mut text, &self.registry);

@@ -14,11 +14,13 @@ mod breaker;
 mod feed;
 mod ladder;
 mod metrics;
+mod metrics_publications;
 mod posts;
 mod problem;
 mod query;
 mod routes;
 mod running;
+mod turns;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -30,13 +32,18 @@ use ladder::Ladder;
 use metrics::Metrics;
 pub use posts::Pipeline;
 pub use problem::Problem;
+use routes::PublicationChange;
 pub use routes::{app, openapi};
 pub use running::{Listen, Listening, listen};
+use tokio::sync::broadcast;
 
 use super::Reader;
 use crate::archive::Archive;
 use crate::config::{Serve, Token};
+use crate::publications::alerts::RaisedNow;
+use crate::publications::board::Board;
 use crate::sources::kafka::Lags;
+use crate::stores::Table;
 use crate::traces::Traces;
 
 /// How the server answers.
@@ -50,6 +57,8 @@ pub struct Options {
     pub requests: usize,
     /// How many reads of the store may be under way.
     pub reads: usize,
+    /// How many bytes of the store are read into memory at the start.
+    pub warm: u64,
     /// Who may do what, by name; everybody everything where there are none.
     pub tokens: Vec<(String, Token)>,
     /// Whether the server is reached from this machine alone.
@@ -66,6 +75,8 @@ impl Options {
             body_limit: serve.body_limit,
             requests: serve.requests,
             reads: reads(),
+            // Not all of what there is for it: what is asked for most has come to stay there by then.
+            warm: serve.cache as u64 / 4 * 3,
             tokens: serve.tokens.clone(),
             loopback,
             traces,
@@ -86,6 +97,8 @@ pub struct App {
     feed: Arc<Feed>,
     ladder: Ladder,
     metrics: Arc<Metrics>,
+    /// Tells what happens to publications.
+    publications: broadcast::Sender<PublicationChange>,
     access: Access,
     options: Options,
     started: Instant,
@@ -98,7 +111,21 @@ pub struct Ready {
     pipeline: Option<Pipeline>,
 }
 
+/// How many events a slow listener may be behind before it misses some.
+const BEHIND: usize = 256;
+
 impl App {
+    /// From here on it is told what happens to publications.
+    pub fn follows(&self, board: Arc<Board>, raised: RaisedNow) {
+        let tell = self.publications.clone();
+        board.tell(Box::new(move |happened, followed| {
+            // Nobody may be listening.
+            let _ = tell.send(PublicationChange { happened, followed: followed.clone() });
+        }));
+        // A pipeline is started once.
+        let _ = self.metrics.publications.followed.set((board, raised));
+    }
+
     /// From here on it is told how far topics are read.
     pub fn reads_topics(&self, lags: Lags) {
         // A pipeline is started once.
@@ -121,6 +148,7 @@ impl App {
             feed,
             ladder,
             metrics,
+            publications: broadcast::Sender::new(BEHIND),
             access,
             options,
             started: Instant::now(),
@@ -136,6 +164,7 @@ impl App {
     pub fn ready(&self, reader: Reader, pipeline: Option<Pipeline>) {
         let reader = Arc::new(reader);
         self.feed.begin(&reader);
+        warm(&reader, self.options.warm);
         // Whoever was first stays.
         let _ = self.ready.set(Ready { reader: ArcSwap::new(reader), pipeline });
     }
@@ -153,6 +182,32 @@ impl App {
     fn get(&self) -> Result<&Ready, Problem> {
         self.ready.get().ok_or_else(Problem::recovering)
     }
+}
+
+/// What answers are made of most, the most asked for first.
+const WARM: [Table; 3] = [Table::TopPicks, Table::ContinueWatching, Table::Records];
+/// So much is read at a time.
+const SLICE: u64 = 2 << 20;
+
+/// Reads what will be asked for into memory, on a thread of its own, as long as there is somebody to answer.
+fn warm(reader: &Arc<Reader>, bytes: u64) {
+    let reader = Arc::downgrade(reader);
+    let read = move || {
+        let mut left = bytes;
+        for table in WARM {
+            let mut from = Some(Vec::new());
+            while let (Some(key), Some(reader), true) = (&from, reader.upgrade(), left >= SLICE) {
+                match reader.warm(table, key, SLICE) {
+                    Ok(next) => from = next,
+                    // Whoever needs it will be told.
+                    Err(_) => return,
+                }
+                left -= SLICE;
+            }
+        }
+    };
+    // Without it the first answers come from disk, and that is all.
+    let _ = std::thread::Builder::new().name("warm".into()).spawn(read);
 }
 
 /// The wall clock, in milliseconds since 1970: for the age of answers.

@@ -139,9 +139,16 @@ impl Producer {
             Record::Item(version) => Some(version.item),
             other => other.member(),
         };
-        self.json.clear();
-        write_json(record, &mut self.json);
-        let payload = self.json.trim_ascii_end();
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        write_json(record, &mut json);
+        let sent = self.send_message(key, json.trim_ascii_end());
+        self.json = json;
+        sent
+    }
+
+    /// Sends a message; waits while too many are on their way.
+    pub fn send_message(&mut self, key: Option<&str>, payload: &[u8]) -> Result<(), KafkaError> {
         let mut message: BaseRecord<'_, str, [u8]> = BaseRecord::to(&self.topic).payload(payload);
         if let Some(key) = key {
             message = message.key(key);

@@ -10,6 +10,7 @@ mod members;
 mod models;
 mod page;
 mod performance;
+mod publications;
 mod status;
 mod variants;
 
@@ -35,6 +36,7 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(super) use self::publications::PublicationChange;
 use super::App;
 use super::access::guarded;
 use super::problem::Problem;
@@ -71,6 +73,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(events::post))
         .routes(routes!(models::list))
         .routes(routes!(models::change))
+        .routes(routes!(publications::list))
+        .routes(routes!(publications::changes))
         .routes(routes!(variants::compare))
         .routes(routes!(variants::promote))
         .routes(routes!(changes::changes))
