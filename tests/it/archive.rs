@@ -59,7 +59,7 @@ fn rows(home: &Home) -> String {
     let mut text = String::new();
     for file in files(home) {
         let mut lines = Lines::open(File::open(file).unwrap()).unwrap();
-        while lines.next().unwrap().rows > 0 {
+        while lines.read_next().unwrap().rows > 0 {
             text += &String::from_utf8(lines.text.clone()).unwrap();
         }
     }
