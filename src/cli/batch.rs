@@ -1,15 +1,12 @@
 //! `nearline batch`: lists for all members, as the offline rung.
 
-use std::io::IsTerminal;
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::BatchArgs;
 use super::commands::{self, Ask};
 use super::opening::{self, Opening};
 use super::publish::{self, What};
+use super::watched::watched;
 use super::{Context, Failure, line_up, now_ms, show};
 use crate::batch::{BatchError, BatchQuery, Batches, Progress};
 use crate::config::Config;
@@ -19,11 +16,6 @@ use crate::serving::models::ServedModel;
 use crate::stores::StoreError;
 use crate::stores::formats::OfflineBatch;
 use crate::stores::rocks::RocksStore;
-
-/// How often the progress is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// How often it is said where there is no terminal to draw a bar on.
-const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// `nearline batch`.
 pub fn batch(context: &Context, args: &BatchArgs) -> Result<(), Failure> {
@@ -70,8 +62,12 @@ fn make_and_say(context: &Context, args: &BatchArgs) -> Result<(), Failure> {
 fn asked(context: &Context, query: &BatchQuery) -> Result<Option<OfflineBatch>, Failure> {
     watched(
         || commands::ask(context, &Ask::Batch(query.clone())),
-        || commands::ask(context, &Ask::BatchProgress).ok().flatten(),
+        || commands::ask(context, &Ask::BatchProgress).ok().flatten().map(done),
     )
+}
+
+fn done(progress: Progress) -> (u64, u64) {
+    (progress.members, progress.of)
 }
 
 /// Where nobody holds the folder.
@@ -85,8 +81,10 @@ fn alone(context: &Context, query: &BatchQuery) -> Result<OfflineBatch, Failure>
     let opened = opening::open_engine(&context.folder, &context.config, Opening::default())?;
     let (batches, handle) = (&*opened.batches, opened.engine.handle());
     let threads = context.config.run.threads();
-    let made =
-        watched(|| make(batches, query, &context.config, threads, &handle), || Some(batches.progress()));
+    let made = watched(
+        || make(batches, query, &context.config, threads, &handle),
+        || Some(done(batches.progress())),
+    );
     opened.engine.finish()?;
     made
 }
@@ -107,45 +105,6 @@ pub(super) fn make(
         BatchError::Serving(error) => error.into(),
         BatchError::Engine(error) => error.into(),
     })
-}
-
-/// Does something that takes long, and shows how far it is.
-fn watched<T: Send>(
-    work: impl FnOnce() -> Result<T, Failure> + Send,
-    progress: impl Fn() -> Option<Progress>,
-) -> Result<T, Failure> {
-    std::thread::scope(|scope| {
-        let working = scope.spawn(work);
-        let (bar, mut said, mut looked) = (bar(), Instant::now(), Instant::now());
-        while !working.is_finished() {
-            std::thread::sleep(Duration::from_millis(5));
-            if looked.elapsed() < LOOK {
-                continue;
-            }
-            looked = Instant::now();
-            let Some(Progress { members, of }) = progress() else { continue };
-            bar.set_length(of);
-            bar.set_position(members);
-            if bar.is_hidden() && said.elapsed() >= SAY_EVERY {
-                let [members, of] = [members, of].map(show::count);
-                show::aside(format_args!("lists of {members} of {of} members"));
-                said = Instant::now();
-            }
-        }
-        bar.finish_and_clear();
-        working.join().unwrap_or_else(|_| Err(Failure::Failed("the batch ended before its time".into())))
-    })
-}
-
-fn bar() -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{bar:30} lists of {pos} of {len} members  {eta} left");
-    ProgressBar::with_draw_target(Some(0), target)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// The last batch in a line of `status`.

@@ -29,6 +29,7 @@ mod train_progress;
 mod train_saving;
 mod tune;
 mod variants;
+mod watched;
 
 use std::io;
 use std::process::ExitCode;

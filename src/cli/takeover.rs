@@ -1,16 +1,13 @@
 //! `model use`, `model rollback` and `variants promote`: what the lists are made with.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::commands::{self, Ask};
 use super::line_up::Change;
 use super::opening::{self, Opening};
+use super::watched::watched;
 use super::{Context, Failure, pipe, show};
 use crate::engine::TakenOver;
 use crate::engine::recover::Standing;
@@ -18,11 +15,6 @@ use crate::engine::socket::{self, Request, Wanted};
 use crate::folder::Folder;
 use crate::stores::formats::Standby;
 use crate::stores::rocks::RocksStore;
-
-/// How often the progress is looked at.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often it is said where there is no terminal to draw a bar on.
-const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// `nearline model use`.
 pub fn use_model(context: &Context, model: &Path) -> Result<(), Failure> {
@@ -86,48 +78,18 @@ fn standing(folder: &Folder) -> Result<Standing, Failure> {
 fn asked(context: &Context, wanted: Wanted) -> Result<Option<TakenOver>, Failure> {
     let socket = context.folder.socket();
     let request = Request { model: Some(wanted), ..Request::default() };
-    let asking = std::thread::spawn(move || socket::ask(&socket, &request));
-    let (bar, mut said, mut looked) = (bar(), Instant::now(), Instant::now());
-    while !asking.is_finished() {
-        std::thread::sleep(Duration::from_millis(5));
-        if looked.elapsed() < LOOK {
-            continue;
-        }
-        looked = Instant::now();
-        // The process that builds them is asked: to open the store, as readers do, would take a core away from it.
-        let known: Option<Option<Standby>> = commands::ask(context, &Ask::Standby).ok().flatten();
-        let Some(Some(Standby { ready: false, built, members, .. })) = known else { continue };
-        bar.set_length(members.into());
-        bar.set_position(built.into());
-        if bar.is_hidden() && said.elapsed() >= SAY_EVERY {
-            show::aside(format_args!(
-                "lists of {} of {} members",
-                show::count(built.into()),
-                show::count(members.into())
-            ));
-            said = Instant::now();
-        }
-    }
-    bar.finish_and_clear();
-    let answer = asking.join().map_err(|_| Failure::Failed("the wait for the answer broke off".into()))??;
-    let Some(answer) = answer else { return Ok(None) };
+    // The process that builds them is asked: to open the store, as readers do, would take a core away from it.
+    let built = || match commands::ask(context, &Ask::Standby).ok().flatten() {
+        Some(Some(Standby { ready: false, built, members, .. })) => Some((built.into(), members.into())),
+        _ => None,
+    };
+    let Some(answer) = watched(|| Ok(socket::ask(&socket, &request)?), built)? else { return Ok(None) };
     match answer.taken_over {
         Some(taken) => Ok(Some(taken)),
         None => Err(Failure::No(answer.error.unwrap_or_else(|| {
             "the pipeline that holds the folder is of an older version, and cannot do this".into()
         }))),
     }
-}
-
-fn bar() -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{bar:30} lists of {pos} of {len} members  {eta} left");
-    ProgressBar::with_draw_target(Some(0), target)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn say(context: &Context, taken: &TakenOver) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use serde::Deserialize;
 
 use super::Serving;
+use super::encoded::{ItemText, ItemTexts};
 use crate::stores::{StoreError, Table, Tables, formats};
 
 /// What an answer says of an item.
@@ -97,6 +98,8 @@ pub struct Kept {
     /// The epoch in which items changed last.
     pub changed_in: u64,
     items: HashMap<Box<str>, CatalogueEntry, foldhash::fast::RandomState>,
+    /// The same, as answers say it.
+    pub(super) texts: ItemTexts,
     newest: OnceLock<Newest>,
 }
 
@@ -109,6 +112,11 @@ fn newest_first(mut items: Vec<(i64, Box<str>)>) -> Newest {
 }
 
 impl Kept {
+    fn put(&mut self, item: &str, entry: CatalogueEntry) {
+        self.texts.replace(ItemText::new(item, &entry));
+        self.items.insert(item.into(), entry);
+    }
+
     /// What is known of an item.
     pub fn get(&self, item: &str) -> CatalogueEntry {
         self.items.get(item).cloned().unwrap_or_default()
@@ -130,11 +138,9 @@ impl Kept {
 impl Catalogue {
     /// The catalogue of a store at an epoch.
     pub fn read(tables: &dyn Tables, epoch: u64) -> Result<Self, StoreError> {
-        let mut items = HashMap::default();
-        each_item(tables, &mut |item, entry| {
-            items.insert(item.into(), entry);
-        })?;
-        let kept = Kept { changed_in: epoch, items, newest: OnceLock::new() };
+        let (items, texts) = (HashMap::default(), ItemTexts::default());
+        let mut kept = Kept { changed_in: epoch, items, texts, newest: OnceLock::new() };
+        each_item(tables, &mut |item, entry| kept.put(item, entry))?;
         Ok(Catalogue { kept: RwLock::new(kept), changes_in: AtomicU64::new(epoch) })
     }
 
@@ -157,7 +163,7 @@ impl Catalogue {
         let entries = entries?;
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         for (item, entry) in entries {
-            kept.items.insert(item.into(), entry);
+            kept.put(item, entry);
         }
         kept.changed_in = epoch;
         kept.newest = OnceLock::new();

@@ -10,7 +10,7 @@ use nearline_factors::Bitmap;
 
 use super::catalogue::{CatalogueEntry, each_item};
 use super::models::ServedModel;
-use super::{Serving, ServingError};
+use super::{Serving, ServingError, Takes};
 
 /// Which items are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,6 +110,7 @@ impl Serving<'_> {
         if let Some(shelves) = last.filter(|last| last.changed_in == changed_in) {
             return Ok(shelves);
         }
+        self.takes(Takes::Long)?;
         let mut shelves = Shelves::new(model, version, changed_in);
         match &kept {
             Some(kept) => {

@@ -5,6 +5,7 @@
 
 pub mod algorithms;
 pub mod catalogue;
+mod encoded;
 pub mod filters;
 pub mod http;
 pub mod intervals;
@@ -79,8 +80,8 @@ pub struct Serving<'a> {
     /// The kinds as one model weighs them for all members, where that is asked for.
     kinds: Option<Arc<KindTable>>,
     store: &'a dyn Store,
-    /// Whether nobody is to wait: what takes work is not done.
-    quickly: bool,
+    /// What may be done: nothing that takes longer.
+    patience: Takes,
 }
 
 /// Why there is no answer.
@@ -163,12 +164,38 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         let of_one_moment = self.store.at_one_moment_in_memory(&mut |tables| {
             if let Some(ask) = ask.take() {
-                let serving = self.serving(tables).map(|serving| Serving { quickly: true, ..serving });
+                let patience = Takes::Look;
+                let serving = self.serving(tables).map(|serving| Serving { patience, ..serving });
                 answer = Some(serving.and_then(|serving| ask(&serving)));
             }
         });
-        let not_in_memory = |answer: &_| matches!(answer, Err(ServingError::Store(StoreError::NotInMemory)));
         answer.filter(|answer| of_one_moment && !not_in_memory(answer))
+    }
+
+    /// The same, and what is worked out of it in a moment is worked out. What comes meanwhile changes nothing.
+    pub fn read_cached<T>(
+        &self,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Option<Result<T, ServingError>> {
+        let (mut ask, mut answer) = (Some(ask), None);
+        let shown = self.store.at_one_moment_cached(&mut |tables| {
+            if let Some(ask) = ask.take() {
+                let patience = Takes::Moment;
+                let serving = self.serving(tables).map(|serving| Serving { patience, ..serving });
+                answer = Some(serving.and_then(|serving| ask(&serving)));
+            }
+        });
+        match shown {
+            Ok(true) => answer.filter(|answer| !not_in_memory(answer)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// Reads entries of a table from a key on into memory, so that nobody waits for them later. Gives back where the next
+    /// begin, if there are more.
+    pub fn warm(&self, table: Table, from: &[u8], bytes: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.warm(table, from, bytes)
     }
 
     /// Asks for all of one moment: with its catalogue in memory, and the kinds as a given model weighs them.
@@ -199,8 +226,23 @@ impl Reader {
     fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
         let store = &*self.store;
-        Ok(Serving { tables, standing, known: &self.known, kinds: None, store, quickly: false })
+        Ok(Serving { tables, standing, known: &self.known, kinds: None, store, patience: Takes::Long })
     }
+}
+
+fn not_in_memory<T>(answer: &Result<T, ServingError>) -> bool {
+    matches!(answer, Err(ServingError::Store(StoreError::NotInMemory)))
+}
+
+/// How long something takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Takes {
+    /// As long as a look at what is kept.
+    Look,
+    /// A millisecond of one core, at most.
+    Moment,
+    /// Longer.
+    Long,
 }
 
 impl Known {
@@ -284,9 +326,9 @@ impl Serving<'_> {
         }
     }
 
-    /// To be asked before what takes work: it is not done where nobody is to wait.
-    fn takes_work(&self) -> Result<(), StoreError> {
-        if self.quickly { Err(StoreError::NotInMemory) } else { Ok(()) }
+    /// To be asked before what takes its time: it is not done where nobody is to wait so long.
+    fn takes(&self, takes: Takes) -> Result<(), StoreError> {
+        if takes > self.patience { Err(StoreError::NotInMemory) } else { Ok(()) }
     }
 
     /// An item's title, where the catalogue has one.

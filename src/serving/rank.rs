@@ -48,9 +48,6 @@ impl Serving<'_> {
         member: &str,
         query: &RankQuery,
     ) -> Result<Result<Vec<Entry>, NoList>, ServingError> {
-        if !algorithm.is_stored() {
-            self.takes_work()?;
-        }
         let model = if algorithm.needs_model() {
             match self.model_of(member)? {
                 Ok(model) => Some(model),
@@ -59,6 +56,7 @@ impl Serving<'_> {
         } else {
             None
         };
+        self.takes(algorithm.takes(model.as_deref()))?;
         let signals = self.past_with(member, &query.session)?;
         algorithm.rank(&Inputs { model: model.as_deref(), data: self, signals: &signals }, query)
     }

@@ -224,7 +224,7 @@ impl Serving<'_> {
     }
 
     /// Entries made with a member's model.
-    fn found(&self, member: &str, entries: Vec<Entry>, source: Rung) -> Found {
+    pub(super) fn found(&self, member: &str, entries: Vec<Entry>, source: Rung) -> Found {
         let model = self.making(member).model.map(str::to_owned);
         Found { entries, source, model, ..Found::none() }
     }

@@ -3,6 +3,8 @@
 //! Ids in the middle of a key are led by their length less one; integers in keys are big-endian, so that they
 //! sort. Every value is led by the version of its format, but for those of `offsets` and the plain ones of `meta`.
 
+use std::ops::ControlFlow;
+
 use super::StoreError;
 use super::Table;
 use crate::variants::{MadeWith, Variants};
@@ -505,7 +507,32 @@ pub fn push_trend(item: &str, score: u128, out: &mut Vec<u8>) {
 
 /// Reads the entries of `top_picks`.
 pub fn decode_scored<'a>(key: &[u8], value: &'a [u8]) -> Result<Vec<(&'a str, f32)>, StoreError> {
-    entries(Table::TopPicks, key, value, |rest| Some((rest.id()?, f32::from_bits(rest.u32()?))))
+    let mut list = Vec::new();
+    show_scored(key, value, &mut |item, score| {
+        list.push((item, score));
+        ControlFlow::Continue(())
+    })?;
+    Ok(list)
+}
+
+/// Shows the entries of `top_picks`, until it is told to stop.
+pub fn show_scored<'a>(
+    key: &[u8],
+    value: &'a [u8],
+    show: &mut dyn FnMut(&'a str, f32) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let damaged = || damaged(Table::TopPicks, key, "cannot be read");
+    let mut rest = Reader::new(value);
+    if rest.u8() != Some(VALUE) {
+        return Err(damaged());
+    }
+    while !rest.is_empty() {
+        let (Some(item), Some(score)) = (rest.id(), rest.u32()) else { return Err(damaged()) };
+        if show(item, f32::from_bits(score)).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the entries of `continue_watching`.

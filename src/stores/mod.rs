@@ -297,6 +297,18 @@ pub trait Store: Tables + Send {
         false
     }
 
+    /// Shows one moment of which nothing is read that is not in memory: [`StoreError::NotInMemory`] says so. What is shown
+    /// stays of that moment, however long is taken over it. False where the store cannot do so now.
+    fn at_one_moment_cached(&self, _read: &mut dyn FnMut(&dyn Tables)) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Reads entries of a table from a key on into memory, about so many bytes, for those who will ask for them. Gives back
+    /// where the next begin, if there are more.
+    fn warm(&self, _table: Table, _from: &[u8], _bytes: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
     /// Bytes on disk: tables, write-ahead log and all else.
     fn size(&self) -> u64 {
         0

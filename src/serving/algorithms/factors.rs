@@ -11,7 +11,10 @@ use crate::serving::list::Entry;
 use crate::serving::member::Past;
 use crate::serving::models::ServedModel;
 use crate::serving::rank::{NoList, RankQuery};
-use crate::serving::{Serving, ServingError};
+use crate::serving::{Serving, ServingError, Takes};
+
+/// So many numbers of item factors are gone through in less than a millisecond.
+const IN_A_MOMENT: usize = 1 << 22;
 
 /// Ranks by a member's factor.
 pub struct Factors;
@@ -23,6 +26,11 @@ impl Algorithm for Factors {
 
     fn needs_model(&self) -> bool {
         true
+    }
+
+    fn takes(&self, model: Option<&ServedModel>) -> Takes {
+        let numbers = model.map_or(0, |model| model.model.items().len() * model.side.items().rank());
+        if numbers <= IN_A_MOMENT { Takes::Moment } else { Takes::Long }
     }
 
     fn rank(

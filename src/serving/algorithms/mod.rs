@@ -19,7 +19,7 @@ use super::list::Entry;
 use super::member::Past;
 use super::models::ServedModel;
 use super::rank::{NoList, RankQuery};
-use super::{Serving, ServingError};
+use super::{Serving, ServingError, Takes};
 use crate::variants;
 
 /// What a list is made of.
@@ -42,9 +42,10 @@ pub trait Algorithm: Send + Sync {
         false
     }
 
-    /// Whether it mostly reads what is stored, which takes next to no work.
-    fn is_stored(&self) -> bool {
-        false
+    /// How long it takes to make a list with this model.
+    fn takes(&self, model: Option<&ServedModel>) -> Takes {
+        let _ = model;
+        Takes::Long
     }
 
     /// Told before lists of very many members are made from one moment.

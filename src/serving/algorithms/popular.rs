@@ -1,9 +1,10 @@
 //! What is trending: events of everybody, the newest counting most.
 
 use super::{Algorithm, Inputs};
-use crate::serving::ServingError;
 use crate::serving::list::Entry;
+use crate::serving::models::ServedModel;
 use crate::serving::rank::{NoList, RankQuery};
+use crate::serving::{ServingError, Takes};
 use crate::stores::{Table, formats};
 
 /// Ranks by what is acted on most of late.
@@ -14,8 +15,8 @@ impl Algorithm for Popular {
         "popular"
     }
 
-    fn is_stored(&self) -> bool {
-        true
+    fn takes(&self, _: Option<&ServedModel>) -> Takes {
+        Takes::Look
     }
 
     fn rank(
@@ -39,7 +40,7 @@ impl Algorithm for Popular {
             return Ok(Ok(entries));
         }
         // What is left out leaves too little of the stored list: count further down.
-        data.takes_work()?;
+        data.takes(Takes::Long)?;
         let ranking = data.trending_counts()?;
         let left = ranking.ranked.iter().filter(|(item, _)| !signals.leaves_out(item));
         let left = left.map(|(item, score)| scored((&**item, *score)));

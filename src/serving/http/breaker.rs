@@ -33,6 +33,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it lets everybody through.
+    pub fn is_closed(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).open_until.is_none()
+    }
+
     /// It was tried and did well.
     pub fn succeeded(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use super::super::encoded::Encoded;
 use super::super::filters::Wanted;
 use super::super::list::{Found, ListAnswer, ListName, ListQuery, RANKED, Rung};
 use super::super::page::{PageAnswer, PageQuery, Row};
@@ -19,6 +20,7 @@ use super::breaker::Breaker;
 use super::feed::Floor;
 use super::metrics::Metrics;
 use super::now_ms;
+use super::turns::Turns;
 use crate::traces;
 
 /// How much of a deadline is kept for sending the answer: a tenth, and no more than this.
@@ -28,6 +30,9 @@ const SHARE: u32 = 60;
 
 /// The part of that for which a rung waits for others to be read: who waits longer comes too late, with all behind.
 const QUEUE: u32 = 3;
+
+/// Why a rung is passed over that would come too late.
+const TOO_MUCH: &str = "more is asked for than can be read in time";
 
 /// The same of a page, below which there is the floor alone.
 const PAGE_SHARE: u32 = 80;
@@ -103,6 +108,8 @@ pub(super) struct Ladder {
     reads: Arc<Semaphore>,
     /// When one came to its end last.
     last_read: Arc<Mutex<Instant>>,
+    /// Who waits to have a list made on the threads that answer.
+    turns: Turns,
     metrics: Arc<Metrics>,
 }
 
@@ -118,7 +125,8 @@ impl Ladder {
     /// With so many reads of the store at a time.
     pub fn new(reads: usize, metrics: Arc<Metrics>) -> Self {
         let (reads, last_read) = (Arc::new(Semaphore::new(reads)), Arc::new(Mutex::new(Instant::now())));
-        Ladder { breakers: Default::default(), reads, last_read, metrics }
+        let turns = Turns::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        Ladder { breakers: Default::default(), reads, last_read, turns, metrics }
     }
 
     /// An answer inside the deadline.
@@ -154,19 +162,50 @@ impl Ladder {
         answer
     }
 
+    /// A kept list that is in memory as it is asked for, as the bytes of its answer; none where there is more to do.
+    pub fn encoded(&self, reader: &Reader, ask: &Ask) -> Option<Vec<u8>> {
+        let (What::List(query), None) = (&ask.what, ask.max_age) else { return None };
+        let (breaker, began) = (&self.breakers[Rung::Nearline as usize], Instant::now());
+        if !breaker.is_closed() {
+            return None;
+        }
+        let read = reader.read_in_memory(|serving| serving.encoded(&ask.member, query, now_ms()));
+        let Encoded { json, variant } = read?.ok()??;
+        breaker.succeeded();
+        traces::part(Rung::Nearline.as_str(), began, "answered");
+        self.metrics.answered(Rung::Nearline, None, variant.as_deref());
+        Some(json)
+    }
+
     async fn try_rung(&self, rung: Rung, reader: &Arc<Reader>, ask: &Arc<Ask>) -> Result<ListAnswer, Miss> {
         let breaker = &self.breakers[rung as usize];
         if !breaker.lets_through(Instant::now()) {
             return Err(Miss::Fault(format!("the {} rung failed a moment ago", rung.as_str()).into()));
         }
-        // A list that is in memory is there before another thread would have heard of it.
-        if let Some(Ok(Ok(answer))) = ask.what.is_kept(rung).then(|| at_once(rung, reader, ask)).flatten() {
-            breaker.succeeded();
-            return Ok(answer);
-        }
         let budget = ask.deadline.left() * SHARE / 100;
+        let at_once = match &ask.what {
+            what if what.is_kept(rung) => reader.read_in_memory(|serving| on_rung(rung, serving, ask)),
+            What::Rank(_) if rung == Rung::Online => {
+                let Some(turn) = self.turns.within(budget / QUEUE).await else {
+                    return Err(Miss::NoList(TOO_MUCH.into()));
+                };
+                let began = Instant::now();
+                let made = reader.read_cached(|serving| on_rung(rung, serving, ask));
+                if made.is_some() {
+                    turn.used(began);
+                }
+                made
+            }
+            _ => None,
+        };
+        // What is in memory is there before another thread would have heard of it.
+        if let Some(Ok(tried)) = at_once {
+            breaker.succeeded();
+            return tried.map_err(Miss::NoList);
+        }
         let (reader, asked) = (reader.clone(), ask.clone());
-        let read = self.read(budget, move || reader.read(|serving| on_rung(rung, serving, &asked))).await;
+        let read = move || reader.read(|serving| on_rung(rung, serving, &asked));
+        let read = self.read(budget, read).await;
         let busy = matches!(read, Err(NotRead::Busy));
         let outcome = match read {
             Ok(Ok(Ok(answer))) => Ok(answer),
@@ -175,7 +214,7 @@ impl Ladder {
                 tracing::warn!(%error, rung = rung.as_str(), "a rung failed");
                 Err(Miss::Fault(format!("the {} rung failed", rung.as_str()).into()))
             }
-            Err(NotRead::Busy) => Err(Miss::NoList("more is asked for than can be read in time".into())),
+            Err(NotRead::Busy) => Err(Miss::NoList(TOO_MUCH.into())),
             Err(NotRead::TooLate) => {
                 let (rung, budget) = (rung.as_str(), budget.as_millis());
                 Err(Miss::Fault(format!("the {rung} rung had no answer within {budget} ms").into()))
@@ -280,15 +319,6 @@ pub(super) enum NotRead {
     Busy,
     /// There was no answer in time.
     TooLate,
-}
-
-/// What a rung has in memory, without waiting for anything.
-fn at_once(
-    rung: Rung,
-    reader: &Reader,
-    ask: &Ask,
-) -> Option<Result<Result<ListAnswer, NoList>, ServingError>> {
-    reader.read_in_memory(|serving| on_rung(rung, serving, ask))
 }
 
 /// What a rung has at one moment of the store.

@@ -20,6 +20,7 @@ mod problem;
 mod query;
 mod routes;
 mod running;
+mod turns;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -41,6 +42,7 @@ use crate::config::{Serve, Token};
 use crate::publications::alerts::RaisedNow;
 use crate::publications::board::Board;
 use crate::sources::kafka::Lags;
+use crate::stores::Table;
 use crate::traces::Traces;
 
 /// How the server answers.
@@ -54,6 +56,8 @@ pub struct Options {
     pub requests: usize,
     /// How many reads of the store may be under way.
     pub reads: usize,
+    /// How many bytes of the store are read into memory at the start.
+    pub warm: u64,
     /// Who may do what, by name; everybody everything where there are none.
     pub tokens: Vec<(String, Token)>,
     /// Whether the server is reached from this machine alone.
@@ -70,6 +74,8 @@ impl Options {
             body_limit: serve.body_limit,
             requests: serve.requests,
             reads: reads(),
+            // Not all of what there is for it: what is asked for most has come to stay there by then.
+            warm: serve.cache as u64 / 4 * 3,
             tokens: serve.tokens.clone(),
             loopback,
             traces,
@@ -152,6 +158,7 @@ impl App {
     pub fn ready(&self, reader: Reader, pipeline: Option<Pipeline>) {
         let reader = Arc::new(reader);
         self.feed.begin(&reader);
+        warm(&reader, self.options.warm);
         // Whoever was first stays.
         let _ = self.ready.set(Ready { reader: ArcSwap::new(reader), pipeline });
     }
@@ -169,6 +176,32 @@ impl App {
     fn get(&self) -> Result<&Ready, Problem> {
         self.ready.get().ok_or_else(Problem::recovering)
     }
+}
+
+/// What answers are made of most, the most asked for first.
+const WARM: [Table; 3] = [Table::TopPicks, Table::ContinueWatching, Table::Records];
+/// So much is read at a time.
+const SLICE: u64 = 2 << 20;
+
+/// Reads what will be asked for into memory, on a thread of its own, as long as there is somebody to answer.
+fn warm(reader: &Arc<Reader>, bytes: u64) {
+    let reader = Arc::downgrade(reader);
+    let read = move || {
+        let mut left = bytes;
+        for table in WARM {
+            let mut from = Some(Vec::new());
+            while let (Some(key), Some(reader), true) = (&from, reader.upgrade(), left >= SLICE) {
+                match reader.warm(table, key, SLICE) {
+                    Ok(next) => from = next,
+                    // Whoever needs it will be told.
+                    Err(_) => return,
+                }
+                left -= SLICE;
+            }
+        }
+    };
+    // Without it the first answers come from disk, and that is all.
+    let _ = std::thread::Builder::new().name("warm".into()).spawn(read);
 }
 
 /// The wall clock, in milliseconds since 1970: for the age of answers.

@@ -64,8 +64,12 @@ impl ListParams {
         deadline(self.deadline_ms, options)
     }
 
-    pub fn max_age(&self) -> Option<Duration> {
-        self.max_age_ms.map(Duration::from_millis)
+    pub fn after(&self) -> Result<Option<u64>, Problem> {
+        natural("after", self.after)
+    }
+
+    pub fn max_age(&self) -> Result<Option<Duration>, Problem> {
+        Ok(natural("max_age_ms", self.max_age_ms)?.map(Duration::from_millis))
     }
 }
 
@@ -83,6 +87,16 @@ pub(super) fn within(name: &str, given: Option<u32>, default: u32, most: u32) ->
     match given.unwrap_or(default) {
         number if number <= most => Ok(number as usize),
         _ => Err(Problem::bad_request(format!("{name} must be from 0 to {most}"))),
+    }
+}
+
+/// A number of the size that the description knows: no more than 63 bits.
+pub(super) fn natural(name: &str, given: Option<u64>) -> Result<Option<u64>, Problem> {
+    match given {
+        Some(number) if i64::try_from(number).is_err() => {
+            Err(Problem::bad_request(format!("{name} must be below 2^63")))
+        }
+        given => Ok(given),
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rocksdb::{DB, ErrorKind, ReadOptions, ReadTier};
+use rocksdb::{DB, DBRawIterator, ErrorKind, ReadOptions, ReadTier};
 
 use super::moment::{range, show_each};
 use super::{StoreError, Table, Tables, failed, family_name};
@@ -61,13 +61,6 @@ impl Glimpse<'_> {
     fn table(&self, table: Table) -> &'static str {
         family_name(if self.turned { table.turned() } else { table })
     }
-
-    fn failed(&self, error: rocksdb::Error) -> StoreError {
-        match error.kind() {
-            ErrorKind::Incomplete => StoreError::NotInMemory,
-            _ => failed("be read", self.path, error),
-        }
-    }
 }
 
 impl Tables for Glimpse<'_> {
@@ -75,7 +68,7 @@ impl Tables for Glimpse<'_> {
         let Some(family) = self.db.cf_handle(self.table(table)) else { return Ok(None) };
         let mut options = ReadOptions::default();
         options.set_read_tier(ReadTier::BlockCache);
-        self.db.get_cf_opt(family, key, &options).map_err(|error| self.failed(error))
+        self.db.get_cf_opt(family, key, &options).map_err(|error| unread(self.path, error))
     }
 
     fn scan(
@@ -92,23 +85,41 @@ impl Tables for Glimpse<'_> {
         }
         let (mut options, first) = range(prefix, from);
         options.set_read_tier(ReadTier::BlockCache);
-        let (mut left, mut more) = (FEW, false);
-        let shown =
-            show_each(self.db.raw_iterator_cf_opt(family, options), first, prefix, &mut |key, value| {
-                if left == 0 {
-                    more = true;
-                    return ControlFlow::Break(());
-                }
-                left -= 1;
-                show(key, value)
-            });
-        shown.map_err(|error| self.failed(error))?;
-        if more { Err(StoreError::NotInMemory) } else { Ok(()) }
+        show_few(self.path, self.db.raw_iterator_cf_opt(family, options), first, prefix, show)
     }
 
     fn version(&self) -> Option<u64> {
         Some(self.version)
     }
+}
+
+/// Why something could not be read of what is in memory.
+pub(super) fn unread(path: &Path, error: rocksdb::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::Incomplete => StoreError::NotInMemory,
+        _ => failed("be read", path, error),
+    }
+}
+
+/// Shows entries as [`show_each`] does, where they are few.
+pub(super) fn show_few(
+    path: &Path,
+    entries: DBRawIterator<'_>,
+    first: &[u8],
+    prefix: &[u8],
+    show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let (mut left, mut more) = (FEW, false);
+    let shown = show_each(entries, first, prefix, &mut |key, value| {
+        if left == 0 {
+            more = true;
+            return ControlFlow::Break(());
+        }
+        left -= 1;
+        show(key, value)
+    });
+    shown.map_err(|error| unread(path, error))?;
+    if more { Err(StoreError::NotInMemory) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod loads;
 pub(crate) mod lock;
 mod moment;
 mod reader;
+mod warm;
 mod witness;
 
 use std::fs::File;
@@ -435,6 +436,21 @@ impl Store for RocksStore {
         let turned = self.turned.load(Ordering::Relaxed);
         read(&Glimpse { db: &db, path: &self.path, turned, version });
         self.changes.settled() == Some(version)
+    }
+
+    fn at_one_moment_cached(&self, read: &mut dyn FnMut(&dyn Tables)) -> Result<bool, StoreError> {
+        // An erasure holds the lock while it opens the store anew.
+        let Some(db) = self.db.try_read().ok().and_then(|open| open.clone()) else { return Ok(false) };
+        let moment = match Moment::cached(&db, &self.path) {
+            Err(StoreError::NotInMemory) => return Ok(false),
+            moment => moment?,
+        };
+        read(&moment);
+        Ok(true)
+    }
+
+    fn warm(&self, table: Table, from: &[u8], bytes: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.warm_slice(table, from, bytes)
     }
 
     fn size(&self) -> u64 {

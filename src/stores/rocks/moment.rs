@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use rocksdb::{DB, DBRawIterator, PrefixRange, ReadOptions, Snapshot};
+use rocksdb::{DB, DBRawIterator, PrefixRange, ReadOptions, ReadTier, Snapshot};
 
+use super::glimpse::{show_few, unread};
 use super::{StoreError, Table, Tables, failed, family_name, formats};
 
 /// A moment of a store.
@@ -14,12 +15,23 @@ pub(super) struct Moment<'db> {
     snapshot: Snapshot<'db>,
     /// Whether the live lists were in the second place.
     turned: bool,
+    /// Whether only what is in memory is read, a few entries at a time.
+    cached: bool,
 }
 
 impl<'db> Moment<'db> {
     /// This moment.
     pub(super) fn now(db: &'db DB, path: &'db Path) -> Result<Self, StoreError> {
-        let mut moment = Moment { db, path, snapshot: db.snapshot(), turned: false };
+        Self::new(db, path, false)
+    }
+
+    /// This moment, for whoever cannot wait for a file.
+    pub(super) fn cached(db: &'db DB, path: &'db Path) -> Result<Self, StoreError> {
+        Self::new(db, path, true)
+    }
+
+    fn new(db: &'db DB, path: &'db Path, cached: bool) -> Result<Self, StoreError> {
+        let mut moment = Moment { db, path, snapshot: db.snapshot(), turned: false, cached };
         // As the snapshot says: the lists may change places at any time.
         moment.turned = moment.get(Table::Meta, formats::meta::TURNED)?.is_some();
         Ok(moment)
@@ -33,6 +45,11 @@ impl<'db> Moment<'db> {
 impl Tables for Moment<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(family) = self.db.cf_handle(self.table(table)) else { return Ok(None) };
+        if self.cached {
+            let mut options = ReadOptions::default();
+            options.set_read_tier(ReadTier::BlockCache);
+            return self.snapshot.get_cf_opt(family, key, options).map_err(|error| unread(self.path, error));
+        }
         self.snapshot.get_cf(family, key).map_err(|error| failed("be read", self.path, error))
     }
 
@@ -44,7 +61,16 @@ impl Tables for Moment<'_> {
         show: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let Some(family) = self.db.cf_handle(self.table(table)) else { return Ok(()) };
-        let (options, first) = range(prefix, from);
+        let (mut options, first) = range(prefix, from);
+        if self.cached {
+            // All of a table is more than a few entries.
+            if prefix.is_empty() {
+                return Err(StoreError::NotInMemory);
+            }
+            options.set_read_tier(ReadTier::BlockCache);
+            let entries = self.snapshot.raw_iterator_cf_opt(family, options);
+            return show_few(self.path, entries, first, prefix, show);
+        }
         let entries = self.snapshot.raw_iterator_cf_opt(family, options);
         show_each(entries, first, prefix, show).map_err(|error| failed("be read", self.path, error))
     }

@@ -12,6 +12,9 @@ use super::{Shared, Whole};
 /// The most records of one post.
 const RECORDS: usize = 100_000;
 
+/// A body of so many bytes is gone through in some tenths of a millisecond.
+const AT_ONCE: usize = 64 << 10;
+
 /// Takes records in, as JSON Lines or as a JSON array, plain or gzip; answers once they are on disk.
 ///
 /// The answer's epoch, given as `after` to a list, waits for what was written. What cannot be taken is told line by line,
@@ -31,12 +34,21 @@ pub(super) async fn post(
     if body.is_empty() {
         return Err(Problem::bad_request("the body is empty: send records, a line or an element each"));
     }
-    let body = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
-        None | Some(b"identity") => body.to_vec(),
-        Some(b"gzip") => unzip(&body, limit)?,
+    let packed = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity") => false,
+        Some(b"gzip") => true,
         Some(_) => return Err(Problem::bad_request("content-encoding must be gzip, or none")),
     };
-    pipeline.post(lines(body)?, &app.metrics).await.map(Json)
+    let long = packed || body.len() > AT_ONCE;
+    let read = move || lines(if packed { unzip(&body, limit)? } else { body.to_vec() });
+    // What takes longer than others should wait goes to a thread of its own.
+    let lines = if long {
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|_| Problem::failed("the body could not be read"))??
+    } else {
+        read()?
+    };
+    pipeline.post(lines, &app.metrics).await.map(Json)
 }
 
 /// Unpacks a body, to a limit: a few bytes may become gigabytes.

@@ -125,6 +125,9 @@ pub(super) async fn counts(
     Query(params): Query<CountsParams>,
 ) -> Result<Json<CountsAnswer>, Problem> {
     query::id("an item", &item)?;
+    if params.hours == Some(0) {
+        return Err(Problem::bad_request("hours must be from 1 to 8760"));
+    }
     let hours = query::within("hours", params.hours, 168, 8760)? as u32;
     super::read(&app, move |serving| serving.counts_of(&item, params.kind.as_deref(), hours)).await.map(Json)
 }

@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -31,16 +33,21 @@ pub(super) async fn list(
     State(app): Shared,
     Path((member, list)): Path<(String, String)>,
     Query(params): Query<ListParams>,
-) -> Result<Json<ListAnswer>, Problem> {
+) -> Result<Response, Problem> {
     let (ready, deadline) = (app.get()?, params.deadline(&app.options)?);
     query::id("a member", &member)?;
     let list = query::list(&list)?;
-    let late = visible(&app, params.after, deadline).await;
+    let late = visible(&app, params.after()?, deadline).await;
     let asked = ListQuery { list, offset: params.offset()?, limit: params.limit()?, wanted: params.wanted() };
-    let ask = Ask { member, what: What::List(asked), deadline, max_age: params.max_age() };
+    let ask = Ask { member, what: What::List(asked), deadline, max_age: params.max_age()? };
+    if late.is_none()
+        && let Some(json) = app.ladder.encoded(&ready.reader.load(), &ask)
+    {
+        return Ok(([(CONTENT_TYPE, "application/json")], json).into_response());
+    }
     let mut answer = answer(&app, ready, ask).await;
     answer.reason = late.map(Into::into).or(answer.reason);
-    Ok(Json(answer))
+    Ok(Json(answer).into_response())
 }
 
 /// What is trending, for nobody in particular.
@@ -219,6 +226,6 @@ pub(super) async fn page(
         country: params.country,
         limit: query::within("limit", params.limit, 20, 1000)?,
     };
-    visible(&app, params.after, deadline).await;
+    visible(&app, query::natural("after", params.after)?, deadline).await;
     Ok(Json(app.ladder.page(&ready.reader.load_full(), &app.feed.floor(), asked, deadline).await))
 }
