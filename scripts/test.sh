@@ -69,11 +69,28 @@ start_services() {
     done
 }
 
+# A Python with DuckDB, kept in the cache folder, by which a test reads the archive. Where it cannot be had it is skipped.
+with_duckdb() {
+    local version=2.0.1 place="${XDG_CACHE_HOME:-$HOME/.cache}/nearline/services"
+    if [ ! -d "$place/duckdb-$version" ]; then
+        rm -rf "$place/duckdb-$version.part"
+        mkdir -p "$place"
+        python3 -m venv "$place/duckdb-$version.part" &&
+            "$place/duckdb-$version.part/bin/pip" install -q --disable-pip-version-check "duckdb==$version" >&2 </dev/null &&
+            mv "$place/duckdb-$version.part" "$place/duckdb-$version" || {
+            echo "==== services: the test that wants DuckDB is skipped, as it cannot be had here (see above)" >&2
+            return 0
+        }
+    fi
+    export NEARLINE_DUCKDB="$place/duckdb-$version/bin/python"
+}
+
 step format cargo fmt --all --check
 step lints cargo clippy --release --workspace --all-targets --all-features --locked -- ${deny[@]+"${deny[@]}"}
 step docs env RUSTDOCFLAGS="${deny[*]-}" cargo doc --release --workspace --no-deps --locked
 if [ "$services" = yes ]; then
     step services start_services
+    step duckdb with_duckdb
 fi
 # Before the tests, which build the program without them again.
 step failpoints cargo test --release --locked --features failpoints --test failpoints

@@ -3,6 +3,7 @@
 //! Data flows one way: [`sources`] → [`engine`] → `nearline_dataflows` → [`stores`] → [`serving`], with [`offline`]
 //! beside them and the command line ([`cli`]) on top. ARCHITECTURE.md is the map.
 
+pub mod archive;
 pub mod backups;
 pub mod batch;
 pub mod cli;

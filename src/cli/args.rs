@@ -1,5 +1,6 @@
 //! What can be typed: commands, their flags and their help.
 
+mod archive;
 mod batch;
 mod evaluate;
 mod model;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
@@ -247,6 +249,16 @@ pub enum Command {
             `forget`, with `forget --pending`, or at the end of the sources."
     )]
     Forget(ForgetArgs),
+    /// The archive: every accepted record as Parquet, a folder a day, in a folder or in S3.
+    #[command(after_help = "Example:\n  nearline archive status\n  nearline replay archive/\n\n\
+        `[archive] repository` in the config turns it on; `run` and `replay` then archive what they accept, and `forget`\n\
+        rewrites the files that hold a member. An archive is a source like a log: for `train`, `evaluate`, `check`, `replay`\n\
+        and `run`. DuckDB, Spark and pandas read it as it is (docs/archive.md).")]
+    Archive {
+        /// What to do.
+        #[command(subcommand)]
+        command: ArchiveCommand,
+    },
     /// Copy the data folder as of one epoch into a folder of its own, also while a pipeline runs.
     #[command(
         after_help = "Example:\n  nearline backup /backups/monday\n  nearline --data again restore /backups/monday --key digest.key\n\n\
@@ -384,7 +396,8 @@ pub struct PlanArgs {
 /// Where records come from.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
-    /// Files, folders, or `-` for standard input (JSON Lines or CSV, plain, gzip or zstd); kafka://HOST:PORT/TOPIC.
+    /// Files, folders, or `-` for standard input (JSON Lines or CSV, plain, gzip or zstd); Parquet in files, folders or at
+    /// s3://BUCKET/PREFIX, archives too; kafka://HOST:PORT/TOPIC.
     #[arg(value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// How the columns of other people's CSV map to records (docs/columns.md), or the name of a map in the config.

@@ -9,6 +9,7 @@ use super::args::SourceArgs;
 use super::line_up::Change;
 use super::opening::{self, Opening};
 use super::{Context, Failure, ask, now_ms, pipe, show};
+use crate::config::Config;
 use crate::demo::{BenchSize, Event, World, WorldSize, bench_log as write_bench_log, bench_log_retracted};
 use crate::engine::recover::{self, Standing};
 use crate::engine::socket;
@@ -31,6 +32,9 @@ pub fn demo(context: &Context, write: Option<PathBuf>, seed: u64) -> Result<(), 
         return show::text(&format!("wrote {}; its README.txt says what to do next", folder.display()));
     }
     let place = fresh_folder()?;
+    // A world that is invented is not archived with what has happened.
+    let config = Config { archive: None, ..context.config.clone() };
+    let context = &Context { folder: context.folder.clone(), config, json: context.json };
     let mut demo = Demo { context, world, folder: Folder::new(place.join("data")), logs: place.join("logs") };
     demo.load()?;
     demo.train()?;

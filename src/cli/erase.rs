@@ -133,6 +133,17 @@ fn text(receipt: &Receipt, kept: &str) -> String {
     if receipt.rejected_redacted > 0 {
         text += &format!("{} redacted\n", show::counted(receipt.rejected_redacted, "rejected line"));
     }
+    if !receipt.archived.is_empty() {
+        text += &format!(
+            "{} of the archive held them and gave way to others\n",
+            show::counted(receipt.archived.len() as u64, "file")
+        );
+    }
+    for left in &receipt.archives_left {
+        text += &format!(
+            "{left} held the archive before it was turned off there, and may still hold them: erase there\n"
+        );
+    }
     for backup in &receipt.backups {
         let where_to =
             if backup.reachable { "destroy it or make it anew" } else { "it is not there; find it" };

@@ -1,5 +1,6 @@
 //! The command line: what was typed, what it means, and how it is answered.
 
+mod archive;
 pub mod args;
 mod ask;
 mod backup;
@@ -214,6 +215,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Verify { workers } => records::verify(&context, workers),
         Command::Export { without_key } => records::export(&context, without_key),
         Command::Forget(args) => erase::forget(&context, &args),
+        Command::Archive { command } => archive::archive(&context, command),
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore { backup, key } => backup::restore(&context, &backup, key.as_deref()),
         Command::Plan(args) => plan::plan(&context, &args),

@@ -8,6 +8,7 @@ use nearline_dataflows::graph::Meaning;
 
 use super::line_up::{Change, LineUp};
 use super::{Context, Failure, now_ms};
+use crate::archive::Archive;
 use crate::batch::Batches;
 use crate::config::Config;
 use crate::engine::committed::Counts;
@@ -29,6 +30,8 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     pub eraser: Arc<Eraser>,
     pub batches: Arc<Batches>,
+    /// The archive, where there is one.
+    pub archive: Option<Arc<Archive>>,
     /// Counts before anything was piped in.
     pub before: Counts,
 }
@@ -50,13 +53,7 @@ pub struct Opening<'a> {
 /// are, that is built up beside and takes over; a bulk load makes all lists anew.
 pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Result<Opened, Failure> {
     let Opening { change, workers, bulk, observer } = opening;
-    let for_answers = observer.is_some();
-    let rocks = RocksOptions {
-        block_cache: config.store.block_cache.max(if for_answers { config.serve.cache } else { 0 }),
-        for_answers,
-        write_buffer: config.store.write_buffer,
-        plain: config.store.plain,
-    };
+    let rocks = store_options(config, observer.is_some());
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
     let standing = Standing::of(&*store)?;
     let anew = bulk || standing.epoch == 0 || standing.is_to_be_made_anew();
@@ -71,7 +68,9 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
         RejectedLog::open(&folder.rejected()).map_err(|error| about(&folder.rejected(), &error))?;
     let long_read = Arc::new(LongRead::default());
     let batches = Batches::new(store.clone(), folder.clone(), config.clone(), long_read.clone());
-    let eraser = Arc::new(Eraser::new(store.clone(), folder.clone(), rejected.clone(), long_read));
+    let archive = Archive::of(folder, config, (&store, &standing), &long_read)?;
+    let eraser = Eraser::new(store.clone(), folder.clone(), rejected.clone(), long_read);
+    let eraser = Arc::new(eraser.with_archive(archive.clone()));
     let options = EngineOptions {
         rejected: Some(rejected),
         key: folder.key(standing.key.as_deref())?,
@@ -82,6 +81,7 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
             .map(|(standby, ready)| Beside { line_up: standby.given(Some(folder), config), ready }),
         observer,
         drop_model: Some(Arc::new(move |version: &str| remove_model(&own.model(version)))),
+        archive: archive.as_ref().map(|archive| archive.waiting().clone()),
         ..engine_options(config, Some(in_use.live.given(Some(folder), config)), workers)
     };
     let engine = Engine::start(store.clone(), store.clone(), options)?;
@@ -89,7 +89,17 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     if in_use.turn {
         engine.handle().roll_back().map_err(|error| Failure::Failed(error.to_string()))?;
     }
-    Ok(Opened { engine, store, eraser, batches: Arc::new(batches), before: standing.counts })
+    Ok(Opened { engine, store, eraser, batches: Arc::new(batches), archive, before: standing.counts })
+}
+
+/// How a store is opened for writing.
+pub(super) fn store_options(config: &Config, for_answers: bool) -> RocksOptions {
+    RocksOptions {
+        block_cache: config.store.block_cache.max(if for_answers { config.serve.cache } else { 0 }),
+        for_answers,
+        write_buffer: config.store.write_buffer,
+        plain: config.store.plain,
+    }
 }
 
 /// What happened to a file, and what to do about it.
@@ -221,6 +231,7 @@ pub fn engine_options(config: &Config, live: Option<GivenLineUp>, workers: Optio
         rejected: None,
         observer: None,
         rebuild: false,
+        archive: None,
     }
 }
 

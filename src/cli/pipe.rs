@@ -14,6 +14,7 @@ use super::opening::{Opening, adopting, open_engine};
 use super::server::Server;
 use super::subscriptions::Following;
 use super::{Context, Failure, commands, erase, now_ms, show};
+use crate::archive::Archiver;
 use crate::config::Config;
 use crate::config::columns::ColumnMap;
 use crate::engine::committed::Counts;
@@ -118,13 +119,15 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let commands = commands::of(&opened, config.clone(), handle.clone(), bells);
     let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
-        server.ready(context, config, &opened.store, &served, &options.kafka.lags, following.as_ref())?;
+        let told = (&options.kafka.lags, opened.archive.as_ref());
+        server.ready(context, config, &opened.store, &served, told, following.as_ref())?;
     }
     // Before anybody is told that it runs, and interrupts it.
     stop_on_signal(stop.clone())?;
     let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
+    let archiver = opened.archive.clone().map(Archiver::start).transpose()?;
     let erasing = erase::make_good(&opened.eraser);
     let bar = progress(&names, &sources, how.bulk);
     let started = Instant::now();
@@ -154,7 +157,21 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     if !stop.load(Ordering::Relaxed) {
         erase::at_end(&opened.eraser, erasing)?;
     }
-    summary(context, epoch, &counts, &opened.before, started.elapsed())
+    summary(context, epoch, &counts, &opened.before, started.elapsed())?;
+    archive_the_rest(archiver)
+}
+
+/// Archives what waits, also where the process was interrupted.
+fn archive_the_rest(archiver: Option<Archiver>) -> Result<(), Failure> {
+    let Some(archiver) = archiver else { return Ok(()) };
+    archiver.finish().map(drop).map_err(|error| {
+        let said = "; all records are committed, and what is not archived yet waits in the store: the next start goes on, \
+                    and so does `nearline archive ship`";
+        match Failure::from(error) {
+            Failure::Use(text) => Failure::Use(text + said),
+            other => Failure::Failed(format!("{other}{said}")),
+        }
+    })
 }
 
 /// How sources are opened.
@@ -177,6 +194,7 @@ pub fn source_options(
             wait: config.kafka.wait,
             ..kafka::Options::default()
         },
+        s3: config.s3.clone(),
         ..sources::Options::default()
     })
 }

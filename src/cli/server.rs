@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::args::ListenArgs;
 use super::subscriptions::Following;
 use super::{Context, Failure, pipe};
+use crate::archive::Archive;
 use crate::config::Config;
 use crate::engine::observer::Observer;
 use crate::engine::socket::Served;
@@ -68,13 +69,16 @@ impl Server {
         config: &Config,
         store: &Arc<dyn Store>,
         served: &Served,
-        lags: &Lags,
+        (lags, archive): (&Lags, Option<&Arc<Archive>>),
         following: Option<&Following>,
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
         let Served { handle, latest_at, adopt, commands } = served.clone();
         let pipeline = Pipeline::start(handle, latest_at, adopt, commands)?;
         self.app.reads_topics(lags.clone());
+        if let Some(archive) = archive {
+            self.app.archives(archive.clone());
+        }
         if let Some(following) = following {
             self.app.follows(following.board.clone(), following.raised());
         }

@@ -46,6 +46,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// How buckets of S3 are reached.
     pub s3: Settings,
+    /// Where every accepted record goes besides, where that is wanted.
+    pub archive: Option<Archive>,
     /// Where publications lie, who is told of them and how long they are kept.
     pub publications: Publications,
     /// Publications that a running pipeline follows, by name.
@@ -173,6 +175,21 @@ pub struct Kafka {
     pub wait: Duration,
     /// Settings of librdkafka.
     pub settings: Settings,
+}
+
+/// Where every accepted record goes besides, as Parquet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The repository's URL, or the path of a folder.
+    pub repository: String,
+    /// The longest that a record waits while records come in.
+    pub every: Duration,
+    /// How much may wait, in bytes.
+    pub roll: u64,
+    /// From so many files of a day on they are put together.
+    pub compact_files: usize,
+    /// How large a file may be that is still put together with others, in bytes.
+    pub file: u64,
 }
 
 /// A token that can be guessed is none.
@@ -303,6 +320,7 @@ impl TryFrom<Written> for Config {
             traces: traces(written.traces)?,
             kafka: kafka(written.kafka)?,
             s3: s3(written.s3)?,
+            archive: archive(written.archive)?,
             alerts: alerts(written.alerts, &subscriptions)?,
             publications,
             subscriptions,
@@ -325,6 +343,19 @@ fn run(written: &written::Run) -> Result<Run, KeyError> {
         keep_previous: written.keep_previous,
         memory_limit: written.memory_limit.0,
     })
+}
+
+fn archive(written: written::Archive) -> Result<Option<Archive>, KeyError> {
+    let bytes = |key, megabytes: u32| Ok(within(&["archive", key], megabytes.into(), 1, 4096)? * 1_000_000);
+    let archive = Archive {
+        every: written.every.duration(),
+        roll: bytes("roll_mb", written.roll_mb)?,
+        compact_files: within(&["archive", "compact_files"], written.compact_files.into(), 2, 10_000)?
+            as usize,
+        file: bytes("file_mb", written.file_mb)?,
+        repository: written.repository,
+    };
+    Ok(Some(archive).filter(|archive| !archive.repository.is_empty()))
 }
 
 fn store(written: &written::Store) -> Result<Store, KeyError> {

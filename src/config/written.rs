@@ -41,6 +41,8 @@ pub struct Written {
     /// which go before the usual variables of the environment. A text may hold `${NAME}`, a variable of the environment;
     /// and { file = "PATH" } is what that file holds.
     pub s3: Settings,
+    /// Where every accepted record goes besides, as Parquet.
+    pub archive: Archive,
     /// Where publications lie, who is told of them and how long they are kept.
     pub publications: Publications,
     /// Publications that a running pipeline follows, by their names.
@@ -68,6 +70,7 @@ impl Default for Written {
             traces: Traces::default(),
             kafka: Kafka::default(),
             s3: Settings::default(),
+            archive: Archive::default(),
             publications: Publications::default(),
             subscriptions: BTreeMap::new(),
             alerts: BTreeMap::new(),
@@ -327,6 +330,34 @@ pub struct Kafka {
 impl Default for Kafka {
     fn default() -> Self {
         Kafka { wait: Span::seconds(30), settings: Settings::default() }
+    }
+}
+
+/// Where every accepted record goes besides, as Parquet.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// The repository: a folder (its path, or file:///PATH), or s3://BUCKET/PREFIX; without one there is no archive.
+    pub repository: String,
+    /// The longest that a record waits to be archived while records come in.
+    pub every: Span,
+    /// How much may wait before it is archived, in MB.
+    pub roll_mb: u32,
+    /// From so many files of a day on they are put together.
+    pub compact_files: u32,
+    /// How large a file may be that is still put together with others, in MB.
+    pub file_mb: u32,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Archive {
+            repository: String::new(),
+            every: Span::seconds(300),
+            roll_mb: 64,
+            compact_files: 8,
+            file_mb: 64,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::held;
 use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
 use super::observer::{Commit, Observer};
+use super::queue::{Queued, Waiting};
 use super::recover::Standing;
 use super::storing::{self, Job, Stopped, Storing};
 use super::writer::{Effects, Writer, write_offsets};
@@ -59,6 +60,8 @@ pub struct Committer {
     pub committed: Arc<Committed>,
     /// Told what is committed.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Counts what waits to be archived, where there is an archive.
+    pub archive: Option<Arc<Waiting>>,
 }
 
 /// A committer at work.
@@ -85,6 +88,9 @@ pub(super) struct Committing<'s> {
     batches: Batches,
     /// Whether a trim has let go of all batch lists, which are still there.
     drop_batches: bool,
+    /// Counts what waits to be archived, where there is an archive.
+    archive: Option<Arc<Waiting>>,
+    queued: Queued,
 }
 
 /// Why nothing more is committed.
@@ -144,7 +150,7 @@ struct OpenEpoch {
 impl Committer {
     /// Commits epoch by epoch until nobody tells it anything any more, or the store fails.
     pub fn run(self, told: &Receiver<ToCommit>, start: &Standing) {
-        let Committer { store, names, key, workers, rejected, committed, observer } = self;
+        let Committer { store, names, key, workers, rejected, committed, observer, archive } = self;
         committed.publish(start.epoch, start.counts);
         let batches = match Batches::of(&*store) {
             Ok(batches) => batches,
@@ -174,6 +180,8 @@ impl Committer {
                 turn: None,
                 batches,
                 drop_batches: false,
+                archive,
+                queued: Queued::default(),
             };
             committing.run(told);
         });
@@ -323,6 +331,7 @@ impl<'s> Committing<'s> {
         self.reject(&epoch.records);
         let mut change = self.store.begin();
         self.write_records(epoch, &mut *change)?;
+        self.queued.write(epoch.epoch, &mut *change);
         self.batches.write_turn(&mut *change);
         let mut cells = Vec::new();
         epoch.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
@@ -359,10 +368,13 @@ impl<'s> Committing<'s> {
         }
         let mut change = self.store.begin();
         let mut load = self.store.begin_load();
+        let mut queue = self.store.begin_load();
         for epoch in gathered {
             if with_records {
-                let records_go_to = if epoch.takes_out() { &mut change } else { &mut load };
+                let (records_go_to, queue) =
+                    if epoch.takes_out() { (&mut change, None) } else { (&mut load, Some(&mut queue)) };
                 self.write_records(&epoch, &mut **records_go_to)?;
+                self.queued.write(epoch.epoch, &mut **queue.unwrap_or(records_go_to));
                 // The catalogue is kept nowhere else.
                 let items = epoch.deltas.iter().filter(|delta| matches!(delta, Delta::Items(_)));
                 items.for_each(|delta| self.writer.write_view(delta, &mut *change));
@@ -370,6 +382,11 @@ impl<'s> Committing<'s> {
             }
             epoch.lists.iter().for_each(|delta| self.writer.write_view(delta, &mut *load));
             self.writer.held.hold(epoch.deltas);
+        }
+        // Before the records: what a crash leaves of these is not read again.
+        if queue.size() > 0 {
+            self.storing.send(Job::Load(queue))?;
+            reach("queue-loaded");
         }
         self.storing.send(Job::Load(load))?;
         if with_records && self.writer.held.cells() >= CELLS {
@@ -503,9 +520,19 @@ impl<'s> Committing<'s> {
         if writer.trimmed() > trimmed {
             // What was made of events that are gone is gone with them.
             self.drop_batches |= self.batches.drop_all(change);
+            if self.archive.is_some() {
+                self.queued.make_anew();
+            }
+        }
+        if let Some(waiting) = &self.archive {
+            let given = (&self.writer.names, &self.key);
+            self.queued.add_records(epoch.epoch, (records, &effects), (deltas, given.0), waiting);
+            for (member, tombstone) in &records.tombstones {
+                self.queued.add_tombstone(epoch.epoch, member, (tombstone, given.1), waiting);
+            }
         }
         for (member, digest) in effects.removed {
-            writer.delete_event(member, digest, change);
+            self.writer.delete_event(member, digest, change);
         }
         self.write_imported(&records.tombstones, change)?;
         // After the imported ones: what the graph says of a member holds those of the member already.
@@ -513,7 +540,7 @@ impl<'s> Committing<'s> {
         let forgotten: Vec<&str> = effects.forgot.keys().map(|member| &*names[member.index()]).collect();
         erasing::take_out_retractions(self.store, &forgotten, *members, change)?;
         for (member, gone) in &effects.forgot {
-            self.write_forgotten(*member, gone, change);
+            self.write_forgotten(epoch.epoch, *member, gone, change);
         }
         for (mark, erasing) in forgets {
             erasing::put(&mark, &erasing, change);
@@ -560,7 +587,10 @@ impl<'s> Committing<'s> {
             let counted = Removed { batch_lists: self.batches.forget(self.store, name, change)?, ..counted };
             let mark = Mark { epoch: epoch.epoch, digest: self.key.member(name) };
             let member = Some(name.to_string());
-            marks.push((mark, Erasing { member, at, removed: counted, models: Vec::new() }));
+            marks.push((
+                mark,
+                Erasing { member, at, removed: counted, models: Vec::new(), archived: Vec::new() },
+            ));
         }
         Ok(marks)
     }
@@ -589,12 +619,15 @@ impl<'s> Committing<'s> {
     }
 
     /// Of a forgotten member's retractions only digests stay, under the digest of the member.
-    fn write_forgotten(&self, member: Member, gone: &Gone, change: &mut dyn Transaction) {
+    fn write_forgotten(&mut self, epoch: Epoch, member: Member, gone: &Gone, change: &mut dyn Transaction) {
         let name = &self.writer.names.members[member.index()];
         let tombstone =
             TombstoneValue { forget: gone.forgotten, ids: gone.ids.clone(), events: gone.events.clone() };
         let digest = self.key.member(name);
         change.put(Table::Tombstones, &digest, &formats::encode_tombstone(&tombstone));
+        if let Some(waiting) = &self.archive {
+            self.queued.add_tombstone(epoch, &digest, (&tombstone, &self.key), waiting);
+        }
     }
 }
 

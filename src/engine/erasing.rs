@@ -49,6 +49,9 @@ pub struct Erasing {
     /// The versions of the models that were trained on the member; known once the id is not.
     #[serde(default)]
     pub models: Vec<String>,
+    /// The files of the archive that held one of those who are erased together, by URL; known once they were looked for.
+    #[serde(default)]
+    pub archived: Vec<String>,
 }
 
 /// The key of a mark: the epoch, so that a later forget of the same member has one of its own, and the member's digest.

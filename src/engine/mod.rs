@@ -19,6 +19,7 @@ pub mod observer;
 mod pipeline;
 mod placement;
 mod pointer;
+pub mod queue;
 pub mod recover;
 pub mod socket;
 mod storing;
@@ -149,6 +150,8 @@ pub struct EngineOptions {
     pub observer: Option<Arc<dyn Observer>>,
     /// Make the views anew, whatever the store says of them.
     pub rebuild: bool,
+    /// Counts what waits to be archived; without it nothing is queued for an archive.
+    pub archive: Option<Arc<queue::Waiting>>,
 }
 
 impl EngineOptions {

@@ -59,6 +59,7 @@ pub(super) fn run(
         rejected: options.rejected.take(),
         committed: committed.clone(),
         observer: options.observer.clone(),
+        archive: options.archive.clone(),
     };
     let start = standing.clone();
     let committing = std::thread::Builder::new()

@@ -9,6 +9,7 @@ pub mod models;
 pub mod receipt;
 mod redaction;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use self::models::Models;
 pub use self::receipt::{By, Receipt};
 use self::receipt::{FORMAT, Files, Forgotten};
 use self::redaction::Ids;
+use crate::archive::{self, Archive, ArchiveError};
 use crate::backups::{self, Backup, BackupError, With};
 use crate::digests::{DigestKey, to_hex};
 use crate::engine::Handle;
@@ -45,13 +47,16 @@ pub enum ErasureError {
         /// Why not.
         why: String,
     },
+    /// The archive could not be gone through.
+    #[error("{0}{LATER}")]
+    Archive(#[from] ArchiveError),
     /// The records of the forget were not taken.
     #[error("the forget was not taken: {0}")]
     Refused(String),
 }
 
 /// What is to be done where an erasure failed.
-const LATER: &str = "; members that were forgotten are in no view, but their bytes may still be on the disk: say \
+const LATER: &str = "; members that were forgotten are in no view, but their bytes may still be on the disk or in the archive: say \
                      `nearline forget --pending` when the cause is gone";
 
 fn file<E: std::fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> ErasureError {
@@ -64,6 +69,7 @@ pub struct Eraser {
     folder: Folder,
     rejected: RejectedLog,
     long_read: Arc<LongRead>,
+    archive: Option<Arc<Archive>>,
     at_work: Mutex<()>,
 }
 
@@ -75,7 +81,13 @@ impl Eraser {
         rejected: RejectedLog,
         long_read: Arc<LongRead>,
     ) -> Self {
-        Eraser { store, folder, rejected, long_read, at_work: Mutex::new(()) }
+        Eraser { store, folder, rejected, long_read, archive: None, at_work: Mutex::new(()) }
+    }
+
+    /// Erases in this archive too.
+    pub fn with_archive(mut self, archive: Option<Arc<Archive>>) -> Self {
+        self.archive = archive;
+        self
     }
 
     /// How many members were forgotten whose bytes are still on the disk.
@@ -129,6 +141,8 @@ impl Eraser {
         reach("erase-begins");
         let rejected_redacted = self.redact(&ids)?;
         reach("erase-redacted");
+        let archived = self.erase_archived(&mut marks, (asked, epoch))?;
+        reach("erase-archived");
         let models = Models::of(&self.folder).map_err(file("a model of the folder cannot be read"))?;
         let mut change = self.store.begin();
         for (mark, erasing) in &mut marks {
@@ -152,6 +166,8 @@ impl Eraser {
             rejected_redacted,
             models_unknown: models.unknown,
             backups: self.backups()?,
+            archived,
+            archives_left: archive::left(&*self.store)?,
         };
         reach("erase-rewritten");
         let path = receipt.keep(&self.folder).map_err(file("the receipt could not be written"))?;
@@ -160,6 +176,44 @@ impl Eraser {
         marks.iter().for_each(|(mark, _)| change.delete(Table::Meta, &mark.key()));
         change.commit(true)?;
         Ok(Some((receipt, path)))
+    }
+
+    /// Takes the members out of the archive; says which of its files held them. These are noted in the marks first: whoever
+    /// makes good an erasure that was broken off finds them rewritten already.
+    fn erase_archived(
+        &self,
+        marks: &mut [(Mark, Erasing)],
+        (asked, epoch): (&[(&str, i64)], u64),
+    ) -> Result<Vec<String>, ErasureError> {
+        let noted = |marks: &[(Mark, Erasing)]| -> BTreeSet<String> {
+            marks.iter().flat_map(|(_, erasing)| erasing.archived.iter().cloned()).collect()
+        };
+        let mut forgotten: archive::Forgotten<'_> =
+            asked.iter().map(|(member, _)| (*member, epoch)).collect();
+        for (mark, erasing) in &*marks {
+            if let Some(member) = erasing.member.as_deref() {
+                let up_to = forgotten.entry(member).or_insert(mark.epoch);
+                *up_to = mark.epoch.max(*up_to);
+            }
+        }
+        let Some(archive) = self.archive.as_ref().filter(|_| !forgotten.is_empty()) else {
+            return Ok(noted(marks).into_iter().collect());
+        };
+        let mut all = noted(marks);
+        all.extend(archive.holding(&forgotten)?);
+        let note = marks.first().map(|(mark, erasing)| {
+            (*mark, Erasing { archived: all.iter().cloned().collect(), ..erasing.clone() })
+        });
+        if let Some((mark, erasing)) = &note {
+            let mut change = self.store.begin();
+            erasing::put(mark, erasing, &mut *change);
+            change.commit(true)?;
+        }
+        all.extend(archive.erase(&forgotten)?);
+        if let (Some((_, noted)), Some((_, erasing))) = (note, marks.first_mut()) {
+            *erasing = noted;
+        }
+        Ok(all.into_iter().collect())
     }
 
     /// The backups that were made so far: also those that were made after a forget and before its bytes were gone.

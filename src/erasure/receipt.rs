@@ -36,6 +36,12 @@ pub struct Receipt {
     pub models_unknown: Vec<String>,
     /// Backups of this folder from before, which hold the members until they are destroyed or made anew.
     pub backups: Vec<Backup>,
+    /// Files of the archive that held one of the members, by URL; others are in their place.
+    #[serde(default)]
+    pub archived: Vec<String>,
+    /// Repositories that held the archive of this folder before it was turned off there: what they hold is not erased.
+    #[serde(default)]
+    pub archives_left: Vec<String>,
 }
 
 /// A backup that was not erased.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Serving, ServingError};
+use crate::archive::{ArchiveState, Queue};
 use crate::backups::{self, Made};
 use crate::engine::batches;
 use crate::engine::committed::Counts;
@@ -119,6 +120,10 @@ pub struct StatusAnswer {
     pub backups: Vec<Made>,
     /// The lists of the last batch job.
     pub batch: Option<formats::OfflineBatch>,
+    /// Where the archive is and how far; none where there is none.
+    pub archive: Option<ArchiveState>,
+    /// What waits to be archived.
+    pub archive_waiting: Queue,
     /// Publications that are followed.
     pub publications: Vec<Followed>,
     /// Alerts that are raised.
@@ -173,6 +178,8 @@ impl Serving<'_> {
             to_erase: erasing::marks(self.tables)?.len() as u64,
             backups: backups::made(self.tables)?,
             batch: batches::live(self.tables)?,
+            archive: ArchiveState::of(self.tables)?,
+            archive_waiting: Queue::of(self.tables)?,
             publications: board::kept(&self.known.folder.subscriptions()),
             alerts: alerts::kept(&self.known.folder.alerts()),
             rejected: rejected.into_iter().collect(),

@@ -8,9 +8,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::decoding::{Decoding, Format};
 use super::kafka::{self, KafkaError};
+use super::parquet::{self, RowsError};
 use super::reading::Reading;
 use super::watched::{Named, Watched, latest_at, own_plan, plan_of};
 use super::{Offset, Source};
+use crate::config::Settings;
 use crate::config::columns::{ColumnMap, MapError};
 use crate::sources::compressed::Stored;
 use crate::sources::cutter::Place;
@@ -35,6 +37,8 @@ pub struct Options {
     pub stop: Arc<AtomicBool>,
     /// How topics of Kafka are read.
     pub kafka: kafka::Options,
+    /// How buckets of S3 are reached.
+    pub s3: Settings,
 }
 
 impl Default for Options {
@@ -48,6 +52,7 @@ impl Default for Options {
             block_bytes: 1 << 20,
             stop: Arc::default(),
             kafka: kafka::Options::default(),
+            s3: Settings::default(),
         }
     }
 }
@@ -104,7 +109,9 @@ pub enum SourceError {
         problem: String,
     },
     /// It is of a kind that is not read.
-    #[error("{name}: sources are files, folders, kafka://HOST:PORT/TOPIC, and `-` for standard input")]
+    #[error(
+        "{name}: sources are files, folders, s3://BUCKET/PREFIX, kafka://HOST:PORT/TOPIC, and `-` for standard input"
+    )]
     Unknown {
         /// The source.
         name: String,
@@ -112,8 +119,18 @@ pub enum SourceError {
     /// Topics cannot be read.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    /// Rows of Parquet cannot be read.
+    #[error("{name}: {source}")]
+    Rows {
+        /// The file, or what was named.
+        name: String,
+        /// Why.
+        source: RowsError,
+    },
     /// It is a source that a column map cannot be laid on.
-    #[error("{name}: messages are JSON, one record each: --map is for columns")]
+    #[error(
+        "{name}: messages are JSON, one record each, and columns of Parquet have their names: --map is for CSV"
+    )]
     NoColumns {
         /// The source.
         name: String,
@@ -139,6 +156,7 @@ impl SourceError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             SourceError::Kafka(error) => error.is_bad_use(),
+            SourceError::Rows { source: RowsError::Repository(error), .. } => error.is_bad_use(),
             SourceError::Thread { .. } | SourceError::Decoder { .. } | SourceError::Damaged { .. } => false,
             _ => true,
         }
@@ -146,7 +164,7 @@ impl SourceError {
 }
 
 /// Opens what the command line names: one source for all of its files and folders, in their order, and one for
-/// standard input (`-`), for each named pipe and for each address of topics.
+/// standard input (`-`), for each named pipe, for each address of topics and for each folder or file of Parquet.
 ///
 /// `offsets` says how far a log has been read, by its name: the absolute path, as batches carry it. A file that is
 /// as it was when it was read to its end yields nothing.
@@ -156,6 +174,7 @@ pub fn open(
     offsets: &dyn Fn(&str) -> Option<Offset>,
 ) -> Result<Vec<Box<dyn Source>>, SourceError> {
     let (mut named, mut paths, mut streams, mut topics) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut tables = Vec::new();
     for arg in args {
         if arg == "-" {
             streams.push((arg.clone(), None));
@@ -163,6 +182,10 @@ pub fn open(
         }
         if arg.starts_with(kafka::SCHEME) {
             topics.push(arg);
+            continue;
+        }
+        if parquet::is_parquet(arg) {
+            tables.push(arg);
             continue;
         }
         if arg.contains("://") {
@@ -177,7 +200,7 @@ pub fn open(
             streams.push((arg.clone(), Some(path)));
         }
     }
-    if let (Some(topic), Some(_)) = (topics.first(), &options.map) {
+    if let (Some(topic), Some(_)) = (topics.iter().chain(&tables).next(), &options.map) {
         return Err(SourceError::NoColumns { name: (*topic).clone() });
     }
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
@@ -200,6 +223,9 @@ pub fn open(
             }
         };
         sources.push(Box::new(Decoding::start(name, options.threads, options.stop.clone(), read)?));
+    }
+    for table in tables {
+        sources.push(parquet::open(table, options, offsets)?);
     }
     for topic in topics {
         sources.push(kafka::open(topic, options, offsets)?);

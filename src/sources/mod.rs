@@ -13,6 +13,7 @@ mod files;
 pub(crate) mod fuzzing;
 pub mod json;
 pub mod kafka;
+pub mod parquet;
 mod reading;
 mod reason;
 pub mod rejected;

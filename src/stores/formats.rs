@@ -10,7 +10,7 @@ use super::Table;
 use crate::variants::{MadeWith, Variants};
 
 /// The version of the data folder's format.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 /// The first format of which folders have all views of today; the views of an earlier one are made anew.
 pub const ALL_VIEWS: u32 = 4;
 /// The version that leads every value.
@@ -53,6 +53,12 @@ pub mod meta {
     pub const BATCH_BEGUN: &[u8] = b"begun_batch";
     /// Where backups were made, as JSON.
     pub const BACKUPS: &[u8] = b"backups";
+    /// Where the archive is and how far, as JSON; absent where there is none.
+    pub const ARCHIVE: &[u8] = b"archive";
+    /// With an epoch: the archive is to be made anew, as of that epoch or a later one.
+    pub const ARCHIVE_ANEW: &[u8] = b"archive_anew";
+    /// Repositories that held the archive before, as JSON.
+    pub const ARCHIVES_LEFT: &[u8] = b"archives_left";
     /// With an epoch and a member's digest: the member was forgotten, and the bytes are still on the disk.
     pub const ERASING: &[u8] = b"erasing";
     /// With a model's version and a member's digest: the model was trained on the member, who was forgotten since.
@@ -422,6 +428,46 @@ pub fn together_pair(key: &[u8]) -> Result<(&str, &str), StoreError> {
     let prefix = parse(Reader::new(key)).ok_or_else(|| damaged(Table::Together, key, "cannot be read"))?;
     let item = std::str::from_utf8(&key[2..prefix]).unwrap_or_default();
     Ok((item, together_other(key, prefix)?))
+}
+
+/// A key of `archive_queue`: the epoch, and a number within it.
+pub fn queue_key(epoch: u64, chunk: u32) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&epoch.to_be_bytes());
+    key[8..].copy_from_slice(&chunk.to_be_bytes());
+    key
+}
+
+/// The epoch of a key of `archive_queue`.
+pub fn queue_epoch(key: &[u8]) -> Result<u64, StoreError> {
+    let epoch = key.first_chunk::<8>().filter(|_| key.len() == 12);
+    epoch
+        .map(|epoch| u64::from_be_bytes(*epoch))
+        .ok_or_else(|| damaged(Table::ArchiveQueue, key, "has a wrong key"))
+}
+
+/// Begins a value of `archive_queue`; records are appended.
+pub fn begin_queued(out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VALUE);
+}
+
+/// Appends a record in normal form to a value of `archive_queue`.
+pub fn push_queued(normal: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(normal.len() as u32).to_be_bytes());
+    out.extend_from_slice(normal);
+}
+
+/// Shows the records of a value of `archive_queue`, in normal form.
+pub fn each_queued(key: &[u8], value: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+    let parse = |rest: &mut Reader<'_>| {
+        while !rest.is_empty() {
+            let length = rest.u32()? as usize;
+            show(rest.take(length)?);
+        }
+        Some(())
+    };
+    Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::ArchiveQueue, key, "cannot be read"))
 }
 
 /// The value of a count: base 128, least digits first.

@@ -46,11 +46,13 @@ pub enum Table {
     Together,
     /// Lists of batch jobs, by generation and member.
     BatchLists,
+    /// Accepted records that are not in the archive yet, by epoch.
+    ArchiveQueue,
 }
 
 impl Table {
     /// All tables, those that an earlier format has before those that came later.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 16] = [
         Table::Meta,
         Table::Offsets,
         Table::Records,
@@ -66,10 +68,11 @@ impl Table {
         Table::Performance,
         Table::Together,
         Table::BatchLists,
+        Table::ArchiveQueue,
     ];
 
     /// How many of them folders have, those of the newest format first.
-    pub const OF_FORMATS: [usize; 4] = [15, 13, 12, 9];
+    pub const OF_FORMATS: [usize; 5] = [16, 15, 13, 12, 9];
 
     /// The lists of the standby model, in the order of [`Table::TURNING`].
     pub const STANDBY: [Table; 3] =
@@ -117,6 +120,7 @@ impl Table {
             Table::Performance => "performance",
             Table::Together => "together",
             Table::BatchLists => "batch_lists",
+            Table::ArchiveQueue => "archive_queue",
         }
     }
 }

@@ -148,6 +148,7 @@ pub fn options(key: u8) -> EngineOptions {
         rejected: None,
         observer: None,
         rebuild: false,
+        archive: None,
     }
 }
 

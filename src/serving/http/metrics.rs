@@ -1,7 +1,7 @@
 //! What can be counted and timed, in Prometheus' words.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
 use super::metrics_publications::PublicationMetrics;
+use crate::archive::Archive;
 use crate::engine::observer::Commit;
 use crate::sources::kafka::Lags;
 use crate::stores::formats::OfflineBatch;
@@ -98,6 +99,12 @@ pub(super) struct Metrics {
     pub(super) rates: Rates,
     /// How far topics are read, where there are any.
     pub(super) lags: OnceLock<Lags>,
+    archive_epoch: Gauge,
+    archive_files: Gauge,
+    archive_waiting: Gauge,
+    archive_failures: Gauge,
+    /// The archive, where there is one.
+    pub(super) archive: OnceLock<Arc<Archive>>,
 }
 
 /// From a tenth of a millisecond to half a minute.
@@ -134,6 +141,11 @@ impl Default for Metrics {
             publications: PublicationMetrics::default(),
             rates: Rates::default(),
             lags: OnceLock::new(),
+            archive_epoch: Gauge::default(),
+            archive_files: Gauge::default(),
+            archive_waiting: Gauge::default(),
+            archive_failures: Gauge::default(),
+            archive: OnceLock::new(),
         };
         metrics.register();
         metrics.publications.register(&mut metrics.registry);
@@ -219,6 +231,24 @@ impl Metrics {
         ] {
             registry.register(name, help, metric.clone());
         }
+        for (name, help, metric) in [
+            ("archive_epoch", "The epoch up to which all is archived", &self.archive_epoch),
+            ("archive_files", "Files of the archive", &self.archive_files),
+            ("archive_waiting", "Records that wait to be archived", &self.archive_waiting),
+            ("archive_failures", "How often the archive could not be worked on", &self.archive_failures),
+        ] {
+            registry.register(name, help, metric.clone());
+        }
+    }
+
+    fn look_at_archive(&self) {
+        let Some(archive) = self.archive.get() else { return };
+        self.archive_waiting.set(archive.waiting().records() as i64);
+        self.archive_failures.set(archive.failures() as i64);
+        if let Ok(state) = archive.state() {
+            self.archive_epoch.set(state.archived as i64);
+            self.archive_files.set(state.files as i64);
+        }
     }
 
     fn look_at_topics(&self) {
@@ -239,6 +269,7 @@ impl Metrics {
     /// All of it as text.
     pub fn text(&self) -> String {
         self.look_at_topics();
+        self.look_at_archive();
         self.publications.look();
         let mut text = String::new();
         // A string takes whatever is written.

@@ -38,6 +38,7 @@ pub use running::{Listen, Listening, listen};
 use tokio::sync::broadcast;
 
 use super::Reader;
+use crate::archive::Archive;
 use crate::config::{Serve, Token};
 use crate::publications::alerts::RaisedNow;
 use crate::publications::board::Board;
@@ -129,6 +130,11 @@ impl App {
     pub fn reads_topics(&self, lags: Lags) {
         // A pipeline is started once.
         let _ = self.metrics.lags.set(lags);
+    }
+
+    /// From here on it is told how far the archive is.
+    pub fn archives(&self, archive: Arc<Archive>) {
+        let _ = self.metrics.archive.set(archive);
     }
 
     /// A server that is not ready yet, and says so.
