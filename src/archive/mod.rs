@@ -383,7 +383,7 @@ fn each_row(
     let told = |source: RowsError| ArchiveError::File { file: repository.url_of(name), source };
     let mut lines = file_of(repository, name).and_then(Lines::open).map_err(told)?;
     let mut decoder = Decoder::default();
-    while lines.read_next().map_err(told)?.rows > 0 {
+    while lines.next_slice().map_err(told)?.rows > 0 {
         let mut batch = Batch::new(name.into());
         decode_lines(&lines.text, Place::default(), i64::MAX, &mut decoder, &mut batch);
         if let Some(rejected) = batch.rejected.first() {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nearline::sources::parquet::Lines;
+use nearline::stores::rocks::RocksStore;
+use nearline::stores::{Table, Tables, formats};
 use serde_json::Value;
 
 use crate::support::{Home, until};
@@ -59,7 +61,7 @@ fn rows(home: &Home) -> String {
     let mut text = String::new();
     for file in files(home) {
         let mut lines = Lines::open(File::open(file).unwrap()).unwrap();
-        while lines.read_next().unwrap().rows > 0 {
+        while lines.next_slice().unwrap().rows > 0 {
             text += &String::from_utf8(lines.text.clone()).unwrap();
         }
     }
@@ -160,6 +162,39 @@ fn a_forgotten_member_leaves_the_archive_and_the_receipt_names_the_files() {
     holds(&home);
     let said = home.ok(&["forget", "m3"]);
     assert!(said.contains("files of the archive held them"), "{said}");
+    holds(&home);
+}
+
+#[test]
+fn who_is_forgotten_while_records_wait_is_neither_in_the_queue_nor_archived() {
+    let home = archived();
+    home.write("nearline.toml", &format!("{CONFIG}every = \"1h\"\n"));
+    let queued = |home: &Home| {
+        let store = RocksStore::open_reader(&home.path("nearline-data")).unwrap();
+        let (mut records, mut of_member) = (0, 0);
+        let mut show = |key: &[u8], value: &[u8]| {
+            let read = formats::each_queued(key, value, &mut |normal| {
+                records += 1;
+                of_member += usize::from(memchr::memmem::find(normal, b"leaver").is_some());
+            });
+            read.unwrap();
+            std::ops::ControlFlow::Continue(())
+        };
+        store.scan(Table::ArchiveQueue, &[], &[], &mut show).unwrap();
+        (records, of_member)
+    };
+    let mut running = home.start(&["run", "-"]);
+    let leaver = event("leaver", "i1", 1, 1) + &event("leaver", "i2", 2, 2);
+    running.send(&(events() + &leaver + "{\"type\":\"retract\",\"member\":\"leaver\",\"id\":\"none\"}\n"));
+    until("all is committed", || home.json(&["status"])["counts"]["live_events"].as_u64() == Some(120));
+    until("all is queued", || queued(&home).1 == 3);
+    home.ok(&["forget", "leaver"]);
+    let (records, of_member) = queued(&home);
+    assert!(records > 100 && of_member == 0, "{records} {of_member}");
+    running.finish().ok();
+    assert_eq!(queued(&home), (0, 0));
+    let rows = rows(&home);
+    assert!(!rows.contains("leaver") && rows.contains("tombstone"));
     holds(&home);
 }
 

@@ -60,7 +60,7 @@ impl Lines {
     }
 
     /// Reads the next rows into `text` and `epochs`.
-    pub fn read_next(&mut self) -> Result<Slice, RowsError> {
+    pub fn next_slice(&mut self) -> Result<Slice, RowsError> {
         guarded(|| self.read())
     }
 

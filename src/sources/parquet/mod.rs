@@ -187,7 +187,7 @@ fn read_file(
     let mut place = Place::default();
     let mut told = 0;
     loop {
-        let slice = lines.read_next()?;
+        let slice = lines.next_slice()?;
         let last = slice.rows == 0;
         let bytes = std::mem::take(&mut lines.text);
         let whole = Place { bytes: place.bytes + bytes.len() as u64, lines: place.lines + slice.rows };
