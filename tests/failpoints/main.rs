@@ -13,6 +13,9 @@ mod process;
 #[allow(dead_code, reason = "torture uses the rest of it")]
 mod world;
 
+mod archive;
+mod publications;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -462,225 +465,6 @@ fn what_was_written_and_not_answered_is_there_and_may_be_sent_again() {
     }
 }
 
-/// An archive that is compacted at every second file of a day, and shipped as often as can be.
-const ARCHIVED: &str = "[archive]\nrepository = \"archive\"\nevery = \"1ms\"\ncompact_files = 2\n";
-
-impl Fire {
-    /// The archive has each record once, and what the store has.
-    fn is_archived(&self, place: &str) {
-        let verdict = self.home.json(&["archive", "verify"]).unwrap();
-        for wrong in ["missing", "beyond", "repeated"] {
-            assert_eq!(verdict[wrong], 0, "{place}: {verdict}");
-        }
-        // Nor lies anything there that is in no ledger: others read the files by a pattern.
-        let days = std::fs::read_dir(self.home.path("archive")).unwrap().flatten();
-        let days = days.filter(|day| day.file_name().as_encoded_bytes().starts_with(b"day="));
-        let there: usize = days.map(|day| std::fs::read_dir(day.path()).unwrap().count()).sum();
-        assert_eq!(there, self.ok(&["archive", "files"]).lines().count(), "{place}");
-    }
-
-    fn begin_anew(&self) {
-        self.away();
-        let _ = std::fs::remove_dir_all(self.home.path("archive"));
-    }
-}
-
-#[test]
-fn an_archive_whose_process_ends_at_any_narrow_place_has_each_record_once() {
-    let fire = Fire::new();
-    std::fs::write(fire.home.path("nearline.toml"), ARCHIVED).unwrap();
-    // Without trims, which have the archive made anew whenever they come; and in two halves, so that days have files of
-    // both.
-    let lines = fire.world.records.iter().filter(|record| !record.line.contains("\"trim\""));
-    let lines: Vec<String> = lines.map(|record| format!("{}\n", record.line)).collect();
-    let (first, second) = lines.split_at(lines.len() / 2);
-    std::fs::write(fire.home.path("first.jsonl"), first.concat()).unwrap();
-    std::fs::write(fire.home.path("second.jsonl"), second.concat()).unwrap();
-    let first = ["run", "--epoch-records", "40", "--workers", "2", "first.jsonl"];
-    let run = ["run", "--epoch-records", "40", "--workers", "2", "second.jsonl"];
-    fire.ok(&first);
-    fire.ok(&run);
-    fire.is_archived("undisturbed");
-    let plain = fire.digest("nearline-data");
-    let places = [
-        "commit=9",
-        "committed=9",
-        "archive-file",
-        "archive-file=3",
-        "archive-ledger",
-        "archive-noted",
-        "archive-compacted",
-        "archive-replaced",
-        "archive-deleted",
-    ];
-    for place in places {
-        fire.begin_anew();
-        fire.ok(&first);
-        fire.dies(place, &run);
-        fire.ok(&run);
-        fire.is_archived(place);
-        assert_eq!(fire.digest("nearline-data"), plain, "{place}");
-    }
-    // A bulk load of several epochs that take nothing out, whose records are loaded ahead of them.
-    let size = ["--events", "140000", "--members", "2000", "--items", "500"];
-    fire.ok(&[&["bench-log", "big.jsonl"], &size[..]].concat());
-    let load = ["replay", "--workers", "2", "big.jsonl"];
-    fire.begin_anew();
-    fire.ok(&load);
-    fire.is_archived("undisturbed");
-    let plain = fire.digest("nearline-data");
-    let places = [
-        "queue-loaded",
-        "queue-loaded=2",
-        "load-taken",
-        "loaded",
-        "loaded=2",
-        "loaded=3",
-        "end-of-load",
-        "committed",
-    ];
-    for place in places {
-        fire.begin_anew();
-        fire.dies(place, &load);
-        fire.ok(&load);
-        fire.is_archived(place);
-        assert_eq!(fire.digest("nearline-data"), plain, "{place}");
-    }
-    for place in ["archive-backfilled", "archive-ledger"] {
-        fire.dies(place, &["archive", "backfill"]);
-        fire.ok(&["archive", "ship"]);
-        fire.is_archived(place);
-    }
-    // All of it once more, into an empty folder.
-    std::fs::write(fire.home.path("none.toml"), "").unwrap();
-    fire.ok(&["--config", "none.toml", "--data", "again", "replay", "archive"]);
-    assert_eq!(fire.digest("again"), plain);
-}
-
-#[test]
-fn a_forget_that_ends_inside_of_the_archive_is_made_good_there() {
-    let fire = Fire::new();
-    std::fs::write(fire.home.path("nearline.toml"), ARCHIVED).unwrap();
-    fire.ok(&["run", "--workers", "2", LOG]);
-    std::fs::rename(fire.home.path("nearline-data"), fire.home.path("before")).unwrap();
-    std::fs::rename(fire.home.path("archive"), fire.home.path("archive-before")).unwrap();
-    let member = fire.live("before").first().unwrap().split('"').nth(3).unwrap().to_owned();
-    let places = [
-        "archive-unqueued",
-        "archive-rewritten",
-        "archive-replaced",
-        "archive-deleted",
-        "erase-archived",
-        "erase-unnamed",
-        "erase-rewritten",
-    ];
-    for place in places {
-        fire.copy("before");
-        let archive = ["-rfT", "archive-before", "archive"];
-        let _ = std::fs::remove_dir_all(fire.home.path("archive"));
-        let copied = std::process::Command::new("cp").args(archive).current_dir(&fire.home.folder).status();
-        assert!(copied.unwrap().success());
-        fire.dies(place, &["forget", &member]);
-        let receipt = fire.home.json(&["forget", "--pending"]).unwrap();
-        assert!(!receipt["archived"].as_array().unwrap().is_empty(), "{place}: {receipt}");
-        fire.is_archived(place);
-        let files = fire.ok(&["archive", "files"]);
-        for file in files.lines() {
-            let mut lines =
-                nearline::sources::parquet::Lines::open(std::fs::File::open(file).unwrap()).unwrap();
-            while lines.next_slice().unwrap().rows > 0 {
-                let text = String::from_utf8_lossy(&lines.text);
-                assert!(!text.contains(&format!("\"{member}\"")), "{place}: {file}");
-            }
-        }
-    }
-}
-
-/// A home whose pipelines take over the models that are published as `films`.
-fn with_repository(fire: &Fire) {
-    let config = "[publications]\nrepository = \"repository\"\nretry_for = \"1ms\"\nkeep = 1\nkeep_for = \"1ms\"\n\
-                  grace = \"1s\"\n\
-                  [publications.notify.nobody]\nurl = \"http://127.0.0.1:9/\"\n\
-                  [subscriptions.films]\nuse = \"model\"\n";
-    std::fs::write(fire.home.path("nearline.toml"), config).unwrap();
-}
-
-/// The newest version of `films`, as whoever subscribes sees it: fetched whole.
-fn newest(fire: &Fire) -> String {
-    let got = fire.home.json(&["subscribe", "films", "--once", "--into", "fetched"]).unwrap();
-    got["publication"]["model"].as_str().unwrap().to_owned()
-}
-
-#[test]
-fn a_publisher_that_ends_anywhere_leaves_the_version_before_or_the_new_one_whole() {
-    let fire = Fire::new();
-    with_repository(&fire);
-    let model = |name: &str| {
-        let shown = fire.home.json(&["model", "show", name]).unwrap();
-        shown["version"].as_str().unwrap().to_owned()
-    };
-    let (one, two) = (model("model-1"), model("model-2"));
-    let publish = |name| ["publish", "films", "--model", name];
-    for (place, there, letters) in [
-        ("publication-file", false, 0),
-        ("publication-file=2", false, 0),
-        ("publication-file=3", false, 0),
-        ("publication-manifest", false, 0),
-        ("publication-letters", false, 0),
-        ("publication-latest", true, 1),
-    ] {
-        let _ = std::fs::remove_dir_all(fire.home.path("repository"));
-        fire.ok(&publish("model-1"));
-        // Nobody answers: the letter is kept.
-        let kept = |listed: &serde_json::Value| listed[0]["undelivered"].as_array().unwrap().len();
-        assert_eq!(kept(&fire.home.json(&["publications"]).unwrap()), 1);
-        fire.dies(place, &publish("model-2"));
-        assert_eq!(newest(&fire), if there { &*two } else { &*one }, "{place}");
-        let listed = fire.home.json(&["publications"]).unwrap();
-        assert_eq!(kept(&listed), 1 + letters, "{place}: a letter of what nobody can have would be a lie");
-        fire.ok(&publish("model-2"));
-        assert_eq!(newest(&fire), two, "{place}");
-    }
-    // What is never finished is taken out in its time, and so is a version whose end was broken off.
-    fire.dies("publication-file", &["publish", "films", "--files", LOG, "nearline.toml", "--kind", "query"]);
-    std::thread::sleep(std::time::Duration::from_millis(1_200));
-    fire.dies("publication-collected", &["publications", "gc"]);
-    assert_eq!(newest(&fire), two);
-    fire.ok(&["publications", "gc"]);
-    let listed = fire.home.json(&["publications"]).unwrap();
-    assert_eq!(listed[0]["versions"], 1);
-    let left = std::fs::read_dir(fire.home.path("repository/films")).unwrap().flatten();
-    let versions = left.filter(|entry| entry.file_name().len() == 64).count();
-    assert_eq!(versions, 1, "of what was broken off nothing is left");
-}
-
-#[test]
-fn a_pipeline_that_ends_while_it_takes_a_publication_over_goes_on_with_it() {
-    let fire = Fire::new();
-    with_repository(&fire);
-    let version = fire.home.json(&["model", "show", "model-2"]).unwrap()["version"].clone();
-    for place in ["publication-fetched", "publication-fetched=3", "subscription-fetched"] {
-        fire.away();
-        let _ = std::fs::remove_dir_all(fire.home.path("repository"));
-        fire.ok(&["replay", "--model", "model-1", LOG]);
-        let mut child = fire.runs_until(place);
-        fire.ok(&["publish", "films", "--model", "model-2"]);
-        assert_eq!(child.0.wait().unwrap().signal(), Some(ABORTED), "{place}");
-        assert_ne!(fire.status()["model"], version, "{place}");
-        let mut child = fire.runs_until("nowhere");
-        let began = std::time::Instant::now();
-        while fire.status()["publications"][0]["in_use"].is_null() {
-            assert!(began.elapsed().as_secs() < 300 && child.0.try_wait().unwrap().is_none(), "{place}");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        drop(child);
-        assert_eq!(fire.status()["model"], version, "{place}");
-        let left = std::fs::read_dir(fire.home.path("nearline-data/publications")).into_iter().flatten();
-        assert_eq!(left.count(), 0, "{place}");
-        fire.digest("nearline-data");
-    }
-}
-
 /// A place that no test comes to shows nothing.
 #[test]
 fn every_place_in_the_code_is_come_to_here() {
@@ -700,7 +484,8 @@ fn every_place_in_the_code_is_come_to_here() {
     let mut found = BTreeSet::new();
     places(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.len() > 15, "{found:?}");
-    let here = include_str!("main.rs");
+    let here =
+        [include_str!("main.rs"), include_str!("archive.rs"), include_str!("publications.rs")].concat();
     let come_to =
         |place: &&String| here.contains(&format!("\"{place}\"")) || here.contains(&format!("\"{place}="));
     let not_here: Vec<&String> = found.iter().filter(|place| !come_to(place)).collect();

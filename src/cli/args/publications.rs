@@ -79,7 +79,7 @@ pub struct PublicationsArgs {
 #[derive(Debug, Subcommand)]
 pub enum PublicationsCommand {
     /// Take out old versions and what was never finished. The newest version stays, and so does what is in use anywhere, what
-    /// is younger than the grace, and as much besides as the config's [publications] says.
+    /// is younger than the grace, and as much besides as `[publications]` in the config says.
     #[command(after_help = "Example:\n  nearline publications gc --dry-run")]
     Gc {
         /// Only of this publication.
@@ -88,7 +88,7 @@ pub enum PublicationsCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Tell those of the config's [publications.notify] who did not answer when something was published.
+    /// Tell those of `[publications.notify]` in the config who did not answer when something was published.
     #[command(after_help = "Example:\n  nearline publications redeliver films\n\n\
         Exit code 1 where somebody still does not answer; the letters are kept.")]
     Redeliver {
