@@ -40,8 +40,10 @@ fi
 port=7979
 "$nearline" --data data run --model model --listen "127.0.0.1:$port" 2>server.log &
 server=$!
-until curl -sf "127.0.0.1:$port/health/ready" >/dev/null; do
-    kill -0 $server || { cat server.log >&2; exit 1; }
+# Another server may have the port, and would answer.
+sleep 1
+until kill -0 $server 2>/dev/null && curl -sf "127.0.0.1:$port/health/ready" >/dev/null; do
+    kill -0 $server 2>/dev/null || { cat server.log >&2; exit 1; }
     sleep 0.2
 done
 
