@@ -10,7 +10,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,12 +97,58 @@ pub struct Response {
 /// A socket that is being served; gone with its owner.
 pub struct Listening {
     path: PathBuf,
+    under_way: Arc<UnderWay>,
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
         // Where it cannot be removed the next writer replaces it.
         let _ = std::fs::remove_file(&self.path);
+        // A process that ends beside a thread that works with the store may crash in its last moment.
+        if !self.under_way.end(PATIENCE) {
+            tracing::warn!("a command has not come to its end, and is broken off");
+        }
+    }
+}
+
+/// How long commands are waited for when the process ends: a backup may be copying.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Commands that are being done.
+#[derive(Default)]
+struct UnderWay {
+    /// How many, and whether no more are begun.
+    state: Mutex<(usize, bool)>,
+    fewer: Condvar,
+}
+
+/// One of them.
+struct One(Arc<UnderWay>);
+
+impl UnderWay {
+    /// Begins one; none where the process is ending.
+    fn begin(self: &Arc<Self>) -> Option<One> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.1 {
+            return None;
+        }
+        state.0 += 1;
+        Some(One(self.clone()))
+    }
+
+    /// Lets no more begin, and waits for those that have; says whether all have ended.
+    fn end(&self, within: Duration) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 = true;
+        let waited = self.fewer.wait_timeout_while(state, within, |(count, _)| *count > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.0 == 0
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).0 -= 1;
+        self.0.fewer.notify_all();
     }
 }
 
@@ -116,33 +163,37 @@ pub fn serve(path: &Path, served: Served) -> io::Result<Listening> {
         UnixListener::bind(short)?
     };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let under_way = Arc::<UnderWay>::default();
+    let own = under_way.clone();
     std::thread::Builder::new().name("socket".into()).spawn(move || {
         runtime.block_on(async {
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let served = served.clone();
+                        let (served, under_way) = (served.clone(), own.clone());
                         tokio::spawn(async move {
-                            if let Err(error) = answer(stream, served).await {
+                            if let Err(error) = answer(stream, served, &under_way).await {
                                 tracing::debug!(%error, "a command went away before its answer");
                             }
                         });
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the socket of the data folder is not served for a moment");
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 }
             }
         });
     })?;
-    Ok(Listening { path: path.to_owned() })
+    Ok(Listening { path: path.to_owned(), under_way })
 }
 
-async fn answer(stream: tokio::net::UnixStream, served: Served) -> io::Result<()> {
+async fn answer(stream: tokio::net::UnixStream, served: Served, under_way: &Arc<UnderWay>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
     tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
+    // Whoever asked sees the end of the process.
+    let Some(one) = under_way.begin() else { return Ok(()) };
     let response = tokio::task::spawn_blocking(move || match serde_json::from_slice::<Request>(&line) {
         Ok(Request { model: Some(wanted), .. }) => take_over(&wanted, &served),
         Ok(Request { command: Some(command), .. }) => match (served.commands)(command) {
@@ -156,7 +207,9 @@ async fn answer(stream: tokio::net::UnixStream, served: Served) -> io::Result<()
     let mut answer = serde_json::to_vec(&response).map_err(io::Error::other)?;
     answer.push(b'\n');
     reach("answer");
-    write.write_all(&answer).await
+    let written = write.write_all(&answer).await;
+    drop(one);
+    written
 }
 
 /// Lets a model take over, and says when it has.

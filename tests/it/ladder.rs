@@ -177,14 +177,16 @@ fn every_answer_is_inside_its_deadline_and_none_is_empty_while_the_store_stalls_
     );
 
     trouble.wait.store(10_000, Ordering::Relaxed);
+    let began = Instant::now();
     let stalled = all_in_time(&runtime, &served);
+    let waited = began.elapsed();
     assert!(sources(&stalled).iter().all(|source| *source == "trending"), "{:?}", sources(&stalled));
     let reason = stalled[0]["reason"].as_str().unwrap();
     assert!(reason.contains("no answer within") && reason.contains("not left out"), "{reason}");
     // What failed again and again is not waited for any more.
     let began = Instant::now();
     let quick = all_in_time(&runtime, &served);
-    assert!(began.elapsed() < DEADLINE * 4, "{:?}", began.elapsed());
+    assert!(began.elapsed() < waited, "{:?} and {waited:?}", began.elapsed());
     assert!(
         quick.iter().any(|answer| answer["reason"].as_str().is_some_and(|why| why.contains("a moment ago")))
     );

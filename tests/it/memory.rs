@@ -97,7 +97,8 @@ fn a_limit_on_memory_slows_intake_down_and_loses_nothing() {
             limit >> 20
         );
         said.ok();
-        assert!(held < (free + limit) / 2, "{way}: {held} of {limit}, and {free} without a limit");
+        // How much is taken without a limit differs from time to time by some parts in a hundred.
+        assert!(held < (2 * free + limit) / 3, "{way}: {held} of {limit}, and {free} without a limit");
         assert_eq!(home.verified(way), digest);
         fs::remove_dir_all(home.path("free")).unwrap();
     }
