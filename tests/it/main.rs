@@ -21,6 +21,7 @@ mod kafka;
 mod ladder;
 mod marks;
 mod memory;
+mod mirrors;
 mod models;
 mod performance;
 mod publications;
