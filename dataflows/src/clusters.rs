@@ -165,8 +165,6 @@ fn places(
         // Invariant: what arrived for epochs that are not over yet.
         let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
         let mut places = Places::default();
-        // Until there are centres, nobody belongs anywhere and nothing is kept.
-        let mut used = false;
         move |frontiers| {
             macro_rules! stash {
                 ($input:ident, |$entry:ident, $data:ident| $take:expr) => {
@@ -183,7 +181,6 @@ fn places(
             stash!(controls_in, |entry, data| entry.controls.append(data));
             stash!(known_in, |entry, data| entry.known.append(data));
             stash!(touched_in, |entry, data| for batch in data.drain(..) {
-                used |= batch.centres.is_some();
                 // Whoever belongs nowhere likes nothing that counts.
                 if batch.centres.is_some() {
                     let liked = batch.members.iter().map(|(member, states)| (*member, liked(states)));
@@ -191,11 +188,8 @@ fn places(
                 }
             });
             stash!(made_in, |entry, data| for batch in data.drain(..) {
-                used |= batch.lists.iter().any(|made| made.cluster.is_some());
-                if used {
-                    let nearest = batch.lists.iter().map(|made| (made.member, made.cluster));
-                    entry.nearest[place(batch.role)].extend(nearest);
-                }
+                let nearest = batch.lists.iter().map(|made| (made.member, made.cluster));
+                entry.nearest[place(batch.role)].extend(nearest);
             });
             let (mut moved_out, mut changes_out) = (moved_out.activate(), changes_out.activate());
             while let Some(entry) = pending.first_entry() {
