@@ -171,12 +171,19 @@ fn fill(store: &dyn Store, folder: &Folder, into: &Path, with: With) -> Result<B
     store.checkpoint(&into.join("store"))?;
     // The store of the backup says what it holds, and can be opened.
     let standing = Standing::of(&RocksStore::open_reader(into)?)?;
-    for (from, to) in [(folder.models(), into.join("models")), (folder.receipts(), into.join("receipts"))] {
-        copy_folder(&from, &to)?;
+    for (from, name) in
+        [(folder.models(), "models"), (folder.centres(), "centres"), (folder.receipts(), "receipts")]
+    {
+        copy_folder(&from, &into.join(name))?;
     }
     let copied = |version: &&str| into.join("models").join(version).exists();
     if let Some(model) = standing.lists.models().into_iter().find(|version| !copied(version)) {
         let why = format!("model {model} was replaced while the backup was made; ask again");
+        return Err(BackupError::Refused(why));
+    }
+    let gone = |centres: &formats::CentresInUse| !Folder::new(into).centres_of(&centres.version).exists();
+    if let Some(centres) = standing.centres.filter(gone) {
+        let why = format!("centres {} were replaced while the backup was made; ask again", centres.version);
         return Err(BackupError::Refused(why));
     }
     let key = folder.key(standing.key.as_deref()).map_err(file(&folder.key_file()))?;

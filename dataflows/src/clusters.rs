@@ -96,8 +96,17 @@ pub struct ClusterItem {
     pub item: Item,
 }
 
-/// Who moved, under which line-up: the member's cluster then, none where it belongs to none.
-pub type Moved = (Role, Member, Option<u32>);
+/// Where a member belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Belongs {
+    /// The cluster's number among its centres.
+    pub cluster: u32,
+    /// How many items the member likes: how much is known of the member's taste.
+    pub liked: u32,
+}
+
+/// Of whom that changed, under which line-up: where the member belongs then, none where to no cluster.
+pub type Moved = (Role, Member, Option<Belongs>);
 
 /// Of how many members of a cluster an item is among what they like then, under which line-up.
 pub type Counted = (Role, ClusterItem, u32);
@@ -124,9 +133,7 @@ pub struct ClusterInputs<'scope> {
 
 /// Builds the operators: who moved, and the counts that an epoch changed, each once; zero where no member of the cluster
 /// likes the item any more.
-pub fn clusters(
-    inputs: ClusterInputs<'_>,
-) -> (StreamVec<'_, Epoch, Moved>, StreamVec<'_, Epoch, Counted>) {
+pub fn clusters(inputs: ClusterInputs<'_>) -> (StreamVec<'_, Epoch, Moved>, StreamVec<'_, Epoch, Counted>) {
     let controls = inputs.controls.clone();
     let (moved, changes) = places(inputs);
     (moved, counts(changes, controls))
@@ -148,9 +155,7 @@ fn place(role: Role) -> usize {
 }
 
 /// Keeps where members belong and what they like.
-fn places(
-    inputs: ClusterInputs<'_>,
-) -> (StreamVec<'_, Epoch, Moved>, StreamVec<'_, Epoch, CountChange>) {
+fn places(inputs: ClusterInputs<'_>) -> (StreamVec<'_, Epoch, Moved>, StreamVec<'_, Epoch, CountChange>) {
     let mut builder = OperatorBuilder::new("clusters".to_owned(), inputs.touched.scope());
     let mut touched_in = builder.new_input(inputs.touched, Pipeline);
     let mut made_in = builder.new_input(inputs.made, Pipeline);
@@ -237,7 +242,7 @@ fn close(places: &mut Places, pending: Pending) -> (Vec<Moved>, Vec<CountChange>
     for (role, side) in [Role::Live, Role::Standby].into_iter().zip(&mut places.sides) {
         let Placed { moved, counts } = side.apply();
         changes.extend(counts.into_iter().map(|(item, diff)| (role == Role::Standby, item, diff)));
-        all_moved.extend(moved.into_iter().map(|(member, cluster)| (role, member, cluster)));
+        all_moved.extend(moved.into_iter().map(|(member, belongs)| (role, member, belongs)));
     }
     (all_moved, changes)
 }

@@ -84,5 +84,11 @@ fn solve_and_score(
         top_picks: best.iter().map(|entry| (model.items()[entry.item as usize], entry.score)).collect(),
     };
     let members = known.iter().map(|(member, _)| *member);
-    members.zip(factors.chunks_exact(rank)).zip(selected).zip(clusters).map(one).collect::<Vec<_>>().into_iter()
+    members
+        .zip(factors.chunks_exact(rank))
+        .zip(selected)
+        .zip(clusters)
+        .map(one)
+        .collect::<Vec<_>>()
+        .into_iter()
 }

@@ -37,8 +37,8 @@ pub struct Views {
     pub progress: BTreeMap<Member, Vec<Begun>>,
     /// Factors (as bits) and lists of the members that have one.
     pub lists: BTreeMap<Member, (Vec<u32>, Vec<(Item, u32)>)>,
-    /// Which cluster members belong to, of those who belong to one.
-    pub clusters: BTreeMap<Member, u32>,
+    /// Which cluster members belong to and how many items they like, of those who belong to one.
+    pub clusters: BTreeMap<Member, (u32, u32)>,
     /// Of how many members of a cluster an item is among what they like. Never zero.
     pub cluster_popularity: BTreeMap<(u32, Item), u32>,
     /// The version of each item that holds.
@@ -133,8 +133,9 @@ pub fn views(
         let Some(list) = top_picks(&sums, model, &withdrawn, meaning.length) else { continue };
         if let Some(centres) = centres.filter(|centres| centres.model == model.version) {
             let cluster = nearest(&list.0, centres);
-            views.clusters.insert(*member, cluster);
-            for (item, _) in sums.iter().filter(|(_, sums)| sums.signal > 0 && !sums.hidden) {
+            let liked = || sums.iter().filter(|(_, sums)| sums.signal > 0 && !sums.hidden);
+            views.clusters.insert(*member, (cluster, liked().count() as u32));
+            for (item, _) in liked() {
                 *views.cluster_popularity.entry((cluster, *item)).or_default() += 1;
             }
         }

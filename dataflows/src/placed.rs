@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::clusters::{Centres, ClusterItem};
+use crate::clusters::{Belongs, Centres, ClusterItem};
 use crate::types::{Item, Member};
 
 /// All that is kept of one worker's members.
@@ -46,8 +46,8 @@ pub(crate) struct Change {
 /// What came of an epoch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Placed {
-    /// Members that belong elsewhere now.
-    pub(crate) moved: Vec<(Member, Option<u32>)>,
+    /// Members that belong elsewhere now, or like more or fewer items.
+    pub(crate) moved: Vec<(Member, Option<Belongs>)>,
     /// By how much counts changed, each once; none by zero.
     pub(crate) counts: Vec<(ClusterItem, i32)>,
 }
@@ -98,8 +98,9 @@ impl Side {
         };
         count(old.cluster, &old.liked, &liked, -1);
         count(cluster, &liked, &old.liked, 1);
-        if !same {
-            placed.moved.push((member, cluster));
+        if !same || liked.len() != old.liked.len() {
+            let belongs = cluster.map(|cluster| Belongs { cluster, liked: liked.len() as u32 });
+            placed.moved.push((member, belongs));
         }
         self.belong = self.belong + usize::from(cluster.is_some()) - usize::from(old.cluster.is_some());
         if self.members.len() <= member.index() {
@@ -145,9 +146,13 @@ mod tests {
         // What the member likes is as it was.
         *side.change(Member(3)) = Change { cluster: Some(Some(0)), liked: None };
         let counts = vec![(of(0, 2), 1), (of(0, 5), 1), (of(1, 2), -1), (of(1, 5), -1)];
-        assert_eq!(side.apply(), Placed { moved: vec![(Member(3), Some(0))], counts });
+        let moved = vec![(Member(3), Some(Belongs { cluster: 0, liked: 2 }))];
+        assert_eq!(side.apply(), Placed { moved, counts });
+        *side.change(Member(3)) = Change { cluster: None, liked: items(&[2]) };
+        let moved = vec![(Member(3), Some(Belongs { cluster: 0, liked: 1 }))];
+        assert_eq!(side.apply(), Placed { moved, counts: vec![(of(0, 5), -1)] });
         *side.change(Member(3)) = Change { cluster: Some(None), liked: items(&[2]) };
-        let counts = vec![(of(0, 2), -1), (of(0, 5), -1)];
+        let counts = vec![(of(0, 2), -1)];
         assert_eq!(side.apply(), Placed { moved: vec![(Member(3), None)], counts });
     }
 

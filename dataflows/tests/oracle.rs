@@ -273,12 +273,12 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
             }
             Delta::Clusters(moved) => {
                 let sides = [&mut stored.views, &mut stored.standby];
-                for (role, member, cluster) in moved {
+                for (role, member, belongs) in moved {
                     let clusters = &mut sides[of(*role)].clusters;
-                    let before = clusters.get(member).copied();
-                    assert_ne!(before, *cluster, "who stays is not told of");
-                    match cluster {
-                        Some(cluster) => clusters.insert(*member, *cluster),
+                    let belongs = belongs.map(|belongs| (belongs.cluster, belongs.liked));
+                    assert_ne!(clusters.get(member).copied(), belongs, "who stays is not told of");
+                    match belongs {
+                        Some(belongs) => clusters.insert(*member, belongs),
                         None => clusters.remove(member),
                     };
                 }
@@ -288,7 +288,11 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
                 for (role, of_cluster, count) in counts {
                     let key = (of_cluster.cluster, of_cluster.item);
                     let counted = &mut sides[of(*role)].cluster_popularity;
-                    if *count > 0 { counted.insert(key, *count) } else { counted.remove(&key) };
+                    if *count > 0 {
+                        counted.insert(key, *count)
+                    } else {
+                        counted.remove(&key)
+                    };
                 }
             }
             Delta::Trending(list) => views.trending.clone_from(list),

@@ -122,7 +122,8 @@ pub fn cluster_with_level(
 fn directions(members: &Factors) -> Factors {
     let units = members.units();
     let some = |row: &&[f32]| row.iter().any(|x| *x != 0.0);
-    let rows: Vec<f32> = units.as_slice().chunks_exact(units.rank()).filter(some).flatten().copied().collect();
+    let rows: Vec<f32> =
+        units.as_slice().chunks_exact(units.rank()).filter(some).flatten().copied().collect();
     Factors::new(units.rank(), rows).expect("units are finite")
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::opening::Opened;
-use super::{Context, Failure, archive, batch, now_ms};
+use super::{Context, Failure, archive, batch, cluster, now_ms};
 use crate::backups::With;
 use crate::batch::BatchQuery;
 use crate::config::Config;
@@ -16,6 +16,7 @@ use crate::engine::Handle;
 use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
+use crate::folder::Folder;
 use crate::publications::subscriptions::Bell;
 
 /// What can be asked.
@@ -40,6 +41,8 @@ pub(super) enum Ask {
     Archive(archive::Task),
     /// A publication has a new version.
     Published(String),
+    /// Find members among the centres of clusters in this folder; among none, unless given.
+    Centres(Option<PathBuf>),
 }
 
 /// What comes of it.
@@ -54,13 +57,13 @@ pub(super) struct Erasure {
 /// Commands as the process that holds the folder does them.
 pub(super) fn of(
     opened: &Opened,
-    config: Config,
+    (folder, config): (&Folder, Config),
     handle: Handle,
     bells: Vec<(String, Arc<Bell>)>,
 ) -> Commands {
     let Opened { store, eraser, batches, archive, .. } = opened;
     let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
-    let archived = archive.clone();
+    let (archived, folder) = (archive.clone(), folder.clone());
     Arc::new(move |asked| {
         let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
         let done = match asked {
@@ -84,6 +87,13 @@ pub(super) fn of(
             Ask::Archive(task) => archive::perform(archived.as_deref(), task)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),
+            Ask::Centres(centres) => {
+                match cluster::take(&folder, &handle, centres.as_deref()) {
+                    // A failure is the pipeline's; a no is an answer.
+                    Err(failure @ Failure::Failed(_)) => Err(failure.to_string()),
+                    used => Ok(serde_json::to_value(used.map_err(|failure| failure.to_string()))),
+                }
+            }
             Ask::BatchProgress => Ok(serde_json::to_value(batches.progress())),
             Ask::Published(name) => {
                 let mut followed = bells.iter().filter(|(known, _)| *known == name).peekable();

@@ -97,13 +97,8 @@ impl Table {
 
     /// The lists of the live model and what follows from its factors: what changes places with the standby ones when
     /// these take over.
-    pub const TURNING: [Table; 5] = [
-        Table::Factors,
-        Table::TopPicks,
-        Table::ContinueWatching,
-        Table::Clusters,
-        Table::ClusterPopularity,
-    ];
+    pub const TURNING: [Table; 5] =
+        [Table::Factors, Table::TopPicks, Table::ContinueWatching, Table::Clusters, Table::ClusterPopularity];
 
     /// Those whose keys are members' ids, live and standby.
     pub const OF_MEMBERS: [Table; 8] = [
