@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::opening::Opened;
-use super::{Context, Failure, archive, batch, cluster, now_ms};
+use super::{Context, Failure, archive, batch, cluster, mirrors, now_ms};
 use crate::backups::With;
 use crate::batch::BatchQuery;
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub(super) enum Ask {
     BatchProgress,
     /// Do something for the archive.
     Archive(archive::Task),
+    /// Do something for the mirrors.
+    Mirrors(mirrors::Task),
     /// A publication has a new version.
     Published(String),
     /// Find members among the centres of clusters in this folder; among none, unless given.
@@ -61,9 +63,9 @@ pub(super) fn of(
     handle: Handle,
     bells: Vec<(String, Arc<Bell>)>,
 ) -> Commands {
-    let Opened { store, eraser, batches, archive, .. } = opened;
+    let Opened { store, eraser, batches, archive, mirrors: mirrored, .. } = opened;
     let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
-    let (archived, folder) = (archive.clone(), folder.clone());
+    let (archived, mirrored, folder) = (archive.clone(), mirrored.clone(), folder.clone());
     Arc::new(move |asked| {
         let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
         let done = match asked {
@@ -94,6 +96,9 @@ pub(super) fn of(
                     used => Ok(serde_json::to_value(used.map_err(|failure| failure.to_string()))),
                 }
             }
+            Ask::Mirrors(task) => mirrors::perform(mirrored.as_deref(), &task)
+                .map(serde_json::to_value)
+                .map_err(|failure| failure.to_string()),
             Ask::BatchProgress => Ok(serde_json::to_value(batches.progress())),
             Ask::Published(name) => {
                 let mut followed = bells.iter().filter(|(known, _)| *known == name).peekable();

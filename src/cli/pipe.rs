@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::config::columns::ColumnMap;
 use crate::engine::committed::Counts;
 use crate::engine::{EngineError, Handle, socket};
+use crate::mirrors::Keeper;
 use crate::sources::kafka::{self, Committed, Reporter, Start};
 use crate::sources::{self, Batch, Offset, Source};
 use crate::stores::Table;
@@ -135,7 +136,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let commands = commands::of(&opened, (&context.folder, config.clone()), handle.clone(), bells);
     let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
-        let told = (&options.kafka.lags, opened.archive.as_ref());
+        let told = (&options.kafka.lags, opened.archive.as_ref(), opened.mirrors.as_ref());
         server.ready(context, config, &opened.store, &served, told, following.as_ref())?;
     }
     // Before anybody is told that it runs, and interrupts it.
@@ -144,6 +145,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
     let archiver = opened.archive.clone().map(Archiver::start).transpose()?;
+    let keep = |mirrors| Keeper::start(mirrors, &opened.engine.handle());
+    let keeper = opened.mirrors.clone().map(keep).transpose()?;
     let erasing = erase::make_good(&opened.eraser);
     let bar = progress(&names, &sources, how.bulk);
     let started = Instant::now();
@@ -174,7 +177,18 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         erase::at_end(&opened.eraser, erasing)?;
     }
     summary(context, epoch, &counts, &opened.before, started.elapsed())?;
-    archive_the_rest(archiver)
+    let mirrored = mirror_the_rest(keeper);
+    archive_the_rest(archiver).and(mirrored)
+}
+
+/// Brings mirrors to where the store is.
+fn mirror_the_rest(keeper: Option<Keeper>) -> Result<(), Failure> {
+    let Some(keeper) = keeper else { return Ok(()) };
+    keeper.finish().map_err(|error| {
+        let said = "; all records are committed, and what is not mirrored yet waits in the store: the next start goes on, \
+                    and so does `nearline mirrors ship`";
+        Failure::from(error).with(said)
+    })
 }
 
 /// Archives what waits, also where the process was interrupted.
@@ -183,10 +197,7 @@ fn archive_the_rest(archiver: Option<Archiver>) -> Result<(), Failure> {
     archiver.finish().map(drop).map_err(|error| {
         let said = "; all records are committed, and what is not archived yet waits in the store: the next start goes on, \
                     and so does `nearline archive ship`";
-        match Failure::from(error) {
-            Failure::Use(text) => Failure::Use(text + said),
-            other => Failure::Failed(format!("{other}{said}")),
-        }
+        Failure::from(error).with(said)
     })
 }
 

@@ -9,6 +9,7 @@ pub mod columns;
 mod edited;
 mod kinds;
 mod meant;
+mod mirrors;
 mod number;
 mod place;
 pub mod publications;
@@ -29,6 +30,7 @@ pub use meant::{
     Archive, Clusters, Config, ContinueWatching, Kafka, Lists, MAX_CLUSTER_ITERATIONS, MAX_CLUSTERS,
     MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Serve, Store, Traces, Train, Transform,
 };
+pub use mirrors::Mirror;
 pub use number::KeyError;
 pub use schema::schema;
 pub use settings::{Setting, SettingError, Settings};

@@ -13,6 +13,7 @@ use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
+use crate::mirrors::{self, MirrorStatus};
 use crate::publications::alerts::{self, Raised};
 use crate::publications::board::{self, Followed};
 use crate::sources::{Offset, PartitionOffset, kafka};
@@ -128,6 +129,8 @@ pub struct StatusAnswer {
     pub archive: Option<ArchiveState>,
     /// What waits to be archived.
     pub archive_waiting: Queue,
+    /// Where mirrors are and how far.
+    pub mirrors: Vec<MirrorStatus>,
     /// Publications that are followed.
     pub publications: Vec<Followed>,
     /// Alerts that are raised.
@@ -185,6 +188,7 @@ impl Serving<'_> {
             batch: batches::live(self.tables)?,
             archive: ArchiveState::of(self.tables)?,
             archive_waiting: Queue::of(self.tables)?,
+            mirrors: mirrors::status(self.tables)?,
             publications: board::kept(&self.known.folder.subscriptions()),
             alerts: alerts::kept(&self.known.folder.alerts()),
             rejected: rejected.into_iter().collect(),

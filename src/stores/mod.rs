@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod formats;
 pub mod long_read;
 pub mod memory;
+pub mod mirrored;
 pub mod rocks;
 
 use std::ops::ControlFlow;
@@ -48,6 +49,8 @@ pub enum Table {
     BatchLists,
     /// Accepted records that are not in the archive yet, by epoch.
     ArchiveQueue,
+    /// Entries that changed and that mirrors may not have yet, by epoch.
+    MirrorQueue,
     /// Which cluster each member belongs to.
     Clusters,
     /// How many members of a cluster like an item.
@@ -60,7 +63,7 @@ pub enum Table {
 
 impl Table {
     /// All tables, those that an earlier format has before those that came later.
-    pub const ALL: [Table; 20] = [
+    pub const ALL: [Table; 21] = [
         Table::Meta,
         Table::Offsets,
         Table::Records,
@@ -77,6 +80,7 @@ impl Table {
         Table::Together,
         Table::BatchLists,
         Table::ArchiveQueue,
+        Table::MirrorQueue,
         Table::Clusters,
         Table::ClusterPopularity,
         Table::StandbyClusters,
@@ -84,7 +88,7 @@ impl Table {
     ];
 
     /// How many of them folders have, those of the newest format first.
-    pub const OF_FORMATS: [usize; 6] = [20, 16, 15, 13, 12, 9];
+    pub const OF_FORMATS: [usize; 6] = [21, 16, 15, 13, 12, 9];
 
     /// The lists of the standby model and what follows from its factors, in the order of [`Table::TURNING`].
     pub const STANDBY: [Table; 5] = [
@@ -154,6 +158,7 @@ impl Table {
             Table::Together => "together",
             Table::BatchLists => "batch_lists",
             Table::ArchiveQueue => "archive_queue",
+            Table::MirrorQueue => "mirror_queue",
             Table::Clusters => "clusters",
             Table::ClusterPopularity => "cluster_popularity",
             Table::StandbyClusters => "standby_clusters",
