@@ -184,12 +184,13 @@ fn factors(folder: &Folder) -> Result<(Factors, String, u64), Failure> {
 /// Lets the process that holds the folder use centres, or none; or does it here where nobody does.
 fn used(context: &Context, folder: Option<&Path>) -> Result<CentresUsed, Failure> {
     // What cannot be used is refused here, and the running pipeline knows it by its full path.
-    let full = |folder: &Path| -> Result<PathBuf, Failure> {
-        CentresFolder::load(folder)?;
-        folder.canonicalize().map_err(|error| Failure::Use(format!("{}: {error}", folder.display())))
+    let full = |folder: &Path| -> Result<(PathBuf, CentresFolder), Failure> {
+        let centres = CentresFolder::load(folder)?;
+        let path = folder.canonicalize();
+        Ok((path.map_err(|error| Failure::Use(format!("{}: {error}", folder.display())))?, centres))
     };
-    let path = folder.map(full).transpose()?;
-    let asked: Option<Result<CentresUsed, String>> = commands::ask(context, &Ask::Centres(path.clone()))?;
+    let (path, centres) = folder.map(full).transpose()?.unzip();
+    let asked: Option<Result<CentresUsed, String>> = commands::ask(context, &Ask::Centres(path))?;
     if let Some(asked) = asked {
         return asked.map_err(Failure::No);
     }
@@ -200,15 +201,22 @@ fn used(context: &Context, folder: Option<&Path>) -> Result<CentresUsed, Failure
     // Opened with another config, the folder would have every list made anew on the way.
     standing.made_with(context.config.meaning_hash())?;
     let opened = opening::open_engine(&context.folder, &context.config, Opening::default())?;
-    let done = take(&context.folder, &opened.engine.handle(), path.as_deref());
+    let done = take_loaded(&context.folder, &opened.engine.handle(), centres);
     opened.engine.finish()?;
     done
 }
 
-/// Lets an engine use the centres in a folder, or none, and keeps a copy, so that answers and `verify` need nothing from
-/// elsewhere.
+/// Lets an engine use the centres in a folder, or none.
 pub(super) fn take(data: &Folder, handle: &Handle, centres: Option<&Path>) -> Result<CentresUsed, Failure> {
-    let centres = centres.map(CentresFolder::load).transpose()?;
+    take_loaded(data, handle, centres.map(CentresFolder::load).transpose()?)
+}
+
+/// The same with centres that were loaded. A copy is kept, so that answers and `verify` need nothing from elsewhere.
+fn take_loaded(
+    data: &Folder,
+    handle: &Handle,
+    centres: Option<CentresFolder>,
+) -> Result<CentresUsed, Failure> {
     if let Some(centres) = &centres {
         std::fs::create_dir_all(data.centres()).map_err(|error| opening::about(&data.centres(), &error))?;
         centres.save(&data.centres_of(&centres.manifest.version))?;

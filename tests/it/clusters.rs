@@ -219,7 +219,7 @@ fn the_list_has_what_most_like_of_those_who_are_alike_and_not_what_one_has_seen_
 
     // A withdrawn item is in no list.
     home.ok_pipe(&["run", "-"], "{\"type\":\"item\",\"item\":\"a2\",\"at\":2,\"withdrawn\":true}\n");
-    assert_eq!(items_of(&list("new")), ["far", "a4"]);
+    assert_eq!(items_of(&list("new")), ["far", "a4", "b1", "b2"]);
     home.verified("nearline-data");
     let batch = home.json(&["batch", "--algorithm", "people_like_you"]);
     assert!(batch["members"].as_u64() > Some(5), "{batch}");
@@ -229,6 +229,7 @@ fn the_list_has_what_most_like_of_those_who_are_alike_and_not_what_one_has_seen_
 fn a_running_pipeline_finds_members_among_centres_and_goes_on_as_events_come_in() {
     let home = home();
     made(&home, "centres");
+    home.write("nearline.toml", "[clusters]\nfew_items = 1\n");
     let server = home.serve(&["run", "--follow"]);
     let used = home.json(&["cluster", "--use", "centres"]);
     assert_eq!(used["centres"], clusters_of(&home, "centres"));

@@ -185,7 +185,7 @@ impl Feed {
 /// Takes commits in as they come, and what is trending now and then.
 fn keep_up(feed: &Weak<Feed>, jobs: &crossbeam_channel::Receiver<Arc<Commit>>) {
     let mut stale = false;
-    let mut renewed = std::time::Instant::now();
+    let mut renewed = Instant::now();
     loop {
         let job = jobs.recv_timeout(if stale { FLOOR_EVERY } else { Duration::from_secs(3600) });
         let Some(feed) = feed.upgrade() else { return };
@@ -202,7 +202,7 @@ fn keep_up(feed: &Weak<Feed>, jobs: &crossbeam_channel::Receiver<Arc<Commit>>) {
             if let Some(Err(error)) = reader.map(|reader| feed.renew(&reader)) {
                 tracing::warn!(%error, "what is trending in memory is not made anew");
             }
-            (stale, renewed) = (false, std::time::Instant::now());
+            (stale, renewed) = (false, Instant::now());
         }
     }
 }
