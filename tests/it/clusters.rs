@@ -233,7 +233,7 @@ fn a_running_pipeline_finds_members_among_centres_and_goes_on_as_events_come_in(
     let server = home.serve(&["run", "--follow"]);
     let used = home.json(&["cluster", "--use", "centres"]);
     assert_eq!(used["centres"], clusters_of(&home, "centres"));
-    let page = server.ok("/v1/members/m1/page?limit=3");
+    let page = server.ok("/v1/members/m1/page?limit=1");
     let rows: Vec<&str> =
         page["rows"].as_array().unwrap().iter().filter_map(|row| row["list"].as_str()).collect();
     assert!(rows.contains(&"popular_with_people_like_you"), "{page}");
