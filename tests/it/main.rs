@@ -10,6 +10,7 @@ mod bad_input;
 mod batch;
 mod cases;
 mod cli;
+mod clusters;
 mod crashes;
 mod damage;
 mod erasure;
