@@ -17,6 +17,7 @@ mod failpoints;
 pub mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod jobs;
 pub mod offline;
 pub mod planning;
 pub mod publications;

@@ -3,6 +3,7 @@
 mod archive;
 mod batch;
 mod evaluate;
+mod jobs;
 mod model;
 mod publications;
 mod train;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
+pub use self::jobs::{JobsArgs, JobsCommand};
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::publications::{
     FilesKind, PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
@@ -190,6 +192,12 @@ pub enum Command {
         until the new one is whole, and as long as `serve.offline_max_age` in the config says."
     )]
     Batch(BatchArgs),
+    /// What a running pipeline does by itself at certain times: when it did so last, what came of it, and when it does so next.
+    #[command(
+        after_help = "Example:\n  nearline jobs\n  nearline jobs run daily_train\n  nearline jobs history daily_train\n\n\
+        `[jobs.NAME]` in the config says what is done and when (docs/jobs.md); `run` with --listen or --follow does it."
+    )]
+    Jobs(JobsArgs),
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model\n  \

@@ -10,6 +10,7 @@ mod demo;
 mod erase;
 mod evaluate;
 mod fit;
+mod jobs;
 mod line_up;
 mod model;
 mod opening;
@@ -160,6 +161,8 @@ impl From<io::Error> for Failure {
 pub(crate) struct Context {
     pub folder: Folder,
     pub config: Config,
+    /// The file that the config was read from, where one was named.
+    pub config_file: Option<std::path::PathBuf>,
     pub json: bool,
 }
 
@@ -187,7 +190,8 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         return show::text(crate::config::default_toml());
     }
     let config = Config::load(cli.config.as_deref()).map_err(|error| Failure::Use(error.to_string()))?;
-    let context = Context { folder: Folder::new(cli.data), config, json: cli.json };
+    let context =
+        Context { folder: Folder::new(cli.data), config, config_file: cli.config.clone(), json: cli.json };
     match cli.command {
         Command::Run(args) => pipe::run(&context, args),
         Command::Replay(args) => pipe::replay(&context, args),
@@ -207,6 +211,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Similar { item, by, member, limit } => {
             ask::similar(&context, &item, by, member.as_deref(), limit)
         }
+        Command::Jobs(args) => jobs::jobs(&context, &args),
         Command::Train(args) => train::train(&context, args),
         Command::Model { command } => model::model(&context, command),
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),

@@ -17,6 +17,7 @@ mod evaluate;
 mod failures;
 mod faults;
 mod http;
+mod jobs;
 mod kafka;
 mod ladder;
 mod marks;
