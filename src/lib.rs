@@ -21,6 +21,8 @@ pub mod jobs;
 pub mod offline;
 pub mod planning;
 pub mod publications;
+#[cfg(feature = "query")]
+pub mod query;
 pub mod records;
 pub mod repositories;
 pub mod serving;

@@ -20,6 +20,7 @@ mod plan;
 mod produce;
 mod publications;
 mod publish;
+mod query;
 mod records;
 mod server;
 mod show;
@@ -211,6 +212,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Similar { item, by, member, limit } => {
             ask::similar(&context, &item, by, member.as_deref(), limit)
         }
+        Command::Query(args) => query::query(&context, &args),
         Command::Jobs(args) => jobs::jobs(&context, &args),
         Command::Train(args) => train::train(&context, args),
         Command::Model { command } => model::model(&context, command),

@@ -25,6 +25,8 @@ mod memory;
 mod models;
 mod performance;
 mod publications;
+#[cfg(feature = "query")]
+mod query;
 mod readme;
 mod real_data;
 mod retraction;
