@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -43,6 +44,8 @@ pub(super) fn attempt(job: &Job, way: &Way, stop: &AtomicBool) -> End {
     let failed = |why: String| End::Failed { exit: None, why, said: Vec::new() };
     let mut command = Command::new(&way.program);
     command.args(&way.before).args(job.arguments()).env(VARIABLE, &job.name);
+    // What a terminal sends to the pipeline is not for it: that ends it in its own way.
+    command.process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
