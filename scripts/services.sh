@@ -15,7 +15,7 @@
 # Another server is one entry in `names` and the functions NAME_from_packages, NAME_answers, NAME_told.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-names=(kafka s3)
+names=(kafka s3 memcached redis mysql cassandra)
 scratch="${NEARLINE_SERVICES:-${TMPDIR:-/tmp}/nearline-services-$(id -u)}"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/nearline/services"
 # How long a server may take until it answers, in seconds.
@@ -38,6 +38,8 @@ with_docker() {
 
 compose() {
     NEARLINE_KAFKA_PORT="$(port kafka broker)" NEARLINE_S3_PORT="$(port s3 http)" \
+        NEARLINE_MEMCACHED_PORT="$(port memcached tcp)" NEARLINE_REDIS_PORT="$(port redis tcp)" \
+        NEARLINE_MYSQL_PORT="$(port mysql tcp)" NEARLINE_CASSANDRA_PORT="$(port cassandra native)" \
         docker compose -p "nearline-$(cksum <<<"$scratch" | cut -d " " -f 1)" -f "$here/services/compose.yaml" "$@" >&2
 }
 
@@ -109,7 +111,7 @@ need() {
         say "installing $*, as $what is missing here"
         ${root[@]+"${root[@]}"} apt-get update -q >&2 </dev/null || true
         ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -q --no-install-recommends "$@" >&2 </dev/null && return 0
+            RUNLEVEL=1 apt-get install -y -q --no-install-recommends "$@" >&2 </dev/null && return 0
     fi
     typed="with your package manager"
     if have apt-get; then typed="(sudo apt-get install $*)"; fi
@@ -241,6 +243,137 @@ s3_answers() {
 }
 
 s3_told() { echo "NEARLINE_S3=http://127.0.0.1:$(port s3 http)"; }
+
+# ---- memcached and Redis, from the system's packages ---------------------------------------------------------------
+
+memcached_from_packages() {
+    local user=()
+    have memcached || need memcached memcached
+    [ "$(id -u)" != 0 ] || user=(-u root)
+    # The file of its number is there for the process to be known by.
+    start memcached memcached -l 127.0.0.1 -p "$(port memcached tcp)" -U 0 -m 512 -I 4m \
+        -P "$scratch/memcached/own.pid" ${user[@]+"${user[@]}"}
+}
+
+memcached_answers() { open_port "$(port memcached tcp)"; }
+memcached_told() { echo "NEARLINE_MEMCACHED=127.0.0.1:$(port memcached tcp)"; }
+
+redis_from_packages() {
+    have redis-server || need Redis redis-server
+    # It names itself anew, without its arguments, where it is let.
+    start redis redis-server --bind 127.0.0.1 --port "$(port redis tcp)" --dir "$scratch/redis" --appendonly yes \
+        --save "" --proc-title-template "{title} $scratch/redis"
+}
+
+redis_answers() { open_port "$(port redis tcp)"; }
+redis_told() { echo "NEARLINE_REDIS=127.0.0.1:$(port redis tcp)"; }
+
+# ---- MySQL: MariaDB, from the system's packages -----------------------------------------------------------------------
+
+# Who may come in. It is a test server at loopback: this is no secret.
+mysql_user=nearline
+mysql_password=only-for-tests
+
+mysql_from_packages() {
+    local folder="$scratch/mysql" user=()
+    { have mariadbd && have mariadb-install-db && have mariadb; } ||
+        need MariaDB mariadb-server-core mariadb-client-core
+    [ "$(id -u)" != 0 ] || user=(--user=root)
+    if [ ! -d "$folder/data" ]; then
+        rm -rf "$folder/data.part"
+        mariadb-install-db --no-defaults --datadir="$folder/data.part" --skip-test-db \
+            --auth-root-authentication-method=normal ${user[@]+"${user[@]}"} >>"$folder/log" 2>&1 ||
+            fail 3 "the folder of MariaDB could not be made; its log is $folder/log"
+        cat >"$folder/first.sql" <<SQL
+CREATE DATABASE IF NOT EXISTS nearline;
+CREATE USER IF NOT EXISTS $mysql_user@'127.0.0.1' IDENTIFIED BY '$mysql_password';
+CREATE USER IF NOT EXISTS $mysql_user@'localhost' IDENTIFIED BY '$mysql_password';
+GRANT ALL ON *.* TO $mysql_user@'127.0.0.1';
+GRANT ALL ON *.* TO $mysql_user@'localhost';
+SQL
+        mv "$folder/data.part" "$folder/data"
+    fi
+    start mysql mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/socket" --pid-file="$folder/own.pid" \
+        --bind-address=127.0.0.1 --port="$(port mysql tcp)" --init-file="$folder/first.sql" \
+        --innodb-buffer-pool-size=128M ${user[@]+"${user[@]}"}
+}
+
+mysql_answers() { open_port "$(port mysql tcp)"; }
+
+mysql_told() {
+    echo "NEARLINE_MYSQL=127.0.0.1:$(port mysql tcp)"
+    echo "NEARLINE_MYSQL_USER=$mysql_user"
+    echo "NEARLINE_MYSQL_PASSWORD=$mysql_password"
+}
+
+# ---- Cassandra: one node -------------------------------------------------------------------------------------------------
+
+cassandra_jars() {
+    local version
+    version="$(sed -n 's:.*<version>\([0-9.]*\.[0-9]*\)</version>.*:\1:p' "$here/services/cassandra.pom.xml" | head -n 1)"
+    cassandra_lib="$cache/cassandra-$version"
+    [ -d "$cassandra_lib" ] && return 0
+    have mvn || need Maven maven
+    say "fetching Apache Cassandra $version, about 80 MB, once"
+    rm -rf "$cassandra_lib.part"
+    mkdir -p "$cache"
+    mvn -q -B -f "$here/services/cassandra.pom.xml" dependency:copy-dependencies \
+        "-DoutputDirectory=$cassandra_lib.part" >&2 </dev/null || fail 4 "Maven could not fetch Apache Cassandra; see above"
+    mv "$cassandra_lib.part" "$cassandra_lib"
+}
+
+cassandra_yaml() {
+    local folder="$scratch/cassandra"
+    cat <<YAML
+cluster_name: nearline
+num_tokens: 1
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters:
+      - seeds: "127.0.0.1:$(port cassandra storage)"
+listen_address: 127.0.0.1
+rpc_address: 127.0.0.1
+storage_port: $(port cassandra storage)
+native_transport_port: $(port cassandra native)
+endpoint_snitch: SimpleSnitch
+commitlog_sync: periodic
+commitlog_sync_period: 10000ms
+data_file_directories: [$folder/data]
+commitlog_directory: $folder/commitlog
+hints_directory: $folder/hints
+saved_caches_directory: $folder/saved_caches
+cdc_raw_directory: $folder/cdc_raw
+auto_snapshot: false
+YAML
+}
+
+cassandra_from_packages() {
+    local folder="$scratch/cassandra" found opens=() package
+    have java || need "Java 17" default-jdk-headless
+    found="$(java_version)"
+    { [ "${found:-0}" = 11 ] || [ "${found:-0}" = 17 ]; } || fail 4 "Apache Cassandra needs Java 11 or 17, and this is ${found:-none}"
+    cassandra_jars
+    cassandra_yaml >"$folder/cassandra.yaml"
+    # What Cassandra reaches of Java's own; from its conf/jvm17-server.options.
+    for package in java.base/java.io java.base/java.lang java.base/java.lang.module java.base/java.lang.reflect \
+        java.base/java.math java.base/java.net java.base/java.nio java.base/java.util java.base/java.util.concurrent \
+        java.base/java.util.concurrent.atomic java.base/jdk.internal.loader java.base/jdk.internal.math \
+        java.base/jdk.internal.misc java.base/jdk.internal.module java.base/jdk.internal.ref java.base/jdk.internal.reflect \
+        java.base/jdk.internal.util.jar java.base/sun.nio.ch java.management.rmi/com.sun.jmx.remote.internal.rmi \
+        java.management/com.sun.jmx.remote.security jdk.management/com.sun.management.internal \
+        java.rmi/sun.rmi.registry java.rmi/sun.rmi.server java.rmi/sun.rmi.transport.tcp java.sql/java.sql \
+        jdk.naming.dns/com.sun.jndi.dns; do
+        opens+=("--add-opens=$package=ALL-UNNAMED" "--add-exports=$package=ALL-UNNAMED")
+    done
+    start cassandra java -Xms512m -Xmx768m -XX:+UseG1GC -Djdk.attach.allowAttachSelf=true \
+        -Dcassandra.config="file://$folder/cassandra.yaml" -Dcassandra.storagedir="$folder" -Dcassandra-foreground=yes \
+        -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=100 -Djava.io.tmpdir="$folder" \
+        "${opens[@]}" -cp "$cassandra_lib/*" org.apache.cassandra.service.CassandraDaemon
+}
+
+cassandra_answers() { open_port "$(port cassandra native)"; }
+cassandra_told() { echo "NEARLINE_CASSANDRA=127.0.0.1:$(port cassandra native)"; }
 
 # ---- What is asked for ------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ pub mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod jobs;
+pub mod mirrors;
 pub mod offline;
 pub mod planning;
 pub mod publications;

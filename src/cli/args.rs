@@ -4,6 +4,7 @@ mod archive;
 mod batch;
 mod evaluate;
 mod jobs;
+mod mirrors;
 mod model;
 mod publications;
 mod query;
@@ -19,6 +20,7 @@ pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::jobs::{JobsArgs, JobsCommand};
+pub use self::mirrors::MirrorsCommand;
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::publications::{
     FilesKind, PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
@@ -95,9 +97,18 @@ pub enum Command {
     )]
     Subscribe(SubscribeArgs),
     /// Answer over HTTP from a folder that another process writes: a replica that takes no changes.
-    #[command(after_help = "Example:\n  nearline serve --listen 127.0.0.1:7071\n\n\
-        Follows what the other process commits. `nearline run --listen` answers from the process that writes, at once.")]
-    Serve(ListenArgs),
+    #[command(after_help = "Example:\n  nearline serve --listen 127.0.0.1:7071\n  \
+        nearline serve --from memcached://10.0.0.7:11211\n\n\
+        Follows what the other process commits. `nearline run --listen` answers from the process that writes, at once. With\n\
+        --from there is no folder: lists come from a mirror (docs/mirrors.md).")]
+    Serve {
+        /// Where it listens.
+        #[command(flatten)]
+        listen: ListenArgs,
+        /// Answer from this mirror, by its name in the config or its address; there are lists alone then.
+        #[arg(long, value_name = "MIRROR")]
+        from: Option<String>,
+    },
     /// A member's list. An unknown member gets trending, with the reason.
     #[command(after_help = "Example:\n  nearline get m1 --list continue_watching --limit 5")]
     Get {
@@ -244,11 +255,15 @@ pub enum Command {
         sources: SourceArgs,
     },
     /// Recompute all views from the records and compare; prints the digest.
-    #[command(after_help = "Example:\n  nearline verify && echo right\n\nExit code 1 where a view differs.")]
+    #[command(after_help = "Example:\n  nearline verify && echo right\n  nearline verify --mirror cache\n\n\
+        Exit code 1 where something differs.")]
     Verify {
         /// How many threads; all cores unless given.
         #[arg(long, value_name = "N", value_parser = workers)]
         workers: Option<usize>,
+        /// Compare this mirror with the store instead, entry by entry.
+        #[arg(long, value_name = "NAME", conflicts_with = "workers")]
+        mirror: Option<String>,
     },
     /// Live records, catalogue and tombstones as JSON Lines; piped into an empty folder they give the same digest.
     #[command(after_help = "Example:\n  nearline export | nearline --data copy run -")]
@@ -274,6 +289,15 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: ArchiveCommand,
+    },
+    /// Mirrors of lists and counts in memcached, Redis, Cassandra or MySQL.
+    #[command(after_help = "Example:\n  nearline mirrors status\n  nearline verify --mirror cache\n\n\
+        `[mirrors.NAME] url` in the config turns one on; `run` and `replay` then keep it as the store is, and `forget` reaches\n\
+        it. `nearline serve --from` answers from one (docs/mirrors.md).")]
+    Mirrors {
+        /// What to do.
+        #[command(subcommand)]
+        command: MirrorsCommand,
     },
     /// Copy the data folder as of one epoch into a folder of its own, also while a pipeline runs.
     #[command(

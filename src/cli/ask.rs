@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Failure, archive, batch, jobs, member_id, now_ms, publications, show};
+use super::{Context, Failure, archive, batch, jobs, member_id, mirrors, now_ms, publications, show};
 use crate::config::{Config, Span};
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery, Rung};
 use crate::serving::member::HistoryEvent;
@@ -359,6 +359,7 @@ fn status_text(answer: &StatusAnswer, config: &Config) -> String {
     if let Some(state) = &answer.archive {
         rows.extend(archive::rows(state, &answer.archive_waiting));
     }
+    rows.extend(mirrors::rows(&answer.mirrors));
     rows.push(("on disk", show::bytes(answer.on_disk)));
     rows.extend(
         answer

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::opening::Opened;
-use super::{Context, Failure, archive, batch, now_ms};
+use super::{Context, Failure, archive, batch, mirrors, now_ms};
 use crate::backups::With;
 use crate::batch::BatchQuery;
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub(super) enum Ask {
     BatchProgress,
     /// Do something for the archive.
     Archive(archive::Task),
+    /// Do something for the mirrors.
+    Mirrors(mirrors::Task),
     /// A publication has a new version.
     Published(String),
     /// Do a job now.
@@ -62,9 +64,9 @@ pub(super) fn of(
     bells: Vec<(String, Arc<Bell>)>,
     jobs: Option<Arc<Scheduler>>,
 ) -> Commands {
-    let Opened { store, eraser, batches, archive, .. } = opened;
+    let Opened { store, eraser, batches, archive, mirrors: mirrored, .. } = opened;
     let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
-    let archived = archive.clone();
+    let (archived, mirrored) = (archive.clone(), mirrored.clone());
     Arc::new(move |asked| {
         let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
         let done = match asked {
@@ -86,6 +88,9 @@ pub(super) fn of(
                     .map_err(|failure| failure.to_string())
             }
             Ask::Archive(task) => archive::perform(archived.as_deref(), task)
+                .map(serde_json::to_value)
+                .map_err(|failure| failure.to_string()),
+            Ask::Mirrors(task) => mirrors::perform(mirrored.as_deref(), &task)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),
             Ask::BatchProgress => Ok(serde_json::to_value(batches.progress())),

@@ -144,6 +144,13 @@ fn text(receipt: &Receipt, kept: &str) -> String {
             "{left} held the archive before it was turned off there, and may still hold them: erase there\n"
         );
     }
+    for mirror in &receipt.mirrors {
+        text += &format!("the mirror at {mirror} holds nothing of them\n");
+    }
+    for left in &receipt.mirrors_left {
+        text +=
+            &format!("{left} held a mirror before it was given up, and may still hold them: erase there\n");
+    }
     for backup in &receipt.backups {
         let where_to =
             if backup.reachable { "destroy it or make it anew" } else { "it is not there; find it" };

@@ -12,6 +12,7 @@ mod evaluate;
 mod fit;
 mod jobs;
 mod line_up;
+mod mirrors;
 mod model;
 mod opening;
 mod performance;
@@ -69,6 +70,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The same with more to say.
+    fn with(self, said: &str) -> Failure {
+        match self {
+            Failure::Use(text) => Failure::Use(text + said),
+            Failure::Failed(text) => Failure::Failed(text + said),
+            other => other,
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             Failure::No(_) => 1,
@@ -200,7 +210,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Publish(args) => publish::publish(&context, &args),
         Command::Publications(args) => publications::publications(&context, &args),
         Command::Subscribe(args) => subscribe::subscribe(&context, &args),
-        Command::Serve(args) => server::serve(&context, &args),
+        Command::Serve { listen, from } => server::serve(&context, &listen, from.as_deref()),
         Command::Get { member, list, limit, offset } => ask::get(&context, &member, list, offset, limit),
         Command::Popular { kind, window, country, limit } => {
             ask::popular(&context, kind, &window, country, limit)
@@ -219,10 +229,12 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
         Command::Evaluate(args) => evaluate::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),
-        Command::Verify { workers } => records::verify(&context, workers),
+        Command::Verify { mirror: Some(name), .. } => mirrors::verify(&context, &name),
+        Command::Verify { workers, mirror: None } => records::verify(&context, workers),
         Command::Export { without_key } => records::export(&context, without_key),
         Command::Forget(args) => erase::forget(&context, &args),
         Command::Archive { command } => archive::archive(&context, command),
+        Command::Mirrors { command } => mirrors::mirrors(&context, command),
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore { backup, key } => backup::restore(&context, &backup, key.as_deref()),
         Command::Plan(args) => plan::plan(&context, &args),

@@ -18,6 +18,7 @@ use crate::engine::socket::{self, Wanted};
 use crate::engine::{Beside, Engine, EngineOptions, GivenLineUp};
 use crate::erasure::Eraser;
 use crate::folder::Folder;
+use crate::mirrors::Mirrors;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::Store;
 use crate::stores::formats::Standby;
@@ -32,6 +33,8 @@ pub struct Opened {
     pub batches: Arc<Batches>,
     /// The archive, where there is one.
     pub archive: Option<Arc<Archive>>,
+    /// The mirrors, where there are some.
+    pub mirrors: Option<Arc<Mirrors>>,
     /// Counts before anything was piped in.
     pub before: Counts,
 }
@@ -69,8 +72,9 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     let long_read = Arc::new(LongRead::default());
     let batches = Batches::new(store.clone(), folder.clone(), config.clone(), long_read.clone());
     let archive = Archive::of(folder, config, (&store, &standing), &long_read)?;
+    let mirrors = Mirrors::of(config, &store, &standing)?;
     let eraser = Eraser::new(store.clone(), folder.clone(), rejected.clone(), long_read);
-    let eraser = Arc::new(eraser.with_archive(archive.clone()));
+    let eraser = Arc::new(eraser.with_archive(archive.clone()).with_mirrors(mirrors.clone()));
     let options = EngineOptions {
         rejected: Some(rejected),
         key: folder.key(standing.key.as_deref())?,
@@ -82,6 +86,7 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
         observer,
         drop_model: Some(Arc::new(move |version: &str| remove_model(&own.model(version)))),
         archive: archive.as_ref().map(|archive| archive.waiting().clone()),
+        mirrors: mirrors.as_ref().map(|mirrors| mirrors.mirroring().clone()),
         ..engine_options(config, Some(in_use.live.given(Some(folder), config)), workers)
     };
     let engine = Engine::start(store.clone(), store.clone(), options)?;
@@ -89,7 +94,15 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     if in_use.turn {
         engine.handle().roll_back().map_err(|error| Failure::Failed(error.to_string()))?;
     }
-    Ok(Opened { engine, store, eraser, batches: Arc::new(batches), archive, before: standing.counts })
+    Ok(Opened {
+        engine,
+        store,
+        eraser,
+        batches: Arc::new(batches),
+        archive,
+        mirrors,
+        before: standing.counts,
+    })
 }
 
 /// How a store is opened for writing.
@@ -232,6 +245,7 @@ pub fn engine_options(config: &Config, live: Option<GivenLineUp>, workers: Optio
         observer: None,
         rebuild: false,
         archive: None,
+        mirrors: None,
     }
 }
 

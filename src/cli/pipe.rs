@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::config::columns::ColumnMap;
 use crate::engine::committed::Counts;
 use crate::engine::{EngineError, Handle, socket};
+use crate::mirrors::Keeper;
 use crate::sources::kafka::{self, Committed, Reporter, Start};
 use crate::sources::{self, Batch, Offset, Source};
 use crate::stores::Table;
@@ -121,7 +122,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let commands = commands::of(&opened, config.clone(), handle.clone(), bells, jobs.clone());
     let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
-        let told = (&options.kafka.lags, opened.archive.as_ref());
+        let told = (&options.kafka.lags, opened.archive.as_ref(), opened.mirrors.as_ref());
         server.ready(context, config, &opened.store, &served, told, following.as_ref())?;
         board.into_iter().for_each(|board| server.does_jobs(board));
     }
@@ -133,6 +134,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     // Jobs ask through the socket.
     jobs.as_ref().map_or(Ok(()), |jobs| jobs.begin())?;
     let archiver = opened.archive.clone().map(Archiver::start).transpose()?;
+    let keep = |mirrors| Keeper::start(mirrors, &opened.engine.handle());
+    let keeper = opened.mirrors.clone().map(keep).transpose()?;
     let erasing = erase::make_good(&opened.eraser);
     let bar = progress(&names, &sources, how.bulk);
     let started = Instant::now();
@@ -166,7 +169,18 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         erase::at_end(&opened.eraser, erasing)?;
     }
     summary(context, epoch, &counts, &opened.before, started.elapsed())?;
-    archive_the_rest(archiver)
+    let mirrored = mirror_the_rest(keeper);
+    archive_the_rest(archiver).and(mirrored)
+}
+
+/// Brings mirrors to where the store is.
+fn mirror_the_rest(keeper: Option<Keeper>) -> Result<(), Failure> {
+    let Some(keeper) = keeper else { return Ok(()) };
+    keeper.finish().map_err(|error| {
+        let said = "; all records are committed, and what is not mirrored yet waits in the store: the next start goes on, \
+                    and so does `nearline mirrors ship`";
+        Failure::from(error).with(said)
+    })
 }
 
 /// Archives what waits, also where the process was interrupted.
@@ -175,10 +189,7 @@ fn archive_the_rest(archiver: Option<Archiver>) -> Result<(), Failure> {
     archiver.finish().map(drop).map_err(|error| {
         let said = "; all records are committed, and what is not archived yet waits in the store: the next start goes on, \
                     and so does `nearline archive ship`";
-        match Failure::from(error) {
-            Failure::Use(text) => Failure::Use(text + said),
-            other => Failure::Failed(format!("{other}{said}")),
-        }
+        Failure::from(error).with(said)
     })
 }
 

@@ -11,10 +11,11 @@ use super::args::ListenArgs;
 use super::subscriptions::Following;
 use super::{Context, Failure, pipe};
 use crate::archive::Archive;
-use crate::config::Config;
+use crate::config::{Config, Mirror};
 use crate::engine::observer::Observer;
 use crate::engine::socket::Served;
-use crate::serving::http::{self, App, Listen, Listening, Options, Pipeline};
+use crate::mirrors::Mirrors;
+use crate::serving::http::{self, App, Listen, Listening, Mirrored, Options, Pipeline};
 use crate::serving::{Reader, ServingError};
 use crate::sources::kafka::Lags;
 use crate::stores::rocks::{BlockCache, acknowledged};
@@ -69,7 +70,7 @@ impl Server {
         config: &Config,
         store: &Arc<dyn Store>,
         served: &Served,
-        (lags, archive): (&Lags, Option<&Arc<Archive>>),
+        (lags, archive, mirrors): (&Lags, Option<&Arc<Archive>>, Option<&Arc<Mirrors>>),
         following: Option<&Following>,
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
@@ -78,6 +79,9 @@ impl Server {
         self.app.reads_topics(lags.clone());
         if let Some(archive) = archive {
             self.app.archives(archive.clone());
+        }
+        if let Some(mirrors) = mirrors {
+            self.app.mirrors(mirrors.clone());
         }
         if let Some(following) = following {
             self.app.follows(following.board.clone(), following.raised());
@@ -103,13 +107,28 @@ fn resolved(address: &str) -> Result<SocketAddr, Failure> {
     found.next().ok_or_else(|| wrong("the name has no address; give another"))
 }
 
+/// `nearline serve --from`: lists from a mirror, without a folder.
+fn serve_from(context: &Context, server: &Server, from: &str, stop: &AtomicBool) -> Result<(), Failure> {
+    let mirror = Mirror::at(from, &context.config.mirrors).map_err(|wanted| {
+        Failure::Use(format!("--from {from}: {wanted}, or the name of a mirror in the config"))
+    })?;
+    server.app.answers_from(Mirrored::open(mirror)?);
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
 /// `nearline serve`: a replica, which reads what another process writes.
-pub fn serve(context: &Context, given: &ListenArgs) -> Result<(), Failure> {
+pub fn serve(context: &Context, given: &ListenArgs, from: Option<&str>) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let given =
         ListenArgs { listen: given.listen.clone().or_else(|| Some("127.0.0.1:7070".into())), ..*given };
     let Some(server) = Server::start(&given, &context.config)? else { return Ok(()) };
     pipe::stop_on_signal(stop.clone())?;
+    if let Some(from) = from {
+        return serve_from(context, &server, from, &stop);
+    }
     let (mut shown, cache) = (None, BlockCache::for_answers(context.config.serve.cache));
     while !stop.load(Ordering::Relaxed) {
         let newest = acknowledged(context.folder.path())?;

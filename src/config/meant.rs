@@ -10,6 +10,7 @@ use nearline_factors::ARITHMETIC;
 
 use super::jobs::{Job, jobs};
 use super::kinds::{KindTable, kinds};
+use super::mirrors::{Mirror, mirrors};
 use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::publications::{Alert, Publications, Subscription, alerts, publications, subscriptions};
 use super::settings::Settings;
@@ -49,6 +50,8 @@ pub struct Config {
     pub s3: Settings,
     /// Where every accepted record goes besides, where that is wanted.
     pub archive: Option<Archive>,
+    /// Servers that lists and counts are mirrored in.
+    pub mirrors: Vec<Mirror>,
     /// Where publications lie, who is told of them and how long they are kept.
     pub publications: Publications,
     /// Publications that a running pipeline follows, by name.
@@ -325,6 +328,7 @@ impl TryFrom<Written> for Config {
             kafka: kafka(written.kafka)?,
             s3: s3(written.s3)?,
             archive: archive(written.archive)?,
+            mirrors: mirrors(written.mirrors)?,
             alerts: alerts(written.alerts, &subscriptions, &jobs)?,
             jobs,
             publications,

@@ -10,6 +10,7 @@ mod edited;
 pub mod jobs;
 mod kinds;
 mod meant;
+mod mirrors;
 mod number;
 mod place;
 pub mod publications;
@@ -30,6 +31,7 @@ pub use meant::{
     Archive, Config, ContinueWatching, Kafka, Lists, MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Serve, Store,
     Traces, Train, Transform,
 };
+pub use mirrors::Mirror;
 pub use number::KeyError;
 pub use schema::schema;
 pub use settings::{Setting, SettingError, Settings};

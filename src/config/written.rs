@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::mirrors::Written as Mirror;
 use super::publications::written::{Alert, Publications, Subscription};
 use super::settings::Settings;
 use super::size::Size;
@@ -43,6 +44,8 @@ pub struct Written {
     pub s3: Settings,
     /// Where every accepted record goes besides, as Parquet.
     pub archive: Archive,
+    /// Servers that lists and counts are mirrored in, by a name of your own.
+    pub mirrors: BTreeMap<String, Mirror>,
     /// Where publications lie, who is told of them and how long they are kept.
     pub publications: Publications,
     /// Publications that a running pipeline follows, by their names.
@@ -73,6 +76,7 @@ impl Default for Written {
             kafka: Kafka::default(),
             s3: Settings::default(),
             archive: Archive::default(),
+            mirrors: BTreeMap::new(),
             publications: Publications::default(),
             subscriptions: BTreeMap::new(),
             alerts: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! How far the store is: what the committer says of itself, shared with whoever waits for an epoch.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nearline_dataflows::types::Epoch;
 
@@ -78,6 +79,12 @@ impl Committed {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
+    }
+
+    /// Waits until an epoch after this one is on disk, nothing will be any more, or for so long.
+    pub fn wait_beyond(&self, epoch: Epoch, patience: Duration) {
+        let goes_on = |state: &mut State| state.epoch <= epoch && state.failure.is_none() && !state.ended;
+        drop(self.changed.wait_timeout_while(self.state(), patience, goes_on));
     }
 
     /// Says that an epoch is on disk.

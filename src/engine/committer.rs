@@ -21,6 +21,7 @@ use super::erasing::{self, Erasing, Mark, Removed};
 use super::held;
 use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
+use super::mirroring::{self, Mirroring, Queueing};
 use super::observer::{Commit, Observer};
 use super::queue::{Queued, Waiting};
 use super::recover::Standing;
@@ -62,6 +63,8 @@ pub struct Committer {
     pub observer: Option<Arc<dyn Observer>>,
     /// Counts what waits to be archived, where there is an archive.
     pub archive: Option<Arc<Waiting>>,
+    /// What is queued for mirrors, where there are some.
+    pub mirrors: Option<Arc<Mirroring>>,
 }
 
 /// A committer at work.
@@ -91,6 +94,7 @@ pub(super) struct Committing<'s> {
     /// Counts what waits to be archived, where there is an archive.
     archive: Option<Arc<Waiting>>,
     queued: Queued,
+    pub(super) mirrors: Option<Arc<Mirroring>>,
 }
 
 /// Why nothing more is committed.
@@ -150,7 +154,7 @@ struct OpenEpoch {
 impl Committer {
     /// Commits epoch by epoch until nobody tells it anything any more, or the store fails.
     pub fn run(self, told: &Receiver<ToCommit>, start: &Standing) {
-        let Committer { store, names, key, workers, rejected, committed, observer, archive } = self;
+        let Committer { store, names, key, workers, rejected, committed, observer, archive, mirrors } = self;
         committed.publish(start.epoch, start.counts);
         let batches = match Batches::of(&*store) {
             Ok(batches) => batches,
@@ -182,6 +186,7 @@ impl Committer {
                 drop_batches: false,
                 archive,
                 queued: Queued::default(),
+                mirrors,
             };
             committing.run(told);
         });
@@ -329,7 +334,7 @@ impl<'s> Committing<'s> {
     /// One epoch in one synced write.
     fn commit_whole(&mut self, epoch: &WholeEpoch) -> Result<(), Halt> {
         self.reject(&epoch.records);
-        let mut change = self.store.begin();
+        let mut change = Queueing::of(self.store.begin(), epoch.epoch, self.mirrors.as_ref());
         self.write_records(epoch, &mut *change)?;
         self.queued.write(epoch.epoch, &mut *change);
         self.batches.write_turn(&mut *change);
@@ -400,6 +405,7 @@ impl<'s> Committing<'s> {
             views.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
             change.delete(Table::Meta, meta::PENDING);
             self.writer.pending = false;
+            mirroring::fill_anew(last, self.mirrors.as_ref(), &mut *change);
             reach("end-of-load");
             self.writer.write_made(&self.key.fingerprint(), &mut *change);
         }

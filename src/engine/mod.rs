@@ -15,6 +15,7 @@ mod held;
 pub mod ingest;
 mod memory;
 mod messages;
+pub mod mirroring;
 pub mod observer;
 mod pipeline;
 mod placement;
@@ -152,6 +153,8 @@ pub struct EngineOptions {
     pub rebuild: bool,
     /// Counts what waits to be archived; without it nothing is queued for an archive.
     pub archive: Option<Arc<queue::Waiting>>,
+    /// What is queued for mirrors; without it nothing is.
+    pub mirrors: Option<Arc<mirroring::Mirroring>>,
 }
 
 impl EngineOptions {

@@ -60,6 +60,7 @@ pub(super) fn run(
         committed: committed.clone(),
         observer: options.observer.clone(),
         archive: options.archive.clone(),
+        mirrors: options.mirrors.clone(),
     };
     let start = standing.clone();
     let committing = std::thread::Builder::new()

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::committer::{Committing, Halt, WholeEpoch};
+use super::mirroring;
 use super::observer::Commit;
 use super::storing::Job;
 use super::writer::put_made_with;
@@ -57,6 +58,7 @@ impl Committing<'_> {
         put_made_with(&live, &mut *change);
         put_standby(standby.as_ref(), &mut *change);
         self.standby = standby;
+        mirroring::fill_anew(epoch.epoch, self.mirrors.as_ref(), &mut *change);
         self.put_epoch(epoch.epoch, &mut *change);
         reach("turn");
         self.store.commit_turned(change)?;

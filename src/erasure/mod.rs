@@ -28,6 +28,7 @@ use crate::engine::recover::Standing;
 use crate::engine::socket;
 use crate::failpoints::reach;
 use crate::folder::Folder;
+use crate::mirrors::{self, MirrorError, Mirrors};
 use crate::records::{self, Record, write_json};
 use crate::sources::rejected::RejectedLog;
 use crate::stores::long_read::LongRead;
@@ -50,13 +51,19 @@ pub enum ErasureError {
     /// The archive could not be gone through.
     #[error("{0}{LATER}")]
     Archive(#[from] ArchiveError),
+    /// A mirror could not be brought to where nothing of the members is in it.
+    #[error("{0}{LATER}")]
+    Mirror(#[from] MirrorError),
+    /// What mirrors are to have is not known yet.
+    #[error("the views are being made anew, and mirrors cannot be brought to where they are{LATER}")]
+    Unsettled,
     /// The records of the forget were not taken.
     #[error("the forget was not taken: {0}")]
     Refused(String),
 }
 
 /// What is to be done where an erasure failed.
-const LATER: &str = "; members that were forgotten are in no view, but their bytes may still be on the disk or in the archive: say \
+const LATER: &str = "; members that were forgotten are in no view, but their bytes may still be on the disk, in the archive or in a mirror: say \
                      `nearline forget --pending` when the cause is gone";
 
 fn file<E: std::fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> ErasureError {
@@ -70,6 +77,7 @@ pub struct Eraser {
     rejected: RejectedLog,
     long_read: Arc<LongRead>,
     archive: Option<Arc<Archive>>,
+    mirrors: Option<Arc<Mirrors>>,
     at_work: Mutex<()>,
 }
 
@@ -81,12 +89,18 @@ impl Eraser {
         rejected: RejectedLog,
         long_read: Arc<LongRead>,
     ) -> Self {
-        Eraser { store, folder, rejected, long_read, archive: None, at_work: Mutex::new(()) }
+        Eraser { store, folder, rejected, long_read, archive: None, mirrors: None, at_work: Mutex::new(()) }
     }
 
     /// Erases in this archive too.
     pub fn with_archive(mut self, archive: Option<Arc<Archive>>) -> Self {
         self.archive = archive;
+        self
+    }
+
+    /// Erases in these mirrors too.
+    pub fn with_mirrors(mut self, mirrors: Option<Arc<Mirrors>>) -> Self {
+        self.mirrors = mirrors;
         self
     }
 
@@ -143,6 +157,13 @@ impl Eraser {
         reach("erase-redacted");
         let archived = self.erase_archived(&mut marks, (asked, epoch))?;
         reach("erase-archived");
+        // What the views let go of leaves the servers too, and the queue, which names it.
+        if let Some(mirrors) = &self.mirrors {
+            if !mirrors.bring_all_up()? {
+                return Err(ErasureError::Unsettled);
+            }
+        }
+        reach("erase-mirrored");
         let models = Models::of(&self.folder).map_err(file("a model of the folder cannot be read"))?;
         let mut change = self.store.begin();
         for (mark, erasing) in &mut marks {
@@ -168,6 +189,13 @@ impl Eraser {
             backups: self.backups()?,
             archived,
             archives_left: archive::left(&*self.store)?,
+            mirrors: self
+                .mirrors
+                .iter()
+                .flat_map(|mirrors| mirrors.all())
+                .map(|mirror| mirror.url().to_owned())
+                .collect(),
+            mirrors_left: mirrors::left(&*self.store)?,
         };
         reach("erase-rewritten");
         let path = receipt.keep(&self.folder).map_err(file("the receipt could not be written"))?;

@@ -42,6 +42,12 @@ pub struct Receipt {
     /// Repositories that held the archive of this folder before it was turned off there: what they hold is not erased.
     #[serde(default)]
     pub archives_left: Vec<String>,
+    /// Addresses of the mirrors, in which nothing of the members is left.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// Addresses of mirrors that were given up: what they hold is not erased.
+    #[serde(default)]
+    pub mirrors_left: Vec<String>,
 }
 
 /// A backup that was not erased.

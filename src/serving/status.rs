@@ -14,6 +14,7 @@ use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
 use crate::jobs;
 use crate::jobs::history::JobState;
+use crate::mirrors::{self, MirrorStatus};
 use crate::publications::alerts::{self, Raised};
 use crate::publications::board::{self, Followed};
 use crate::sources::{Offset, PartitionOffset, kafka};
@@ -126,6 +127,8 @@ pub struct StatusAnswer {
     pub archive: Option<ArchiveState>,
     /// What waits to be archived.
     pub archive_waiting: Queue,
+    /// Where mirrors are and how far.
+    pub mirrors: Vec<MirrorStatus>,
     /// Publications that are followed.
     pub publications: Vec<Followed>,
     /// What a running pipeline does by itself.
@@ -184,6 +187,7 @@ impl Serving<'_> {
             batch: batches::live(self.tables)?,
             archive: ArchiveState::of(self.tables)?,
             archive_waiting: Queue::of(self.tables)?,
+            mirrors: mirrors::status(self.tables)?,
             publications: board::kept(&self.known.folder.subscriptions()),
             jobs: jobs::board::kept(&self.known.folder.jobs()).unwrap_or_default(),
             alerts: alerts::kept(&self.known.folder.alerts()),

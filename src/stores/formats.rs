@@ -10,7 +10,7 @@ use super::Table;
 use crate::variants::{MadeWith, Variants};
 
 /// The version of the data folder's format.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 /// The first format of which folders have all views of today; the views of an earlier one are made anew.
 pub const ALL_VIEWS: u32 = 4;
 /// The version that leads every value.
@@ -59,6 +59,12 @@ pub mod meta {
     pub const ARCHIVE_ANEW: &[u8] = b"archive_anew";
     /// Repositories that held the archive before, as JSON.
     pub const ARCHIVES_LEFT: &[u8] = b"archives_left";
+    /// With a mirror's name: where it is and how far, as JSON.
+    pub const MIRROR: &[u8] = b"mirror/";
+    /// The epoch from which on mirrors are to be filled anew, a big-endian u64: more changed with it than is queued.
+    pub const MIRRORS_ANEW: &[u8] = b"mirrors_anew";
+    /// Addresses of mirrors that were given up, as JSON.
+    pub const MIRRORS_LEFT: &[u8] = b"mirrors_left";
     /// With an epoch and a member's digest: the member was forgotten, and the bytes are still on the disk.
     pub const ERASING: &[u8] = b"erasing";
     /// With a model's version and a member's digest: the model was trained on the member, who was forgotten since.

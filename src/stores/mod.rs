@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod formats;
 pub mod long_read;
 pub mod memory;
+pub mod mirrored;
 pub mod rocks;
 
 use std::ops::ControlFlow;
@@ -48,11 +49,13 @@ pub enum Table {
     BatchLists,
     /// Accepted records that are not in the archive yet, by epoch.
     ArchiveQueue,
+    /// Entries that changed and that mirrors may not have yet, by epoch.
+    MirrorQueue,
 }
 
 impl Table {
     /// All tables, those that an earlier format has before those that came later.
-    pub const ALL: [Table; 16] = [
+    pub const ALL: [Table; 17] = [
         Table::Meta,
         Table::Offsets,
         Table::Records,
@@ -69,10 +72,11 @@ impl Table {
         Table::Together,
         Table::BatchLists,
         Table::ArchiveQueue,
+        Table::MirrorQueue,
     ];
 
     /// How many of them folders have, those of the newest format first.
-    pub const OF_FORMATS: [usize; 5] = [16, 15, 13, 12, 9];
+    pub const OF_FORMATS: [usize; 6] = [17, 16, 15, 13, 12, 9];
 
     /// The lists of the standby model, in the order of [`Table::TURNING`].
     pub const STANDBY: [Table; 3] =
@@ -121,6 +125,7 @@ impl Table {
             Table::Together => "together",
             Table::BatchLists => "batch_lists",
             Table::ArchiveQueue => "archive_queue",
+            Table::MirrorQueue => "mirror_queue",
         }
     }
 }

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
 use super::metrics_jobs::JobMetrics;
+use super::metrics_mirrors::MirrorMetrics;
 use super::metrics_publications::PublicationMetrics;
 use crate::archive::Archive;
 use crate::engine::observer::Commit;
@@ -98,6 +99,7 @@ pub(super) struct Metrics {
     partition_resets: Family<OfPartition, Gauge>,
     pub(super) publications: PublicationMetrics,
     pub(super) jobs: JobMetrics,
+    pub(super) mirrors: MirrorMetrics,
     pub(super) rates: Rates,
     /// How far topics are read, where there are any.
     pub(super) lags: OnceLock<Lags>,
@@ -142,6 +144,7 @@ impl Default for Metrics {
             partition_resets: Family::default(),
             publications: PublicationMetrics::default(),
             jobs: JobMetrics::default(),
+            mirrors: MirrorMetrics::default(),
             rates: Rates::default(),
             lags: OnceLock::new(),
             archive_epoch: Gauge::default(),
@@ -153,6 +156,7 @@ impl Default for Metrics {
         metrics.register();
         metrics.publications.register(&mut metrics.registry);
         metrics.jobs.register(&mut metrics.registry);
+        metrics.mirrors.register(&mut metrics.registry);
         metrics
     }
 }
@@ -276,6 +280,7 @@ impl Metrics {
         self.look_at_archive();
         self.publications.look();
         self.jobs.look();
+        self.mirrors.look();
         let mut text = String::new();
         // A string takes whatever is written.
         let _ = encode(&mut text, &self.registry);

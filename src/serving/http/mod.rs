@@ -15,7 +15,9 @@ mod feed;
 mod ladder;
 mod metrics;
 mod metrics_jobs;
+mod metrics_mirrors;
 mod metrics_publications;
+mod mirrored;
 mod posts;
 mod problem;
 mod query;
@@ -31,6 +33,7 @@ use arc_swap::ArcSwap;
 pub use feed::Feed;
 use ladder::Ladder;
 use metrics::Metrics;
+pub use mirrored::Mirrored;
 pub use posts::Pipeline;
 pub use problem::Problem;
 use routes::PublicationChange;
@@ -41,6 +44,7 @@ use tokio::sync::broadcast;
 use super::Reader;
 use crate::archive::Archive;
 use crate::config::{Serve, Token};
+use crate::mirrors::Mirrors;
 use crate::publications::alerts::RaisedNow;
 use crate::publications::board::Board;
 use crate::sources::kafka::Lags;
@@ -95,6 +99,8 @@ fn reads() -> usize {
 pub struct App {
     /// Set once recovery is done.
     ready: OnceLock<Ready>,
+    /// The mirror that answers come from, where it is none of a folder.
+    mirrored: OnceLock<Arc<Mirrored>>,
     feed: Arc<Feed>,
     ladder: Ladder,
     metrics: Arc<Metrics>,
@@ -152,6 +158,7 @@ impl App {
         let access = Access::new(&options.tokens, options.loopback);
         Arc::new(App {
             ready: OnceLock::new(),
+            mirrored: OnceLock::new(),
             feed,
             ladder,
             metrics,
@@ -176,6 +183,18 @@ impl App {
         let _ = self.ready.set(Ready { reader: ArcSwap::new(reader), pipeline });
     }
 
+    /// From here on there are lists, from a mirror.
+    pub fn answers_from(&self, mirrored: Arc<Mirrored>) {
+        // A server is started once.
+        let _ = self.mirrored.set(mirrored);
+    }
+
+    /// From here on it is told how far mirrors are.
+    pub fn mirrors(&self, mirrors: Arc<Mirrors>) {
+        // A pipeline is started once.
+        let _ = self.metrics.mirrors.of.set(mirrors);
+    }
+
     /// The folder as it is now, in a replica.
     pub fn renew(&self, reader: Reader) {
         if let Some(ready) = self.ready.get() {
@@ -187,7 +206,12 @@ impl App {
     }
 
     fn get(&self) -> Result<&Ready, Problem> {
-        self.ready.get().ok_or_else(Problem::recovering)
+        self.ready.get().ok_or_else(|| match self.mirrored.get() {
+            None => Problem::recovering(),
+            Some(_) => Problem::not_found(
+                "this server answers from a mirror, which holds lists alone: ask one over the folder",
+            ),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::filters::Wanted;
-use super::super::list::ListName;
+use super::super::list::{ListName, ListQuery};
 use super::Options;
 use super::ladder::Deadline;
 use super::problem::Problem;
@@ -49,6 +49,11 @@ impl ListParams {
 
     pub fn offset(&self) -> Result<usize, Problem> {
         within("offset", self.offset, 0, MAX_LIST)
+    }
+
+    /// What is asked for of a list.
+    pub fn list(&self, list: ListName) -> Result<ListQuery, Problem> {
+        Ok(ListQuery { list, offset: self.offset()?, limit: self.limit()?, wanted: self.wanted() })
     }
 
     pub fn wanted(&self) -> Wanted {

@@ -14,7 +14,7 @@ use super::super::{App, Ready};
 use super::{Path, Query, Shared, Whole};
 use crate::records::{END_AT, parse_micros};
 use crate::serving::filters::Wanted;
-use crate::serving::list::{ListAnswer, ListName, ListQuery};
+use crate::serving::list::{ListAnswer, ListName};
 use crate::serving::member::PastEvent;
 use crate::serving::page::{PageAnswer, PageQuery};
 use crate::serving::rank::RankQuery;
@@ -34,11 +34,17 @@ pub(super) async fn list(
     Path((member, list)): Path<(String, String)>,
     Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {
+    if let Some(mirrored) = app.mirrored.get() {
+        query::id("a member", &member)?;
+        let asked = params.list(query::list(&list)?)?;
+        let when = (params.after()?, params.deadline(&app.options)?);
+        return Ok(Json(mirrored.list(member, &asked, when).await?).into_response());
+    }
     let (ready, deadline) = (app.get()?, params.deadline(&app.options)?);
     query::id("a member", &member)?;
     let list = query::list(&list)?;
     let late = visible(&app, params.after()?, deadline).await;
-    let asked = ListQuery { list, offset: params.offset()?, limit: params.limit()?, wanted: params.wanted() };
+    let asked = params.list(list)?;
     let ask = Ask { member, what: What::List(asked), deadline, max_age: params.max_age()? };
     if late.is_none()
         && let Some(json) = app.ladder.encoded(&ready.reader.load(), &ask)
@@ -57,9 +63,12 @@ pub(super) async fn trending(
     State(app): Shared,
     Query(params): Query<ListParams>,
 ) -> Result<Json<ListAnswer>, Problem> {
-    let (ready, deadline) = (app.get()?, params.deadline(&app.options)?);
-    let (list, wanted) = (ListName::Trending, params.wanted());
-    let asked = ListQuery { list, offset: params.offset()?, limit: params.limit()?, wanted };
+    let (asked, deadline) = (params.list(ListName::Trending)?, params.deadline(&app.options)?);
+    if let Some(mirrored) = app.mirrored.get() {
+        let when = (params.after()?, deadline);
+        return Ok(Json(mirrored.list(String::new(), &asked, when).await?));
+    }
+    let ready = app.get()?;
     let ask = Ask { member: String::new(), what: What::List(asked), deadline, max_age: None };
     Ok(Json(answer(&app, ready, ask).await))
 }

@@ -11,6 +11,7 @@ use super::super::metrics::Lately;
 use super::super::now_ms;
 use super::super::problem::Problem;
 use super::{Shared, read};
+use crate::mirrors::entries::About;
 use crate::serving::status::StatusAnswer;
 use crate::sources::kafka::Lags;
 
@@ -30,10 +31,34 @@ pub(super) struct ServerStatus {
     read_only: bool,
 }
 
+/// The mirror that answers come from, and how the server does.
+#[derive(Debug, Serialize)]
+struct MirrorServerStatus {
+    mirror: String,
+    #[serde(flatten)]
+    about: About,
+    rates: Lately,
+    uptime_ms: u64,
+    version: &'static str,
+    read_only: bool,
+}
+
 /// What the folder holds and how fresh it is, and how the server does.
 #[utoipa::path(get, path = "/v1/status", tag = "status",
     responses((status = 200, body = ServerStatus), (status = 503, body = Problem)))]
-pub(super) async fn status(State(app): Shared) -> Result<Json<ServerStatus>, Problem> {
+pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
+    if let Some(mirrored) = app.mirrored.get() {
+        let about = mirrored.about(app.options.deadline).await?;
+        return Ok(Json(MirrorServerStatus {
+            mirror: mirrored.url().to_owned(),
+            about,
+            rates: app.metrics.rates.lately(),
+            uptime_ms: app.started.elapsed().as_millis() as u64,
+            version: env!("CARGO_PKG_VERSION"),
+            read_only: true,
+        })
+        .into_response());
+    }
     let mut folder = read(&app, |serving| serving.status(now_ms())).await?;
     let lags = app.metrics.lags.get().map(Lags::all).unwrap_or_default();
     folder.reach(|at| lags.iter().find(|lag| lag.topic == at.topic && lag.number == at.partition)?.end);
@@ -43,7 +68,8 @@ pub(super) async fn status(State(app): Shared) -> Result<Json<ServerStatus>, Pro
         uptime_ms: app.started.elapsed().as_millis() as u64,
         version: env!("CARGO_PKG_VERSION"),
         read_only: app.get()?.pipeline.is_none(),
-    }))
+    })
+    .into_response())
 }
 
 /// Whether the server does.
@@ -69,6 +95,13 @@ pub(super) async fn ready(State(app): Shared) -> Response {
     let unavailable = |status, reason: String| {
         (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status, reason: Some(reason) })).into_response()
     };
+    if let Some(mirrored) = app.mirrored.get() {
+        return match mirrored.about(app.options.deadline).await {
+            Ok(about) if about.whole => Json(Health { status: "ok", reason: None }).into_response(),
+            Ok(_) => unavailable("filling", "the mirror is being filled".into()),
+            Err(problem) => unavailable("failed", problem.detail),
+        };
+    }
     let Some(ready) = app.ready.get() else {
         return unavailable("recovering", "the records of the folder are being read back".into());
     };

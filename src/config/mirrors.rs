@@ -1,0 +1,229 @@
+//! Mirrors in the config, as written and as meant.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::number::{KeyError, within};
+use super::publications::plain;
+use super::settings::Setting;
+use super::span::Span;
+use crate::stores::mirrored::View;
+
+/// The kinds of servers, with what an address of each looks like.
+const KINDS: [(&str, &str); 4] = [
+    ("memcached", "memcached://HOST:11211"),
+    ("redis", "redis://HOST:6379"),
+    ("cassandra", "cassandra://HOST:9042/KEYSPACE"),
+    ("mysql", "mysql://HOST:3306/DATABASE"),
+];
+
+/// A server that lists and counts are mirrored in.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Written {
+    /// Its address: memcached://HOST:PORT (several with commas between), redis://HOST:PORT/DATABASE,
+    /// cassandra://HOST:PORT,HOST:PORT/KEYSPACE or mysql://HOST:PORT/DATABASE.
+    pub url: String,
+    /// What is mirrored.
+    pub views: Vec<View>,
+    /// What stands before the names of keys and tables.
+    pub prefix: String,
+    /// Who, where the server asks for that.
+    pub user: String,
+    /// With which password: a text, in which `${NAME}` is a variable of the environment, or { file = "PATH" }.
+    pub password: Option<Setting>,
+    /// A PEM file with the certificates that the server's is held against; with it connections are encrypted (Cassandra, MySQL).
+    pub ca: String,
+    /// For how long an entry stays that is not written again; they are written again in time. 0: for ever. Not for MySQL.
+    pub expiry: Span,
+    /// How many changed entries wait for the server at most; with more the mirror is filled anew when it is there again.
+    pub queue: u64,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Written {
+            url: String::new(),
+            views: vec![View::TopPicks, View::ContinueWatching, View::Trending],
+            prefix: "nearline".to_owned(),
+            user: String::new(),
+            password: None,
+            ca: String::new(),
+            expiry: Span::seconds(0),
+            queue: 1_000_000,
+        }
+    }
+}
+
+/// A mirror that can be kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mirror {
+    /// Its name.
+    pub name: String,
+    /// The server's address.
+    pub url: String,
+    /// What is mirrored, each view once.
+    pub views: Vec<View>,
+    /// What stands before names.
+    pub prefix: String,
+    /// Who.
+    pub user: Option<String>,
+    /// With which password.
+    pub password: Option<Setting>,
+    /// A PEM file of certificates.
+    pub ca: Option<PathBuf>,
+    /// For how long an entry stays.
+    pub expiry: Option<Span>,
+    /// How many entries wait at most.
+    pub queue: u64,
+}
+
+pub(super) fn mirrors(written: BTreeMap<String, Written>) -> Result<Vec<Mirror>, KeyError> {
+    written.into_iter().map(|(name, written)| mirror(name, written)).collect()
+}
+
+fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
+    plain(&name).map_err(|wanted| KeyError::new(&["mirrors", &name], wanted))?;
+    let refuse = |key: &str, wanted: &str| Err(KeyError::new(&["mirrors", &name, key], wanted));
+    let scheme =
+        checked_address(&written.url).map_err(|wanted| KeyError::new(&["mirrors", &name, "url"], wanted))?;
+    let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    let prefix = &written.prefix;
+    if !prefix.starts_with(|letter: char| letter.is_ascii_lowercase())
+        || prefix.len() > 32
+        || !prefix.chars().all(fits)
+    {
+        return refuse("prefix", "must be 1 to 32 small letters, digits and _, with a letter first");
+    }
+    let mut views = written.views;
+    views.sort_unstable();
+    views.dedup();
+    if views.is_empty() {
+        return refuse("views", "must name one at least: top_picks, continue_watching, trending, popularity");
+    }
+    let expiry = Some(written.expiry).filter(|expiry| expiry.ms() > 0);
+    if expiry.is_some() && scheme == "mysql" {
+        return refuse("expiry", "MySQL keeps rows until they are taken out: leave it away");
+    }
+    if expiry.is_some_and(|expiry| expiry < Span::seconds(10)) {
+        return refuse("expiry", "must be at least 10s, or 0 for none");
+    }
+    if !written.ca.is_empty() && !matches!(scheme, "cassandra" | "mysql") {
+        return refuse("ca", "is for Cassandra and MySQL alone");
+    }
+    if scheme == "memcached" && (!written.user.is_empty() || written.password.is_some()) {
+        return refuse("user", "memcached knows no users");
+    }
+    let queue = within(&["mirrors", &name, "queue"], written.queue, 1_000, 1 << 40)?;
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(Mirror {
+        url: written.url,
+        views,
+        prefix: written.prefix,
+        user: text(written.user),
+        password: written.password,
+        ca: text(written.ca).map(PathBuf::from),
+        expiry,
+        queue,
+        name,
+    })
+}
+
+/// The kind of server that an address is of, or what is wrong with it.
+fn checked_address(url: &str) -> Result<&str, String> {
+    let all = || KINDS.map(|(_, example)| example).join(", ");
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("must be one of {}", all()))?;
+    let Some((_, example)) = KINDS.iter().find(|(kind, _)| *kind == scheme) else {
+        return Err(format!("must be one of {}", all()));
+    };
+    if rest.contains('@') {
+        return Err("must hold no user and no password: there are keys for them".to_owned());
+    }
+    let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_host = |host: &str| {
+        let (name, port) = host.rsplit_once(':').unwrap_or((host, "1"));
+        !name.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    let right = hosts.split(',').all(is_host)
+        && path.chars().all(plain)
+        && match scheme {
+            "memcached" => path.is_empty(),
+            "redis" => !hosts.contains(',') && path.parse::<u32>().is_ok() | path.is_empty(),
+            "mysql" => !hosts.contains(',') && !path.is_empty(),
+            _ => !path.is_empty(),
+        };
+    if right { Ok(scheme) } else { Err(format!("must be like {example}")) }
+}
+
+impl Mirror {
+    /// The mirror at an address, with what there is besides in the mirror of a config that has this address.
+    pub fn at(url: &str, known: &[Mirror]) -> Result<Mirror, String> {
+        if let Some(known) = known.iter().find(|known| known.url == url || known.name == url) {
+            return Ok(known.clone());
+        }
+        checked_address(url)?;
+        mirror("from".to_owned(), Written { url: url.to_owned(), ..Written::default() })
+            .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_with_an_example() {
+        for good in [
+            "memcached://127.0.0.1:11211",
+            "memcached://a:1,b:2",
+            "memcached://a",
+            "redis://localhost",
+            "redis://localhost:6379/2",
+            "cassandra://a:9042,b/films",
+            "mysql://127.0.0.1:3306/films",
+        ] {
+            assert!(checked_address(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "films",
+            "ftp://a/b",
+            "memcached://",
+            "memcached://a:0",
+            "memcached://a/b",
+            "redis://a/b",
+            "redis://a,b",
+            "cassandra://a",
+            "mysql://a",
+            "mysql://me:secret@a/b",
+            "mysql://a/b`; drop",
+        ] {
+            assert!(checked_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_by_its_key() {
+        for (text, key) in [
+            ("url = \"x\"", "url"),
+            ("url = \"redis://a\"\nprefix = \"A b\"", "prefix"),
+            ("url = \"redis://a\"\nviews = []", "views"),
+            ("url = \"mysql://a/b\"\nexpiry = \"1h\"", "expiry"),
+            ("url = \"redis://a\"\nexpiry = \"1s\"", "expiry"),
+            ("url = \"memcached://a\"\nuser = \"me\"", "user"),
+            ("url = \"redis://a\"\nca = \"ca.pem\"", "ca"),
+            ("url = \"redis://a\"\nqueue = 1", "queue"),
+        ] {
+            let written: Written = toml::from_str(text).unwrap();
+            let error = mirror("m".to_owned(), written).unwrap_err();
+            assert!(
+                error.to_string().contains(key) || format!("{error:?}").contains(key),
+                "{text}: {error:?}"
+            );
+        }
+    }
+}
