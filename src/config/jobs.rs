@@ -200,6 +200,15 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_a_change_of_clocks_leaves_out_comes_in_the_same_night() {
+        let nightly = Schedule::new("30 2 * * *", "Europe/Berlin").unwrap();
+        // 2026-03-29T01:00:00Z: two in the night becomes three.
+        let change = 1_774_746_000_000;
+        let found = nightly.after(change - 12 * 3_600_000).unwrap();
+        assert!((change..=change + 1_800_000).contains(&found), "{found}");
+    }
+
+    #[test]
     fn the_runs_of_a_time_are_counted_up_to_its_end() {
         let hourly = Schedule::new("0 * * * *", "UTC").unwrap();
         let hour = 3_600_000;

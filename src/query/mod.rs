@@ -259,7 +259,11 @@ fn told(error: &DataFusionError, sql: &str) -> QueryError {
         DataFusionError::ResourcesExhausted(why) => {
             return QueryError::Memory(why.lines().next().unwrap_or_default().to_owned());
         }
-        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) | DataFusionError::External(_) => {
+        // What is read is at fault, and not the query.
+        DataFusionError::IoError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::ParquetError(_)
+        | DataFusionError::External(_) => {
             return QueryError::Failed(root.strip_backtrace());
         }
         _ => {}

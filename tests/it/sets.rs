@@ -149,6 +149,7 @@ pub fn options(key: u8) -> EngineOptions {
         observer: None,
         rebuild: false,
         archive: None,
+        mirrors: None,
     }
 }
 
