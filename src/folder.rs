@@ -10,6 +10,8 @@
 //! subscriptions.json  publications that are followed, and what is in use of them
 //! alerts.json      alerts that are raised
 //! publications/    what is being fetched of a publication
+//! jobs.json        jobs: their last runs, and when the next one is
+//! jobs.lock        held by the process that does jobs
 //! nearline.sock    how commands reach the process that writes, mode 0600
 //! ```
 
@@ -79,6 +81,16 @@ impl Folder {
     /// Alerts that are raised.
     pub fn alerts(&self) -> PathBuf {
         self.0.join("alerts.json")
+    }
+
+    /// What is known of jobs.
+    pub fn jobs(&self) -> PathBuf {
+        self.0.join("jobs.json")
+    }
+
+    /// Held by the process that does jobs.
+    pub fn jobs_lock(&self) -> PathBuf {
+        self.0.join("jobs.lock")
     }
 
     /// Where publications are fetched to.

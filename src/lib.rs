@@ -17,10 +17,13 @@ mod failpoints;
 pub mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod jobs;
 pub mod mirrors;
 pub mod offline;
 pub mod planning;
 pub mod publications;
+#[cfg(feature = "query")]
+pub mod query;
 pub mod records;
 pub mod repositories;
 pub mod serving;

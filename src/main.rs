@@ -25,6 +25,7 @@ fn give_memory_back() {
 
 fn main() -> ExitCode {
     give_memory_back();
+    nearline::jobs::parent::end_with_parent();
     let filter = EnvFilter::try_from_env("NEARLINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

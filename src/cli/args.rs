@@ -4,9 +4,11 @@ mod archive;
 mod batch;
 mod cluster;
 mod evaluate;
+mod jobs;
 mod mirrors;
 mod model;
 mod publications;
+mod query;
 mod train;
 mod tune;
 mod variants;
@@ -19,11 +21,13 @@ pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
 pub use self::cluster::ClusterArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
+pub use self::jobs::{JobsArgs, JobsCommand};
 pub use self::mirrors::MirrorsCommand;
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
 pub use self::publications::{
     FilesKind, PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
 };
+pub use self::query::{FormatName, QueryArgs};
 pub use self::train::{Every, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 pub use self::variants::{VariantsArgs, VariantsCommand};
@@ -203,6 +207,18 @@ pub enum Command {
         until the new one is whole, and as long as `serve.offline_max_age` in the config says."
     )]
     Batch(BatchArgs),
+    /// Ask in SQL: of the archive's records, the catalogue, counts and lists.
+    #[command(after_help = "Example:\n  nearline query --tables\n  \
+        nearline query \"select day, count(*) from records where type = 'event' group by day order by day\"\n  \
+        nearline query \"select * from popularity\" --output popularity.parquet\n\n\
+        docs/query.md has the tables and more examples. Needs a build with the feature `query`.")]
+    Query(QueryArgs),
+    /// What a running pipeline does by itself at certain times: when it did so last, what came of it, and when it does so next.
+    #[command(
+        after_help = "Example:\n  nearline jobs\n  nearline jobs run daily_train\n  nearline jobs history daily_train\n\n\
+        `[jobs.NAME]` in the config says what is done and when (docs/jobs.md); `run` with --listen or --follow does it."
+    )]
+    Jobs(JobsArgs),
     /// Train a model, from logs or from the records already in the data folder.
     #[command(
         after_help = "Example:\n  nearline train --out model --rank 64\n  nearline train events.jsonl --out model\n  \

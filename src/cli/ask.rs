@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Failure, archive, batch, cluster, member_id, mirrors, now_ms, publications, show};
+use super::{
+    Context, Failure, archive, batch, cluster, jobs, member_id, mirrors, now_ms, publications, show,
+};
 use crate::config::{Config, Span};
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery, Rung};
 use crate::serving::member::HistoryEvent;
@@ -349,12 +351,12 @@ fn status_text(answer: &StatusAnswer, config: &Config) -> String {
     for (place, followed) in answer.publications.iter().enumerate() {
         rows.push((if place == 0 { "follows" } else { "" }, publications::followed(followed)));
     }
+    for (place, state) in answer.jobs.iter().enumerate() {
+        rows.push((if place == 0 { "jobs" } else { "" }, jobs::status_line(state)));
+    }
     for raised in &answer.alerts {
         let since = show::age(now_ms() - raised.since);
-        rows.push((
-            "alert",
-            format!("{}, for {since}: {}: {}", raised.alert, raised.publication, raised.why),
-        ));
+        rows.push(("alert", format!("{}, for {since}: {}: {}", raised.alert, raised.about(), raised.why)));
     }
     for made in &answer.backups {
         rows.push(("backup", format!("{}, of {}", made.path, show::time(made.at))));

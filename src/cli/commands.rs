@@ -17,6 +17,7 @@ use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
 use crate::folder::Folder;
+use crate::jobs::Scheduler;
 use crate::publications::subscriptions::Bell;
 
 /// What can be asked.
@@ -45,6 +46,8 @@ pub(super) enum Ask {
     Published(String),
     /// Find members among the centres of clusters in this folder; among none, unless given.
     Centres(Option<PathBuf>),
+    /// Do a job now.
+    Job(String),
 }
 
 /// What comes of it.
@@ -62,6 +65,7 @@ pub(super) fn of(
     (folder, config): (&Folder, Config),
     handle: Handle,
     bells: Vec<(String, Arc<Bell>)>,
+    jobs: Option<Arc<Scheduler>>,
 ) -> Commands {
     let Opened { store, eraser, batches, archive, mirrors: mirrored, .. } = opened;
     let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
@@ -100,6 +104,12 @@ pub(super) fn of(
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),
             Ask::BatchProgress => Ok(serde_json::to_value(batches.progress())),
+            Ask::Job(name) => match &jobs {
+                Some(jobs) => {
+                    jobs.run_now(&name).map(serde_json::to_value).map_err(|error| error.to_string())
+                }
+                None => Err("the process that holds the folder does no jobs: wait for its end".to_owned()),
+            },
             Ask::Published(name) => {
                 let mut followed = bells.iter().filter(|(known, _)| *known == name).peekable();
                 let any = followed.peek().is_some();

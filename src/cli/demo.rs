@@ -33,8 +33,8 @@ pub fn demo(context: &Context, write: Option<PathBuf>, seed: u64) -> Result<(), 
     }
     let place = fresh_folder()?;
     // A world that is invented is not archived with what has happened.
-    let config = Config { archive: None, mirrors: Vec::new(), ..context.config.clone() };
-    let context = &Context { folder: context.folder.clone(), config, json: context.json };
+    let config = Config { archive: None, mirrors: Vec::new(), jobs: Vec::new(), ..context.config.clone() };
+    let context = &Context { folder: context.folder.clone(), config, config_file: None, json: context.json };
     let mut demo = Demo { context, world, folder: Folder::new(place.join("data")), logs: place.join("logs") };
     demo.load()?;
     demo.train()?;

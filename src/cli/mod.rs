@@ -11,6 +11,7 @@ mod demo;
 mod erase;
 mod evaluate;
 mod fit;
+mod jobs;
 mod line_up;
 mod mirrors;
 mod model;
@@ -21,6 +22,7 @@ mod plan;
 mod produce;
 mod publications;
 mod publish;
+mod query;
 mod records;
 mod server;
 mod show;
@@ -172,6 +174,8 @@ impl From<io::Error> for Failure {
 pub(crate) struct Context {
     pub folder: Folder,
     pub config: Config,
+    /// The file that the config was read from, where one was named.
+    pub config_file: Option<std::path::PathBuf>,
     pub json: bool,
 }
 
@@ -199,7 +203,8 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         return show::text(crate::config::default_toml());
     }
     let config = Config::load(cli.config.as_deref()).map_err(|error| Failure::Use(error.to_string()))?;
-    let context = Context { folder: Folder::new(cli.data), config, json: cli.json };
+    let context =
+        Context { folder: Folder::new(cli.data), config, config_file: cli.config.clone(), json: cli.json };
     match cli.command {
         Command::Run(args) => pipe::run(&context, args),
         Command::Replay(args) => pipe::replay(&context, args),
@@ -219,6 +224,8 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Similar { item, by, member, limit } => {
             ask::similar(&context, &item, by, member.as_deref(), limit)
         }
+        Command::Query(args) => query::query(&context, &args),
+        Command::Jobs(args) => jobs::jobs(&context, &args),
         Command::Train(args) => train::train(&context, args),
         Command::Cluster(args) => cluster::cluster(&context, &args),
         Command::Model { command } => model::model(&context, command),

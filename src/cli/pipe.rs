@@ -13,7 +13,7 @@ use super::line_up::Change;
 use super::opening::{Opening, adopting, open_engine};
 use super::server::Server;
 use super::subscriptions::Following;
-use super::{Context, Failure, cluster, commands, erase, now_ms, show};
+use super::{Context, Failure, cluster, commands, erase, jobs, now_ms, show};
 use crate::archive::Archiver;
 use crate::config::Config;
 use crate::config::columns::ColumnMap;
@@ -92,6 +92,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     if how.from.is_some() && !given.sources.iter().any(is_topic) {
         return Err(Failure::Use("--from is for topics: files are read from where reading ended".into()));
     }
+    let jobs = if how.goes_on() { Some(Arc::new(jobs::scheduler(context)?)) } else { None };
     // Before the records are read back, which may take minutes: whoever asks is told so.
     let server = how.listen.map(|given| Server::start(given, config)).transpose()?.flatten();
     let opening = Opening {
@@ -130,20 +131,25 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let latest_at: socket::LatestAt = Arc::new(move || now_ms() + max_ahead);
     let (handle, adopt) = (opened.engine.handle(), adopting(context, config, &opened.store));
     // A bulk load takes nothing over: its lists are made at its end.
-    let follow = || Following::start(context, config, &opened, adopt.clone(), latest_at.clone());
+    let board = jobs.as_ref().map(|jobs| jobs.board());
+    let follow = || Following::start(context, config, &opened, adopt.clone(), latest_at.clone(), board);
     let following = if how.bulk { None } else { Some(follow()?) };
     let bells = following.as_ref().map(Following::bells).unwrap_or_default();
-    let commands = commands::of(&opened, (&context.folder, config.clone()), handle.clone(), bells);
+    let commands =
+        commands::of(&opened, (&context.folder, config.clone()), handle.clone(), bells, jobs.clone());
     let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
         let told = (&options.kafka.lags, opened.archive.as_ref(), opened.mirrors.as_ref());
         server.ready(context, config, &opened.store, &served, told, following.as_ref())?;
+        board.into_iter().for_each(|board| server.does_jobs(board));
     }
     // Before anybody is told that it runs, and interrupts it.
     stop_on_signal(stop.clone())?;
     let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
+    // Jobs ask through the socket.
+    jobs.as_ref().map_or(Ok(()), |jobs| jobs.begin())?;
     let archiver = opened.archive.clone().map(Archiver::start).transpose()?;
     let keep = |mirrors| Keeper::start(mirrors, &opened.engine.handle());
     let keeper = opened.mirrors.clone().map(keep).transpose()?;
@@ -157,7 +163,10 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     {
         std::thread::sleep(LOOK);
     }
-    // Requests come to their end before the pipeline does, and so does a batch.
+    // Jobs, which may wait for an answer, end first. Requests come to their end before the pipeline does, and so does a batch.
+    if let Some(jobs) = &jobs {
+        jobs.stop();
+    }
     drop(server);
     if let Some(following) = &following {
         following.stop();

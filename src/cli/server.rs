@@ -91,6 +91,13 @@ impl Server {
     }
 }
 
+impl Server {
+    /// From here on there are metrics of jobs.
+    pub fn does_jobs(&self, board: &Arc<crate::jobs::board::Board>) {
+        self.app.does_jobs(board.clone());
+    }
+}
+
 /// The first address of a name.
 fn resolved(address: &str) -> Result<SocketAddr, Failure> {
     let wrong = |why: &str| {

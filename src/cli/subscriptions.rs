@@ -7,6 +7,7 @@ use super::publish::taking;
 use super::{Context, Failure};
 use crate::config::Config;
 use crate::engine::socket::{Adopt, LatestAt};
+use crate::jobs;
 use crate::publications::alerts::{Alerts, RaisedNow};
 use crate::publications::board::Board;
 use crate::publications::subscriptions::{Bell, Options, Subscriptions};
@@ -26,6 +27,7 @@ impl Following {
         opened: &Opened,
         adopt: Adopt,
         latest_at: LatestAt,
+        jobs: Option<&Arc<jobs::board::Board>>,
     ) -> Result<Self, Failure> {
         let folder = &context.folder;
         let board = Arc::new(Board::kept_in(folder.subscriptions()));
@@ -42,7 +44,7 @@ impl Following {
             latest_at,
         );
         let subscriptions = Subscriptions::start(&config.subscriptions, &board, &options, &take)?;
-        let alerts = Alerts::start(&config.alerts, &board, folder.alerts())?;
+        let alerts = Alerts::start(&config.alerts, &board, jobs, folder.alerts())?;
         Ok(Following { board, subscriptions, alerts })
     }
 

@@ -1,6 +1,7 @@
 //! `nearline train`: from logs or the store to a model, iteration by iteration, with checkpoints in between.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,35 +25,39 @@ use crate::offline::{LiveSet, Model};
 
 /// `nearline train`.
 pub fn train(context: &Context, args: TrainArgs) -> Result<(), Failure> {
-    let (out, then) = (args.out.clone(), &args.then);
+    let then = &args.then;
+    // Held until it is published.
+    let scratch = if args.out.is_none() { Some(tempfile::tempdir()?) } else { None };
+    let kept = scratch.as_ref().map(|scratch| scratch.path().join("model"));
+    let out = args.out.clone().or(kept).unwrap_or_default();
     match &then.publish {
-        None => make(context, &args),
+        None => make(context, &args, &out),
         Some(name) => publish::publishing(context, name, then.to.as_deref(), |publications| {
-            make(context, &args)?;
+            make(context, &args, &out)?;
             let told = publish::published(context, publications, name, &What::Model(&out))?;
             publish::said(context, publications, told)
         }),
     }
 }
 
-fn make(context: &Context, args: &TrainArgs) -> Result<(), Failure> {
+fn make(context: &Context, args: &TrainArgs, out: &Path) -> Result<(), Failure> {
     let mut options = fit::fit_options(context, &args.fit)?;
-    Model::may_save(&args.out)?;
+    Model::may_save(out)?;
     refuse_to_begin_over(args)?;
     let live = fit::live_set(context, &args.sources)?;
     if let Some(patience) = args.stop_early {
         options.iterations = iterations(context, args, &options, &live, patience)?;
     }
     let model = trained(context, args, &options, &live)?;
-    model.save(&args.out)?;
+    model.save(out)?;
     let manifest = &model.manifest;
     if context.json {
         return show::json(manifest);
     }
+    let place = args.out.as_ref().map_or(String::new(), |out| format!(" in {}", out.display()));
     show::text(&format!(
-        "model {} in {}: rank {}, {} items, from {} events of {} members",
+        "model {}{place}: rank {}, {} items, from {} events of {} members",
         manifest.version,
-        args.out.display(),
         manifest.rank,
         show::count(manifest.counts.items),
         show::count(manifest.counts.events),

@@ -8,6 +8,7 @@ use nearline_dataflows::kinds::{KindRule, Seen};
 use nearline_dataflows::types::Kind;
 use nearline_factors::ARITHMETIC;
 
+use super::jobs::{Job, jobs};
 use super::kinds::{KindTable, kinds};
 use super::mirrors::{Mirror, mirrors};
 use super::number::{KeyError, MAX_VALUE, micros, within};
@@ -63,8 +64,10 @@ pub struct Config {
     pub publications: Publications,
     /// Publications that a running pipeline follows, by name.
     pub subscriptions: Vec<Subscription>,
-    /// When to raise an alarm about one of them.
+    /// When to raise an alarm about one of them, or about a job.
     pub alerts: Vec<Alert>,
+    /// What a running pipeline does by itself, by name.
+    pub jobs: Vec<Job>,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// The tables of `[maps]`, by name, as written: the column maps of logs check them.
@@ -328,6 +331,7 @@ impl TryFrom<Written> for Config {
         let written::Lists { length, half_life_hours, basket, .. } = written.lists;
         let publications = publications(written.publications)?;
         let subscriptions = subscriptions(written.subscriptions, publications.repository.as_deref())?;
+        let jobs = jobs(written.jobs, &publications)?;
         let config = Config {
             kinds,
             lists: Lists {
@@ -347,7 +351,8 @@ impl TryFrom<Written> for Config {
             s3: s3(written.s3)?,
             archive: archive(written.archive)?,
             mirrors: mirrors(written.mirrors)?,
-            alerts: alerts(written.alerts, &subscriptions)?,
+            alerts: alerts(written.alerts, &subscriptions, &jobs)?,
+            jobs,
             publications,
             subscriptions,
             train: train(&written.train)?,

@@ -7,6 +7,7 @@
 
 pub mod columns;
 mod edited;
+pub mod jobs;
 mod kinds;
 mod meant;
 mod mirrors;

@@ -52,8 +52,10 @@ pub struct Written {
     pub publications: Publications,
     /// Publications that a running pipeline follows, by their names.
     pub subscriptions: BTreeMap<String, Subscription>,
-    /// When to raise an alarm about one of them, by a name of your own.
+    /// When to raise an alarm about one of them or about a job, by a name of your own.
     pub alerts: BTreeMap<String, Alert>,
+    /// What a running pipeline does by itself at certain times, by a name of your own.
+    pub jobs: BTreeMap<String, Job>,
     /// What `nearline train` uses where the command line says nothing.
     pub train: Train,
     /// How to read other people's logs, by a name of your own for `--map`.
@@ -81,6 +83,7 @@ impl Default for Written {
             publications: Publications::default(),
             subscriptions: BTreeMap::new(),
             alerts: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             train: Train::default(),
             maps: toml::Table::new(),
         }
@@ -385,6 +388,43 @@ impl Default for Archive {
             roll_mb: 64,
             compact_files: 8,
             file_mb: 64,
+        }
+    }
+}
+
+/// What a running pipeline does by itself at certain times.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Job {
+    /// When, as cron has it: minute, hour, day of the month, month and day of the week; or the second before them.
+    pub at: String,
+    /// By the clock of this time zone.
+    pub zone: String,
+    /// The command, word by word, without `nearline`.
+    pub command: Vec<String>,
+    /// Which publication has a new version after it, or it failed; `--publish` is said to commands that take it.
+    pub publication: Option<String>,
+    /// How often it is tried again where it fails.
+    pub retries: u32,
+    /// How long it is waited before that.
+    pub retry_after: Span,
+    /// How long an attempt may take; then it is ended and has failed.
+    pub timeout: Option<Span>,
+    /// Whether a run that was missed, as nothing ran then, is made good at the start.
+    pub catch_up: bool,
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        Job {
+            at: String::new(),
+            zone: "UTC".to_owned(),
+            command: Vec::new(),
+            publication: None,
+            retries: 2,
+            retry_after: Span::seconds(300),
+            timeout: None,
+            catch_up: true,
         }
     }
 }

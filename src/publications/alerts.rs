@@ -1,4 +1,4 @@
-//! Alerts: a publication that failed, is late, or is stale. Each is sent once when it is raised and once when all is well
+//! Alerts: a publication or a job that failed, is late, or is stale. Each is sent once when it is raised and once when all is well
 //! again, and what is raised is kept in `alerts.json` of the data folder, so that a restart sends nothing twice.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,9 @@ use super::letters::message;
 use super::now_ms;
 use super::webhook::Sender;
 use crate::config::Span;
-use crate::config::publications::Alert;
+use crate::config::publications::{About, Alert};
+use crate::jobs;
+use crate::jobs::history::JobState;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(500);
@@ -29,8 +31,12 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub struct Raised {
     /// The alert, by its name.
     pub alert: String,
-    /// Which publication it is about.
-    pub publication: String,
+    /// Which publication it is about,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<String>,
+    /// or which job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// What is wrong.
     pub why: String,
     /// Since when, in milliseconds since 1970.
@@ -39,7 +45,21 @@ pub struct Raised {
     pub told: bool,
 }
 
-/// Why an alert is to be raised; none where all is well.
+impl Raised {
+    /// The name of what it is about.
+    pub fn about(&self) -> &str {
+        self.publication.as_deref().or(self.job.as_deref()).unwrap_or_default()
+    }
+
+    fn is_about(&self, about: &About) -> bool {
+        match about {
+            About::Publication(name) => self.publication.as_ref() == Some(name),
+            About::Job(name) => self.job.as_ref() == Some(name),
+        }
+    }
+}
+
+/// Why an alert about a publication is to be raised; none where all is well.
 pub fn wrong(alert: &Alert, followed: &Followed, now: i64) -> Option<String> {
     if alert.failed {
         if let Some(failed) = &followed.publish_failure {
@@ -76,13 +96,19 @@ pub struct Alerts {
 
 impl Alerts {
     /// Begins to watch; `file` is where what is raised is kept.
-    pub fn start(alerts: &[Alert], board: &Arc<Board>, file: PathBuf) -> std::io::Result<Self> {
+    pub fn start(
+        alerts: &[Alert],
+        board: &Arc<Board>,
+        jobs: Option<&Arc<jobs::board::Board>>,
+        file: PathBuf,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let kept = kept(&file).into_iter().map(|raised| (raised.alert.clone(), raised)).collect();
         let raised: Arc<Mutex<BTreeMap<String, Raised>>> = Arc::new(Mutex::new(kept));
-        let watch = Watch { alerts: alerts.to_vec(), board: board.clone(), raised: raised.clone(), file };
+        let (alerts, board, jobs) = (alerts.to_vec(), board.clone(), jobs.cloned());
+        let watch = Watch { alerts, board, jobs, raised: raised.clone(), file };
         let stopped = stop.clone();
-        let thread = if alerts.is_empty() {
+        let thread = if watch.alerts.is_empty() {
             // What was raised by alerts that are gone is of nobody's concern.
             watch.forget_others();
             None
@@ -129,9 +155,14 @@ pub fn kept(file: &Path) -> Vec<Raised> {
 struct Watch {
     alerts: Vec<Alert>,
     board: Arc<Board>,
+    /// None where no jobs are done.
+    jobs: Option<Arc<jobs::board::Board>>,
     raised: Arc<Mutex<BTreeMap<String, Raised>>>,
     file: PathBuf,
 }
+
+/// How many times a job was missed when an alert looked last.
+type Missed<'a> = BTreeMap<&'a str, u64>;
 
 impl Watch {
     fn run(&self, stop: &AtomicBool) {
@@ -139,13 +170,14 @@ impl Watch {
         let sender = Sender::default();
         // When each may be sent again.
         let mut waits: BTreeMap<&str, (Instant, Duration)> = BTreeMap::new();
+        let mut missed = Missed::new();
         while !stop.load(Ordering::Relaxed) {
             for alert in &self.alerts {
-                let Some(followed) = self.board.get(&alert.publication) else { continue };
                 if waits.get(&*alert.name).is_some_and(|(until, _)| *until > Instant::now()) {
                     continue;
                 }
-                match self.look(alert, &followed, &sender) {
+                let Some(why) = self.why(alert, &mut missed) else { continue };
+                match self.look(alert, why, &sender) {
                     Ok(()) => drop(waits.remove(&*alert.name)),
                     Err(why) => {
                         let pause =
@@ -163,19 +195,33 @@ impl Watch {
         }
     }
 
+    /// What is wrong, if something is; none where nothing is known of what an alert is about.
+    fn why<'a>(&'a self, alert: &'a Alert, missed: &mut Missed<'a>) -> Option<Option<String>> {
+        match &alert.about {
+            About::Publication(name) => Some(wrong(alert, &self.board.get(name)?, now_ms())),
+            About::Job(name) => {
+                let job = self.jobs.as_ref()?.get(name)?;
+                Some(jobs::alerts::wrong(alert, &job, now_ms()).or_else(|| made_good(alert, &job, missed)))
+            }
+        }
+    }
+
     /// Raises an alert or says that all is well again. What is raised is noted before it is sent, so that it is the same
     /// message however often it is sent.
-    fn look(&self, alert: &Alert, followed: &Followed, sender: &Sender) -> Result<(), String> {
+    fn look(&self, alert: &Alert, why: Option<String>, sender: &Sender) -> Result<(), String> {
         let now = now_ms();
         let before = self.raised.lock().unwrap_or_else(PoisonError::into_inner).get(&alert.name).cloned();
-        match (wrong(alert, followed, now), before) {
+        match (why, before) {
             (None, None) => Ok(()),
             (Some(_), Some(Raised { told: true, .. })) => Ok(()),
             (Some(_), Some(raised)) => self.say_raised(alert, raised, sender),
             (Some(why), None) => {
-                let Alert { name, publication, .. } = alert;
-                let (alert_name, publication) = (name.clone(), publication.clone());
-                let raised = Raised { alert: alert_name, publication, why, since: now, told: false };
+                let (publication, job) = match alert.about.clone() {
+                    About::Publication(name) => (Some(name), None),
+                    About::Job(name) => (None, Some(name)),
+                };
+                let raised =
+                    Raised { alert: alert.name.clone(), publication, job, why, since: now, told: false };
                 self.note(&alert.name, Some(raised.clone()));
                 self.say_raised(alert, raised, sender)
             }
@@ -210,7 +256,7 @@ impl Watch {
         let mut all = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.len();
         all.retain(|name, raised| {
-            self.alerts.iter().any(|alert| alert.name == *name && alert.publication == raised.publication)
+            self.alerts.iter().any(|alert| alert.name == *name && raised.is_about(&alert.about))
         });
         if all.len() != before {
             self.keep(&all);
@@ -225,11 +271,24 @@ impl Watch {
     }
 }
 
+/// A run that was missed is made good at once, before anybody looked: it is told all the same, and then that it is over.
+fn made_good<'a>(alert: &'a Alert, job: &JobState, missed: &mut Missed<'a>) -> Option<String> {
+    let before = missed.insert(&alert.name, job.missed).unwrap_or(job.missed_before);
+    let times = job.missed - before.min(job.missed);
+    (alert.missed && times > 0)
+        .then(|| format!("{times} runs were missed, as nothing ran then, and were made good since"))
+}
+
 /// Sends what is to be said of an alert.
 fn send(kind: &str, at: i64, alert: &Alert, raised: &Raised, sender: &Sender) -> Result<(), String> {
-    let Raised { alert: name, publication, why, since, .. } = raised;
-    let id = blake3::hash(format!("{kind} {name} {publication} {since}").as_bytes()).to_hex();
-    let data = serde_json::json!({ "alert": name, "publication": publication, "why": why, "since": since });
+    let Raised { alert: name, why, since, .. } = raised;
+    let id = blake3::hash(format!("{kind} {name} {} {since}", raised.about()).as_bytes()).to_hex();
+    let data = match &raised.job {
+        Some(job) => serde_json::json!({ "alert": name, "job": job, "why": why, "since": since }),
+        None => {
+            serde_json::json!({ "alert": name, "publication": raised.about(), "why": why, "since": since })
+        }
+    };
     let sent =
         sender.send(&alert.webhook, &format!("msg_{}", &id[..32]), &message(kind, at, &data).to_string());
     sent.map_err(|undelivered| undelivered.why)
@@ -248,10 +307,11 @@ mod tests {
         let webhook = Webhook { url: "http://x".into(), secret: None };
         let alert = |failed, late, stale| Alert {
             name: "a".into(),
-            publication: "films".into(),
+            about: About::Publication("films".into()),
             failed,
             late,
             stale,
+            missed: false,
             webhook: webhook.clone(),
         };
         let newest = |published_at| Newest {

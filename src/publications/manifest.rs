@@ -32,6 +32,9 @@ pub struct Publication {
     pub epoch: Option<u64>,
     /// The version of the model that it is, or was made with.
     pub model: Option<String>,
+    /// The query whose result it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
     /// The command that published it.
     pub command: String,
     /// When it was made, in milliseconds since 1970.
@@ -67,6 +70,27 @@ impl Kind {
             Kind::Query => "query",
         }
     }
+}
+
+/// A query whose result was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// What was asked.
+    pub sql: String,
+    /// The columns of the result, in their order.
+    pub columns: Vec<QueryColumn>,
+}
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueryColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// A file of a publication.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::manifest::{self, FORMAT, Kind, Latest, Publication, PublishedFile};
+use super::manifest::{self, FORMAT, Kind, Latest, Publication, PublishedFile, Query};
 use super::{PublicationError, Publications, in_use, json, named, now_ms, retried};
 use crate::failpoints::reach;
 
@@ -32,6 +32,8 @@ pub struct Draft {
     pub epoch: Option<u64>,
     /// The version of the model that it is, or was made with.
     pub model: Option<String>,
+    /// The query whose result it is.
+    pub query: Option<Query>,
     /// The command that publishes it.
     pub command: String,
     /// When it was made.
@@ -76,6 +78,7 @@ impl Publications {
             counts: draft.counts.clone(),
             epoch: draft.epoch,
             model: draft.model.clone(),
+            query: draft.query.clone(),
             command: draft.command.clone(),
             made_at: draft.made_at,
             files,

@@ -40,6 +40,7 @@ impl Place {
             counts: BTreeMap::from([("lines".into(), 1)]),
             epoch: Some(7),
             model: None,
+            query: None,
             command: "nearline publish films".into(),
             made_at: 5,
             files: texts.iter().map(file).collect(),

@@ -13,6 +13,8 @@ use crate::engine::committed::Counts;
 use crate::engine::erasing;
 use crate::engine::recover;
 use crate::erasure::models::{self, ModelStatus};
+use crate::jobs;
+use crate::jobs::history::JobState;
 use crate::mirrors::{self, MirrorStatus};
 use crate::publications::alerts::{self, Raised};
 use crate::publications::board::{self, Followed};
@@ -133,6 +135,8 @@ pub struct StatusAnswer {
     pub mirrors: Vec<MirrorStatus>,
     /// Publications that are followed.
     pub publications: Vec<Followed>,
+    /// What a running pipeline does by itself.
+    pub jobs: Vec<JobState>,
     /// Alerts that are raised.
     pub alerts: Vec<Raised>,
     /// Lines in `rejected.jsonl`, by reason.
@@ -190,6 +194,7 @@ impl Serving<'_> {
             archive_waiting: Queue::of(self.tables)?,
             mirrors: mirrors::status(self.tables)?,
             publications: board::kept(&self.known.folder.subscriptions()),
+            jobs: jobs::board::kept(&self.known.folder.jobs()).unwrap_or_default(),
             alerts: alerts::kept(&self.known.folder.alerts()),
             rejected: rejected.into_iter().collect(),
             on_disk: self.store.size(),

@@ -14,6 +14,7 @@ mod process;
 mod world;
 
 mod archive;
+mod jobs;
 mod publications;
 
 use std::collections::{BTreeMap, BTreeSet};

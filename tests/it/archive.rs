@@ -375,7 +375,7 @@ print(json.dumps({
 
 /// The server of S3 that `NEARLINE_S3` names by its URL and that has the bucket `nearline` (`scripts/test.sh --services`); a
 /// test that has none is skipped, and says so.
-fn server_of_s3(test: &str) -> Option<String> {
+pub fn server_of_s3(test: &str) -> Option<String> {
     let server = std::env::var("NEARLINE_S3").ok().filter(|server| !server.is_empty());
     if server.is_none() {
         let said = format!("\nskipped 1 test, as NEARLINE_S3 names no server: archive::{test}\n");

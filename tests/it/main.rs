@@ -18,6 +18,7 @@ mod evaluate;
 mod failures;
 mod faults;
 mod http;
+mod jobs;
 mod kafka;
 mod ladder;
 mod marks;
@@ -26,6 +27,8 @@ mod mirrors;
 mod models;
 mod performance;
 mod publications;
+#[cfg(feature = "query")]
+mod query;
 mod readme;
 mod real_data;
 mod retraction;

@@ -16,9 +16,9 @@ pub struct TrainArgs {
     /// Where from.
     #[command(flatten)]
     pub sources: SourceArgs,
-    /// The folder that the model is written to.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The folder that the model is written to; with --publish it need not be kept.
+    #[arg(long, value_name = "DIR", required_unless_present = "publish")]
+    pub out: Option<PathBuf>,
     /// Save the state of training in this folder, so that a training that was broken off can be gone on from.
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,

@@ -79,6 +79,7 @@ pub(super) fn draft(
         counts: BTreeMap::new(),
         epoch: None,
         model: None,
+        query: None,
         command: command(),
         made_at: now_ms(),
         files,
@@ -144,6 +145,17 @@ pub(super) fn draft(
             }
             Ok(draft(kind, "files", args.files.clone()))
         }
+        #[cfg(feature = "query")]
+        What::Query(result) => Ok(Draft {
+            counts: [
+                ("rows".to_owned(), result.rows),
+                ("columns".to_owned(), result.query.columns.len() as u64),
+            ]
+            .into(),
+            epoch: Some(result.epoch),
+            query: Some(result.query.clone()),
+            ..draft(Kind::Query, "query/1", vec![result.file.clone()])
+        }),
         What::Again(version) => Err(Failure::Failed(format!("{version} is published already"))),
     }
 }

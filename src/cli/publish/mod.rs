@@ -34,8 +34,20 @@ pub(super) enum What<'a> {
     Centres(&'a Path),
     /// Files.
     Files(&'a PublishArgs),
+    /// The result of a query.
+    #[cfg(feature = "query")]
+    Query(&'a QueryResult),
     /// A version that is there.
     Again(&'a str),
+}
+
+/// The result of a query, in a file.
+#[cfg(feature = "query")]
+pub(super) struct QueryResult {
+    pub query: publications::manifest::Query,
+    pub rows: u64,
+    pub epoch: u64,
+    pub file: std::path::PathBuf,
 }
 
 /// `nearline publish`.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 pub use written::Use;
 
+use super::jobs::Job;
 use super::number::{KeyError, within};
 use super::settings::{Setting, SettingError};
 use super::span::Span;
@@ -97,16 +98,27 @@ pub struct Subscription {
 pub struct Alert {
     /// What it is called.
     pub name: String,
-    /// Which publication it is about.
-    pub publication: String,
+    /// What it is about.
+    pub about: About,
     /// When the last attempt failed.
     pub failed: bool,
-    /// When there was no version for so long.
+    /// When there was no version for so long, or a run takes so long.
     pub late: Option<Span>,
-    /// When what is in use was published longer ago.
+    /// When what is in use was published longer ago, or the last good run was.
     pub stale: Option<Span>,
+    /// When a run was missed.
+    pub missed: bool,
     /// Where it is sent.
     pub webhook: Webhook,
+}
+
+/// What an alert is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// A publication that is followed.
+    Publication(String),
+    /// A job.
+    Job(String),
 }
 
 pub(super) fn publications(written: written::Publications) -> Result<Publications, KeyError> {
@@ -190,22 +202,37 @@ pub(super) fn subscriptions(
 pub(super) fn alerts(
     written: BTreeMap<String, written::Alert>,
     subscriptions: &[Subscription],
+    jobs: &[Job],
 ) -> Result<Vec<Alert>, KeyError> {
     let one = |(name, written): (String, written::Alert)| {
-        let written::Alert { publication, failed, late, stale, url, secret } = written;
+        let written::Alert { publication, job, failed, late, stale, missed, url, secret } = written;
         let refuse = |key: &str, wanted: &str| Err(KeyError::new(&["alerts", &name, key], wanted));
         plain(&name).map_err(|wanted| KeyError::new(&["alerts", &name], wanted))?;
-        if !subscriptions.iter().any(|subscription| subscription.name == publication) {
-            return refuse(
-                "publication",
-                "must be one that is followed: give it a table [subscriptions.NAME]",
-            );
+        let about = match (publication, job) {
+            (Some(publication), None) => {
+                if !subscriptions.iter().any(|subscription| subscription.name == publication) {
+                    let wanted = "must be one that is followed: give it a table [subscriptions.NAME]";
+                    return refuse("publication", wanted);
+                }
+                About::Publication(publication)
+            }
+            (None, Some(job)) => {
+                if !jobs.iter().any(|known| known.name == job) {
+                    return refuse("job", "must be one of the jobs: give it a table [jobs.NAME]");
+                }
+                About::Job(job)
+            }
+            _ => return Err(KeyError::new(&["alerts", &name], "must name a publication or a job")),
+        };
+        if missed && matches!(about, About::Publication(_)) {
+            return refuse("missed", "is about runs of jobs, and this alert is about a publication");
         }
-        if !failed && late.is_none() && stale.is_none() {
-            return Err(KeyError::new(&["alerts", &name], "must say when: failed, late or stale"));
+        if !failed && !missed && late.is_none() && stale.is_none() {
+            let wanted = "must say when: failed, late or stale, or missed of a job";
+            return Err(KeyError::new(&["alerts", &name], wanted));
         }
         let webhook = webhook(url, secret, &["alerts", &name, "url"])?;
-        Ok(Alert { name, publication, failed, late, stale, webhook })
+        Ok(Alert { name, about, failed, late, stale, missed, webhook })
     };
     written.into_iter().map(one).collect()
 }
@@ -274,5 +301,12 @@ mod tests {
         let config =
             Config::parse(&format!("{films}publication = \"films\"\nlate = \"26h\""), "test.toml").unwrap();
         assert_eq!(config.alerts[0].late, Some(Span::hours(26)));
+        assert!(refused(&format!("{films}missed = true\npublication = \"films\"")).contains("runs of jobs"));
+        assert!(refused(&format!("{films}missed = true\njob = \"b\"")).contains("[jobs.NAME]"));
+        assert!(refused(&format!("{films}failed = true")).contains("a publication or a job"));
+        let job = "[jobs.b]\nat = \"0 3 * * *\"\ncommand = [\"batch\"]\n";
+        let config =
+            Config::parse(&format!("{films}missed = true\njob = \"b\"\n{job}"), "test.toml").unwrap();
+        assert_eq!(config.alerts[0].about, About::Job("b".into()));
     }
 }

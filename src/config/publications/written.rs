@@ -86,18 +86,23 @@ pub enum Use {
     Centres,
 }
 
-/// When to raise an alarm about a publication that this pipeline follows.
+/// When to raise an alarm about a publication that this pipeline follows, or about one of its jobs.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Alert {
     /// Which publication.
-    pub publication: String,
-    /// Raise it when the last attempt to publish it, or to take it over, failed.
+    pub publication: Option<String>,
+    /// Or which job.
+    pub job: Option<String>,
+    /// Raise it when the last attempt to publish it, or to take it over, failed; when a job failed, also the last time that
+    /// it was tried.
     pub failed: bool,
-    /// Raise it when no version was published for this long.
+    /// Raise it when no version was published for this long; when a run of a job takes longer than this.
     pub late: Option<Span>,
-    /// Raise it when what is in use was published longer ago than this.
+    /// Raise it when what is in use was published longer ago than this; when no run of a job ended well for this long.
     pub stale: Option<Span>,
+    /// Raise it when a run of a job was missed, as nothing ran then.
+    pub missed: bool,
     /// The address of the webhook.
     pub url: String,
     /// What its messages are signed with, as above.

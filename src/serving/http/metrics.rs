@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::super::list::Rung;
+use super::metrics_jobs::JobMetrics;
 use super::metrics_mirrors::MirrorMetrics;
 use super::metrics_publications::PublicationMetrics;
 use crate::archive::Archive;
@@ -100,6 +101,7 @@ pub(super) struct Metrics {
     partition_lag: Family<OfPartition, Gauge>,
     partition_resets: Family<OfPartition, Gauge>,
     pub(super) publications: PublicationMetrics,
+    pub(super) jobs: JobMetrics,
     pub(super) mirrors: MirrorMetrics,
     pub(super) rates: Rates,
     /// How far topics are read, where there are any.
@@ -146,6 +148,7 @@ impl Default for Metrics {
             partition_lag: Family::default(),
             partition_resets: Family::default(),
             publications: PublicationMetrics::default(),
+            jobs: JobMetrics::default(),
             mirrors: MirrorMetrics::default(),
             rates: Rates::default(),
             lags: OnceLock::new(),
@@ -157,6 +160,7 @@ impl Default for Metrics {
         };
         metrics.register();
         metrics.publications.register(&mut metrics.registry);
+        metrics.jobs.register(&mut metrics.registry);
         metrics.mirrors.register(&mut metrics.registry);
         metrics
     }
@@ -290,6 +294,7 @@ impl Metrics {
         self.look_at_topics();
         self.look_at_archive();
         self.publications.look();
+        self.jobs.look();
         self.mirrors.look();
         let mut text = String::new();
         // A string takes whatever is written.

@@ -15,11 +15,8 @@ struct OfPublication {
     publication: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfAlert {
-    alert: String,
-    publication: String,
-}
+/// The alert, and the publication or job that it is about.
+type OfAlert = Vec<(&'static str, String)>;
 
 /// All of it, looked up when it is asked for.
 #[derive(Default)]
@@ -88,7 +85,8 @@ impl PublicationMetrics {
         }
         self.raised.clear();
         for one in raised.all() {
-            let of = OfAlert { alert: one.alert, publication: one.publication };
+            let about = if one.job.is_some() { "job" } else { "publication" };
+            let of: OfAlert = vec![("alert", one.alert.clone()), (about, one.about().to_owned())];
             self.raised.get_or_create(&of).set(1);
         }
     }

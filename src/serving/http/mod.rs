@@ -14,6 +14,7 @@ mod breaker;
 mod feed;
 mod ladder;
 mod metrics;
+mod metrics_jobs;
 mod metrics_mirrors;
 mod metrics_publications;
 mod mirrored;
@@ -136,6 +137,12 @@ impl App {
     pub fn reads_topics(&self, lags: Lags) {
         // A pipeline is started once.
         let _ = self.metrics.lags.set(lags);
+    }
+
+    /// From here on it is told of jobs.
+    pub fn does_jobs(&self, board: Arc<crate::jobs::board::Board>) {
+        // A pipeline is started once.
+        let _ = self.metrics.jobs.board.set(board);
     }
 
     /// From here on it is told how far the archive is.

@@ -2,7 +2,7 @@
 //! `scripts/test.sh --services` starts a server.
 
 mod commands;
-mod hook;
+pub mod hook;
 mod pipeline;
 mod server;
 mod told;
