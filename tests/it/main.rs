@@ -22,6 +22,7 @@ mod kafka;
 mod ladder;
 mod marks;
 mod memory;
+mod mirrors;
 mod models;
 mod performance;
 mod publications;
