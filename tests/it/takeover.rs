@@ -296,8 +296,7 @@ fn what_is_forgotten_is_gone_from_the_lists_that_stand_by() {
     for table in Table::STANDBY.into_iter().chain(Table::TURNING) {
         assert_eq!(store.get(table, b"m7").unwrap(), None, "{table:?}");
         // Everything was finished, and the centres are of the other model.
-        let empty =
-            [Table::StandbyContinueWatching, Table::StandbyClusters, Table::StandbyClusterPopularity];
+        let empty = [Table::StandbyContinueWatching, Table::StandbyClusters, Table::StandbyClusterPopularity];
         assert!(empty.contains(&table) || entries(&store, table) > 0, "{table:?}");
     }
 }
