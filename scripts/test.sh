@@ -58,7 +58,7 @@ start_services() {
     export NEARLINE_SERVICES
     NEARLINE_SERVICES="$(mktemp -d)"
     trap 'bash scripts/services.sh down' EXIT
-    for name in kafka s3; do
+    for name in kafka s3 memcached redis mysql cassandra; do
         code=0
         told="$(bash scripts/services.sh up "$name")" || code=$?
         case "$code" in
@@ -85,16 +85,26 @@ with_duckdb() {
     export NEARLINE_DUCKDB="$place/duckdb-$version/bin/python"
 }
 
+# One set of features in all steps, so that nothing is built twice: with real servers all of them, and else what a newcomer builds.
+features=failpoints
+built=()
+if [ "$services" = yes ]; then
+    features=failpoints,query,cassandra,mysql
+    built=(--features query,cassandra,mysql)
+fi
 step format cargo fmt --all --check
-step lints cargo clippy --release --workspace --all-targets --all-features --locked -- ${deny[@]+"${deny[@]}"}
-step docs env RUSTDOCFLAGS="${deny[*]-}" cargo doc --release --workspace --no-deps --locked
+step lints cargo clippy --release --workspace --all-targets --features "$features" --locked -- ${deny[@]+"${deny[@]}"}
+if [ "$services" = yes ]; then
+    step "lints without features" cargo clippy --release --all-targets --locked -- ${deny[@]+"${deny[@]}"}
+fi
+step docs env RUSTDOCFLAGS="${deny[*]-}" cargo doc --release --workspace --no-deps --locked ${built[@]+"${built[@]}"}
 if [ "$services" = yes ]; then
     step services start_services
     step duckdb with_duckdb
 fi
 # Before the tests, which build the program without them again.
-step failpoints cargo test --release --locked --features failpoints --test failpoints
-step tests cargo test --release --workspace --locked
+step failpoints cargo test --release --locked --features "$features" --test failpoints
+step tests cargo test --release --workspace --locked ${built[@]+"${built[@]}"}
 if command -v cargo-deny >/dev/null 2>&1; then
     step dependencies cargo deny --locked check --hide-inclusion-graph bans licenses sources
     # New advisories come without a change of ours, and fetching them needs the network: told, and no failure.

@@ -24,6 +24,8 @@ use crate::stores::{self, Store, StoreError, Table, Tables, formats};
 pub const FORMAT: u32 = 1;
 /// What a backup says of itself.
 const MANIFEST: &str = "backup.json";
+/// What is restored of a backup; the store last, with which a folder is one.
+const PARTS: [&str; 5] = ["models", "centres", "receipts", "rejected.jsonl", "store"];
 
 /// What a backup says of itself: `backup.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -171,12 +173,19 @@ fn fill(store: &dyn Store, folder: &Folder, into: &Path, with: With) -> Result<B
     store.checkpoint(&into.join("store"))?;
     // The store of the backup says what it holds, and can be opened.
     let standing = Standing::of(&RocksStore::open_reader(into)?)?;
-    for (from, to) in [(folder.models(), into.join("models")), (folder.receipts(), into.join("receipts"))] {
-        copy_folder(&from, &to)?;
+    for (from, name) in
+        [(folder.models(), "models"), (folder.centres(), "centres"), (folder.receipts(), "receipts")]
+    {
+        copy_folder(&from, &into.join(name))?;
     }
     let copied = |version: &&str| into.join("models").join(version).exists();
     if let Some(model) = standing.lists.models().into_iter().find(|version| !copied(version)) {
         let why = format!("model {model} was replaced while the backup was made; ask again");
+        return Err(BackupError::Refused(why));
+    }
+    let gone = |centres: &formats::CentresInUse| !Folder::new(into).centres_of(&centres.version).exists();
+    if let Some(centres) = standing.centres.filter(gone) {
+        let why = format!("centres {} were replaced while the backup was made; ask again", centres.version);
         return Err(BackupError::Refused(why));
     }
     let key = folder.key(standing.key.as_deref()).map_err(file(&folder.key_file()))?;
@@ -222,8 +231,7 @@ pub fn restore(from: &Path, folder: &Folder, key: Option<&Path>) -> Result<Backu
     let beside = data.join(RESTORING);
     remove(&beside)?;
     fs::create_dir_all(&beside).map_err(file(&beside))?;
-    let parts = ["models", "receipts", "rejected.jsonl", "store"];
-    for part in parts {
+    for part in PARTS {
         let (from, to) = (from.join(part), beside.join(part));
         if from.is_dir() {
             copy_folder(&from, &to)?;
@@ -239,7 +247,7 @@ pub fn restore(from: &Path, folder: &Folder, key: Option<&Path>) -> Result<Backu
     }
     write_key(&folder.key_file(), &key).map_err(file(&folder.key_file()))?;
     // The store comes last: with it the folder is one.
-    for part in parts {
+    for part in PARTS {
         reach("restore-part");
         let (from, to) = (beside.join(part), data.join(part));
         if from.exists() {
@@ -255,7 +263,7 @@ pub fn restore(from: &Path, folder: &Folder, key: Option<&Path>) -> Result<Backu
 /// Refuses a folder that holds anything but a key and what an earlier restore left unfinished.
 fn may_restore(data: &Path) -> Result<(), BackupError> {
     let unfinished = data.join(RESTORING).exists() && !data.join("store").exists();
-    let left = |name: &str| unfinished && [RESTORING, "models", "receipts", "rejected.jsonl"].contains(&name);
+    let left = |name: &str| unfinished && (name == RESTORING || PARTS.contains(&name));
     let entries = match fs::read_dir(data) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

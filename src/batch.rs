@@ -379,7 +379,7 @@ impl Made<'_> {
                 return Ok(());
             }
             let signals = self.serving.past(member)?;
-            let inputs = Inputs { model: self.model, data: self.serving, signals: &signals };
+            let inputs = Inputs { model: self.model, data: self.serving, signals: &signals, member };
             let entries = self.algorithm.rank(&inputs, &query)?.unwrap_or_default();
             self.batches.members.fetch_add(1, Ordering::Relaxed);
             if !entries.is_empty() {

@@ -4,6 +4,7 @@
 //! store/           RocksDB
 //! digest.key       the key of the digests, 32 bytes as hexadecimal, mode 0600
 //! models/VERSION/  the models that lists were made with
+//! centres/VERSION/ the centres of clusters in use
 //! rejected.jsonl   lines that could not be taken
 //! receipts/        what was erased
 //! subscriptions.json  publications that are followed, and what is in use of them
@@ -60,6 +61,16 @@ impl Folder {
     /// Where the models are that lists were made with.
     pub fn models(&self) -> PathBuf {
         self.0.join("models")
+    }
+
+    /// The folder of centres of clusters.
+    pub fn centres_of(&self, version: &str) -> PathBuf {
+        self.centres().join(version)
+    }
+
+    /// Where the centres of clusters are that are in use.
+    pub fn centres(&self) -> PathBuf {
+        self.0.join("centres")
     }
 
     /// What is known of the publications that are followed.

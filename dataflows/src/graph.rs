@@ -5,8 +5,9 @@
 //!                     ├─→ now ────────────┘
 //!                     ├─→ performance
 //!                     ├─→ together
-//!                     └─→ lists: continue_watching, factors, top_picks
-//! catalogue, models ─→ members (inputs like any other)
+//!                     ├─→ lists: continue_watching, factors, top_picks
+//!                     └─→ clusters ←─ factors
+//! catalogue, models, centres ─→ members (inputs like any other)
 //! ```
 //!
 //! What changed comes out of a [`Sink`] by epoch; the probe tells when an epoch has come out whole.
@@ -22,9 +23,10 @@ use timely::dataflow::operators::{Probe, probe};
 use timely::dataflow::{InputHandleVec, Scope, StreamVec};
 
 use crate::catalogue::catalogue;
+use crate::clusters::{ClusterInputs, Counted, Known, Moved, clusters};
 use crate::histories::{Newest, RecordEffect};
 use crate::kinds::Kinds;
-use crate::lists::{MemberLists, lists};
+use crate::lists::{Made, MemberLists, lists};
 use crate::members::{Cell, Control, Role, Touched, members};
 use crate::now::now;
 use crate::performance::{ListCell, performance};
@@ -72,6 +74,10 @@ pub enum Delta {
     Progress(Role, Vec<(Member, Vec<Begun>)>),
     /// Members' factors and lists under the line-up that has this role in the epoch.
     Lists(Role, Vec<MemberLists>),
+    /// Which clusters members belong to now, of those who moved.
+    Clusters(Vec<Moved>),
+    /// How many members of a cluster like an item now; zero where none does any more.
+    ClusterPopularity(Vec<Counted>),
 }
 
 /// Where the changes of one worker go.
@@ -88,6 +94,8 @@ pub struct Inputs {
     pub items: InputHandleVec<Epoch, ItemVersion>,
     /// What the engine tells this worker.
     pub controls: InputHandleVec<Epoch, Control>,
+    /// Factors of this worker's members, with new centres.
+    pub known: InputHandleVec<Epoch, Known>,
 }
 
 impl Inputs {
@@ -96,6 +104,7 @@ impl Inputs {
         self.ops.advance_to(epoch);
         self.items.advance_to(epoch);
         self.controls.advance_to(epoch);
+        self.known.advance_to(epoch);
     }
 }
 
@@ -109,6 +118,7 @@ pub fn build(
     let (ops_in, ops) = scope.new_input();
     let (items_in, versions) = scope.new_input();
     let (controls_in, controls) = scope.new_input();
+    let (known_in, known) = scope.new_input();
     let probe = probe::Handle::new();
     let length = meaning.length;
     let progress =
@@ -122,7 +132,7 @@ pub fn build(
     let baskets = TogetherOptions { basket: meaning.basket, ids };
 
     let (items, availability) = catalogue(versions);
-    let members = members(ops, controls, availability, meaning.kinds.clone(), placements, assignment);
+    let members = members(ops, controls.clone(), availability, meaning.kinds.clone(), placements, assignment);
     let counts = popularity(members.changes.as_collection());
     let now = now(members.newest);
     let trending = trending(counts.inner.clone(), now.clone(), trends);
@@ -133,9 +143,11 @@ pub fn build(
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
         Delta::Progress(touched.role, touched.members.iter().map(list).collect())
     });
-    let picks = for_touched(members.touched, "top_picks", move |touched| {
-        Delta::Lists(touched.role, lists(touched, length))
+    let picks = for_touched(members.touched.clone(), "top_picks", move |touched| {
+        Rc::new(Made { role: touched.role, lists: lists(touched, length) })
     });
+    let touched = members.touched;
+    let (moved, liked) = clusters(ClusterInputs { touched, made: picks.clone(), controls, known });
 
     let out = Outlet { sink, probe: probe.clone() };
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
@@ -147,17 +159,25 @@ pub fn build(
     out.deliver(trending, "trending out", |data| Delta::Trending(data.pop().unwrap_or_default()));
     let none = || Delta::Lists(Role::Live, Vec::new());
     out.deliver(watching, "continue_watching out", move |data| data.pop().unwrap_or_else(none));
-    out.deliver(picks, "top_picks out", move |data| data.pop().unwrap_or_else(none));
-    (Inputs { ops: ops_in, items: items_in, controls: controls_in }, probe)
+    out.deliver(picks, "top_picks out", move |data| data.pop().map_or_else(none, made_lists));
+    out.deliver(moved, "clusters out", |data| Delta::Clusters(std::mem::take(data)));
+    out.deliver(liked, "cluster_popularity out", |data| Delta::ClusterPopularity(std::mem::take(data)));
+    (Inputs { ops: ops_in, items: items_in, controls: controls_in, known: known_in }, probe)
 }
 
-/// One delta for each batch of members, each in a container of its own.
-fn for_touched<'scope>(
+/// The lists that were made for a batch; clusters have taken what they need, or have it still.
+fn made_lists(made: Rc<Made>) -> Delta {
+    let Made { role, lists } = Rc::unwrap_or_clone(made);
+    Delta::Lists(role, lists)
+}
+
+/// What is made of each batch of members, each in a container of its own.
+fn for_touched<'scope, D: Clone + 'static>(
     touched: StreamVec<'scope, Epoch, Rc<Touched>>,
     name: &str,
-    make: impl Fn(&Touched) -> Delta + 'static,
-) -> StreamVec<'scope, Epoch, Delta> {
-    touched.unary::<CapacityContainerBuilder<Vec<Delta>>, _, _, _>(Pipeline, name, move |_, _| {
+    make: impl Fn(&Touched) -> D + 'static,
+) -> StreamVec<'scope, Epoch, D> {
+    touched.unary::<CapacityContainerBuilder<Vec<D>>, _, _, _>(Pipeline, name, move |_, _| {
         move |input, output| {
             input.for_each(|capability, data| {
                 for batch in data.drain(..).filter(|batch| !batch.known) {

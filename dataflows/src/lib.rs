@@ -4,6 +4,7 @@
 //! views come out by epoch, and the same records give the same views in any order and any cut.
 
 pub mod catalogue;
+pub mod clusters;
 pub mod graph;
 pub mod histories;
 pub mod history;
@@ -15,6 +16,7 @@ pub mod model;
 pub mod now;
 pub mod oracle;
 pub mod performance;
+mod placed;
 pub mod popularity;
 pub mod profile;
 pub mod progress;

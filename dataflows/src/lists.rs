@@ -1,11 +1,12 @@
-//! `factors` and `top_picks`: every member of a batch folded in, scored against all items and given its best.
+//! `factors` and `top_picks`: every member of a batch folded in, scored against all items and given its best; and found
+//! among the centres of clusters, where there are some for the batch's model.
 //!
 //! A function of the batch: signals of each member, the model, the available items. No member's numbers depend on
 //! another's, so how members are batched does not matter.
 
 use nearline_factors::Scored;
 
-use crate::members::Touched;
+use crate::members::{Role, Touched};
 use crate::model::Model;
 use crate::signals::{Signals, signals};
 use crate::types::{Item, Member};
@@ -17,13 +18,24 @@ pub struct MemberLists {
     pub member: Member,
     /// The member's factor, of the model's rank.
     pub factor: Option<Box<[f32]>>,
+    /// The cluster whose centre is nearest to it, where there are centres for its model.
+    pub cluster: Option<u32>,
     /// The best items with their scores, best first.
     pub top_picks: Vec<(Item, f32)>,
 }
 
+/// What was made for a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// Under which line-up.
+    pub role: Role,
+    /// One for each member.
+    pub lists: Vec<MemberLists>,
+}
+
 /// Solves and scores a batch. Without a model nobody has a factor, nor where the batch's lists are made when they are read.
 pub fn lists(touched: &Touched, length: usize) -> Vec<MemberLists> {
-    let none = |member| MemberLists { member, factor: None, top_picks: Vec::new() };
+    let none = |member| MemberLists { member, factor: None, cluster: None, top_picks: Vec::new() };
     let Some(model) = touched.model.as_ref().filter(|_| touched.kept) else {
         return touched.members.iter().map(|(member, _)| none(*member)).collect();
     };
@@ -60,11 +72,23 @@ fn solve_and_score(
     model.side.select(&factors, &excluded, &touched.available, length, &mut selected);
 
     let rank = model.side.items().rank();
-    let one = |((member, factor), best): ((Member, &[f32]), Vec<Scored>)| MemberLists {
+    let clusters = match &touched.centres {
+        Some(centres) => centres.nearest(&factors).into_iter().map(Some).collect(),
+        None => vec![None; known.len()],
+    };
+    type Parts<'a> = (((Member, &'a [f32]), Vec<Scored>), Option<u32>);
+    let one = |(((member, factor), best), cluster): Parts<'_>| MemberLists {
         member,
         factor: Some(factor.into()),
+        cluster,
         top_picks: best.iter().map(|entry| (model.items()[entry.item as usize], entry.score)).collect(),
     };
     let members = known.iter().map(|(member, _)| *member);
-    members.zip(factors.chunks_exact(rank)).zip(selected).map(one).collect::<Vec<_>>().into_iter()
+    members
+        .zip(factors.chunks_exact(rank))
+        .zip(selected)
+        .zip(clusters)
+        .map(one)
+        .collect::<Vec<_>>()
+        .into_iter()
 }

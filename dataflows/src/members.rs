@@ -27,6 +27,7 @@ use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::scheduling::Activator;
 
 use crate::catalogue::Availability;
+use crate::clusters::Centres;
 use crate::histories::{Applied, Histories, Newest, RecordEffect};
 use crate::kinds::Kinds;
 use crate::line_up::{InUse, LineUp, Lined};
@@ -62,6 +63,10 @@ pub enum Control {
     Clean,
     /// Every member is refreshed in this epoch.
     All,
+    /// From this epoch on members whose model these centres were made with belong to the nearest; without centres nobody
+    /// belongs anywhere. All members are sent in this epoch as known, with the sums of their histories; their factors come
+    /// from the store.
+    Centres(Option<Arc<Centres>>),
 }
 
 /// One live event, as the relational views see it.
@@ -110,6 +115,8 @@ pub struct Touched {
     pub kept: bool,
     /// By the model's index: items that may be listed.
     pub available: Rc<Bitmap>,
+    /// The centres of clusters, where they were made with this model.
+    pub centres: Option<Arc<Centres>>,
     /// Whether the store has all that is made for them.
     pub known: bool,
 }
@@ -257,6 +264,8 @@ struct Sending {
     built: VecDeque<Member>,
     /// Not to be refreshed: the store has what is made for them.
     known: VecDeque<Member>,
+    /// Whether what is known is sent of the standby line-up as well.
+    known_beside: bool,
 }
 
 /// All that the operator keeps.
@@ -267,6 +276,7 @@ struct State {
     assignment: Arc<dyn Assignment>,
     live: Lined,
     standby: Option<Lined>,
+    centres: Option<Arc<Centres>>,
     withdrawn: BTreeSet<Item>,
     histories: Histories,
     newest_sent: Option<Newest>,
@@ -293,6 +303,7 @@ impl State {
             live: Lined::new(LineUp::one(None), &kinds, &BTreeSet::new()),
             configured: kinds,
             standby: None,
+            centres: None,
             withdrawn: BTreeSet::new(),
             histories: Histories::default(),
             newest_sent: None,
@@ -306,7 +317,7 @@ impl State {
     /// Applies all that arrived for an epoch and sends what changed, but for the lists, which follow in slices.
     fn close_epoch(&mut self, mut pending: Pending, outputs: &mut ActiveOutputs<'_>) {
         self.take_availability(&pending.availability);
-        let (mut later, mut clean, mut built) = (false, false, Vec::new());
+        let (mut later, mut clean, mut centred, mut built) = (false, false, false, Vec::new());
         for control in pending.controls.drain(..) {
             match control {
                 Control::Live(line_up) => {
@@ -327,6 +338,10 @@ impl State {
                 Control::Later => later = true,
                 Control::Clean => clean = true,
                 Control::All => self.all_dirty = true,
+                Control::Centres(centres) => {
+                    centred = centres.is_some();
+                    self.centres = centres;
+                }
             }
         }
         let applied = self.histories.apply(&mut pending.ops);
@@ -337,12 +352,15 @@ impl State {
             self.all_dirty = false;
             known = self.take_dirty();
         }
+        if centred {
+            known = self.histories.members().collect();
+        }
         let changed = if later { VecDeque::new() } else { self.take_dirty() };
         let built: VecDeque<Member> =
             built.into_iter().flat_map(|(from, to)| self.histories.between(from, to)).collect();
         if !changed.is_empty() || !built.is_empty() || !known.is_empty() {
             let capability = pending.capabilities.swap_remove(TOUCHED);
-            self.sending = Some(Sending { capability, changed, built, known });
+            self.sending = Some(Sending { capability, changed, built, known, known_beside: centred });
         }
     }
 
@@ -378,13 +396,20 @@ impl State {
     /// Sends one batch of the members to refresh; says whether more are left, and asks for another turn then.
     fn send_slice(&mut self, outputs: &mut ActiveOutputs<'_>) -> bool {
         let Some(mut sending) = self.sending.take() else { return false };
-        let Sending { capability, changed, built, known } = &mut sending;
+        let Sending { capability, changed, built, known, known_beside } = &mut sending;
         let slice = |members: &mut VecDeque<Member>| -> Vec<Member> {
             members.drain(..members.len().min(BATCH)).collect()
         };
         if !known.is_empty() {
-            for touched in self.touched(Role::Live, &self.live, &slice(known)) {
-                outputs.touched.session(capability).give(Rc::new(Touched { known: true, ..touched }));
+            let members = slice(known);
+            let mut send = |role, lined| {
+                for touched in self.touched(role, lined, &members) {
+                    outputs.touched.session(capability).give(Rc::new(Touched { known: true, ..touched }));
+                }
+            };
+            send(Role::Live, &self.live);
+            if let Some(standby) = self.standby.as_ref().filter(|_| *known_beside) {
+                send(Role::Standby, standby);
             }
         } else {
             let of_live = !changed.is_empty();
@@ -419,10 +444,16 @@ impl State {
                 model: model.clone(),
                 kept: *kept,
                 available: available.clone(),
+                centres: self.centres_of(model.as_deref()).filter(|_| *kept).cloned(),
                 known: false,
             }
         };
         lined.deal(members, &*self.assignment).into_iter().map(batch).collect()
+    }
+
+    /// The centres, where they were made with a model.
+    fn centres_of(&self, model: Option<&Model>) -> Option<&Arc<Centres>> {
+        self.centres.as_ref().filter(|centres| model.is_some_and(|model| model.version == centres.model))
     }
 
     /// The members to refresh, each once, in order. A member whose last event is gone is among them.

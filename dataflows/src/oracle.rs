@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nearline_factors::{Pair, Scratch};
 
+use crate::clusters::Centres;
 use crate::graph::Meaning;
 use crate::kinds::{KindRule, Seen};
 use crate::line_up::LineUp;
@@ -36,6 +37,10 @@ pub struct Views {
     pub progress: BTreeMap<Member, Vec<Begun>>,
     /// Factors (as bits) and lists of the members that have one.
     pub lists: BTreeMap<Member, (Vec<u32>, Vec<(Item, u32)>)>,
+    /// Which cluster members belong to and how many items they like, of those who belong to one.
+    pub clusters: BTreeMap<Member, (u32, u32)>,
+    /// Of how many members of a cluster an item is among what they like. Never zero.
+    pub cluster_popularity: BTreeMap<(u32, Item), u32>,
     /// The version of each item that holds.
     pub items: BTreeMap<Item, (i64, Vec<u8>)>,
 }
@@ -63,12 +68,21 @@ pub fn live(ops: &[Op]) -> BTreeMap<Member, BTreeSet<Event>> {
     live
 }
 
+/// What lists and clusters are made with.
+#[derive(Clone, Copy)]
+pub struct Using<'a> {
+    /// The models.
+    pub line_up: &'a LineUp,
+    /// The centres of clusters.
+    pub centres: Option<&'a Centres>,
+}
+
 /// The views of a set of records.
 pub fn views(
     ops: &[Op],
     versions: &[ItemVersion],
     meaning: &Meaning,
-    line_up: &LineUp,
+    Using { line_up, centres }: Using<'_>,
     LookUps { ids, placements, assignment }: &LookUps,
 ) -> Views {
     let live = live(ops);
@@ -115,11 +129,35 @@ pub fn views(
             views.progress.insert(*member, begun);
         }
         let kept = model.filter(|_| making.kept);
-        if let Some(list) = kept.and_then(|model| top_picks(&sums, model, &withdrawn, meaning.length)) {
-            views.lists.insert(*member, list);
+        let Some(model) = kept else { continue };
+        let Some(list) = top_picks(&sums, model, &withdrawn, meaning.length) else { continue };
+        if let Some(centres) = centres.filter(|centres| centres.model == model.version) {
+            let cluster = nearest(&list.0, centres);
+            let liked = || sums.iter().filter(|(_, sums)| sums.signal > 0 && !sums.hidden);
+            views.clusters.insert(*member, (cluster, liked().count() as u32));
+            for (item, _) in liked() {
+                *views.cluster_popularity.entry((cluster, *item)).or_default() += 1;
+            }
         }
+        views.lists.insert(*member, list);
     }
     views
+}
+
+/// The first of the centres whose product with a factor is greatest.
+fn nearest(factor: &[u32], centres: &Centres) -> u32 {
+    let rows = centres.factors();
+    let product = |centre: usize| {
+        let pairs = factor.iter().zip(rows.row(centre));
+        pairs.fold(0.0_f32, |sum, (x, y)| f32::from_bits(*x).mul_add(*y, sum))
+    };
+    let mut best = 0;
+    for centre in 1..rows.rows() {
+        if product(centre) > product(best) {
+            best = centre;
+        }
+    }
+    best as u32
 }
 
 fn performance<'a>(

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use nearline_dataflows::clusters::{Centres, Known};
 use nearline_dataflows::graph::{self, Delta, Meaning, Sink};
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::kinds::{KindRule, Kinds, MICROS, Seen};
 use nearline_dataflows::line_up::{LineUp, Making};
 use nearline_dataflows::members::{Control, Role};
 use nearline_dataflows::model::Model;
-use nearline_dataflows::oracle::{self, Views};
+use nearline_dataflows::oracle::{self, Using, Views};
 use nearline_dataflows::performance::ListCell;
 use nearline_dataflows::transform::Transform;
 use nearline_dataflows::types::{
@@ -95,7 +96,25 @@ fn model(other: bool) -> Model {
     let regularisation = Regularisation::new(0.1, 0.05, 1.0).expect("each is in its range");
     let mut weights = meaning().kinds.rules().to_vec();
     weights[if other { 1 } else { 0 }].weight = 2 * MICROS;
-    Model::new("m".into(), ItemSide::new(factors, regularisation), weights, Transform::Log1p, items)
+    Model::new(version(other), ItemSide::new(factors, regularisation), weights, Transform::Log1p, items)
+}
+
+fn version(other: bool) -> String {
+    if other { "other".into() } else { "one".into() }
+}
+
+/// Centres of three clusters for either model, of which two are alike so that products tie; or others.
+fn centres((other, moved): (bool, bool)) -> Arc<Centres> {
+    let mut rows = match (other, moved) {
+        (false, false) => vec![0.8, 0.6, 0.0, 0.0, 0.8, 0.6, 0.8, 0.6, 0.0],
+        (false, true) => vec![-0.6, 0.0, 0.8, 0.0, -0.8, 0.6, 0.6, 0.8, 0.0],
+        (true, _) => vec![0.6, 0.8, -0.6, 0.8, 0.6, -0.8],
+    };
+    if other && moved {
+        rows.reverse();
+    }
+    let centres = Factors::new(if other { 2 } else { 3 }, rows).expect("the rows are whole");
+    Arc::new(Centres::new(format!("{other} {moved}"), version(other), centres))
 }
 
 /// What goes into one epoch.
@@ -104,6 +123,8 @@ struct Cut {
     ops: Vec<Op>,
     versions: Vec<ItemVersion>,
     controls: Vec<Step>,
+    /// Factors that the store has, where there are new centres.
+    known: Vec<Known>,
 }
 
 /// What lists are made with: nothing; the first model or the other for all; or two variants, each with a model, and
@@ -143,6 +164,7 @@ enum Step {
     Now,
     Later,
     All,
+    Centres(Option<(bool, bool)>),
 }
 
 type Taken = Arc<Mutex<Vec<(Epoch, Delta)>>>;
@@ -176,8 +198,12 @@ fn run(workers: usize, assigned: Assigned, cuts: Vec<Cut>) -> BTreeMap<Epoch, Ve
             if index == 0 {
                 cut.versions.iter().for_each(|version| inputs.items.send(version.clone()));
             }
+            for known in cut.known.iter().filter(|known| known.member.index() % workers == index) {
+                inputs.known.send(known.clone());
+            }
             for step in &cut.controls {
                 inputs.controls.send(match step {
+                    Step::Centres(given) => Control::Centres(given.map(centres)),
                     Step::Take(lining) => Control::Live(lining.line_up(&models)),
                     Step::Standby(lining) => Control::Standby(Some(lining.line_up(&models))),
                     Step::DropStandby => Control::Standby(None),
@@ -218,6 +244,7 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
             Delta::Progress(Role::Standby, _) | Delta::Lists(Role::Standby, _) => &mut stored.standby,
             _ => &mut stored.views,
         };
+        let of = |role: Role| if role == Role::Live { 0 } else { 1 };
         match delta {
             Delta::Records(_) => {}
             Delta::Popularity(updates) => {
@@ -242,6 +269,30 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
                     } else {
                         views.together.remove(&pair.items());
                     }
+                }
+            }
+            Delta::Clusters(moved) => {
+                let sides = [&mut stored.views, &mut stored.standby];
+                for (role, member, belongs) in moved {
+                    let clusters = &mut sides[of(*role)].clusters;
+                    let belongs = belongs.map(|belongs| (belongs.cluster, belongs.liked));
+                    assert_ne!(clusters.get(member).copied(), belongs, "who stays is not told of");
+                    match belongs {
+                        Some(belongs) => clusters.insert(*member, belongs),
+                        None => clusters.remove(member),
+                    };
+                }
+            }
+            Delta::ClusterPopularity(counts) => {
+                let sides = [&mut stored.views, &mut stored.standby];
+                for (role, of_cluster, count) in counts {
+                    let key = (of_cluster.cluster, of_cluster.item);
+                    let counted = &mut sides[of(*role)].cluster_popularity;
+                    if *count > 0 {
+                        counted.insert(key, *count)
+                    } else {
+                        counted.remove(&key)
+                    };
                 }
             }
             Delta::Trending(list) => views.trending.clone_from(list),
@@ -289,68 +340,141 @@ struct Standby {
     built: [bool; MEMBERS as usize],
 }
 
+/// Gives each cut with new centres the factors that the store has then. As with the engine there is one set of centres an
+/// epoch, and none in an epoch in which line-ups change places or before which lists lag.
+fn with_known(assigned: Assigned, cuts: &[Cut]) -> Vec<Cut> {
+    let (look_ups, meaning, models) = (look_ups(assigned), meaning(), models());
+    let (mut ops, mut versions, mut lag) = (Vec::new(), Vec::new(), false);
+    let (mut live, mut standby) = (Lining::None, None);
+    let mut cuts = cuts.to_vec();
+    for cut in &mut cuts {
+        let turns = |step: &Step| matches!(step, Step::Turn | Step::Standby(_) | Step::DropStandby);
+        let mut takes = usize::from(!lag && !cut.controls.iter().any(turns));
+        cut.controls.retain(|step| match step {
+            Step::Centres(_) => std::mem::take(&mut takes) > 0,
+            _ => true,
+        });
+        let given = cut.controls.iter().find_map(|step| match step {
+            Step::Centres(given) => *given,
+            _ => None,
+        });
+        let factors = |lining: Lining, built: [bool; MEMBERS as usize], beside: bool| {
+            let line_up = lining.line_up(&models);
+            let using = Using { line_up: &line_up, centres: None };
+            let views = oracle::views(&ops, &versions, &meaning, using, &look_ups);
+            let model = given.map(|(other, _)| version(other));
+            let fits = |member: Member| {
+                let making = match line_up.makings() {
+                    [alone] => alone,
+                    several => &several[assigned[member.index()]],
+                };
+                making.model.as_ref().map(|model| &model.version) == model.as_ref()
+            };
+            let known = views.lists.into_iter().filter(|(member, _)| built[member.index()] && fits(*member));
+            let known = known.map(|(member, (bits, _))| {
+                let factor = bits.into_iter().map(f32::from_bits).collect();
+                Known { member, standby: beside, factor }
+            });
+            known.collect::<Vec<_>>()
+        };
+        if given.is_some() {
+            cut.known = factors(live, [true; MEMBERS as usize], false);
+            if let Some(Standby { lining, built }) = standby {
+                cut.known.extend(factors(lining, built, true));
+            }
+        }
+        cut.controls.iter().for_each(|step| follow(step, &mut live, &mut standby));
+        ops.extend_from_slice(&cut.ops);
+        versions.extend_from_slice(&cut.versions);
+        lag = cut.controls.iter().any(|step| matches!(step, Step::Later));
+    }
+    cuts
+}
+
+/// Which line-ups are in use after a step.
+fn follow(step: &Step, live: &mut Lining, standby: &mut Option<Standby>) {
+    match step {
+        Step::Take(lining) => *live = *lining,
+        Step::Standby(lining) => {
+            *standby = Some(Standby { lining: *lining, built: [false; MEMBERS as usize] });
+        }
+        Step::DropStandby => *standby = None,
+        Step::Turn => {
+            if let Some(standby) = standby {
+                std::mem::swap(live, &mut standby.lining);
+                standby.built = [true; MEMBERS as usize];
+            }
+        }
+        Step::Build(from, to) => {
+            if let Some(standby) = standby {
+                (*from..*to).for_each(|member| standby.built[member as usize] = true);
+            }
+        }
+        Step::Now | Step::Later | Step::All | Step::Centres(_) => {}
+    }
+}
+
 /// Holds every epoch of the graph against the oracle.
 fn check(workers: usize, assigned: Assigned, cuts: &[Cut]) {
+    let cuts = &with_known(assigned, cuts)[..];
     let made = run(workers, assigned, cuts.to_vec());
     let (look_ups, meaning, models) = (look_ups(assigned), meaning(), models());
     let mut stored = Stored::default();
     let (mut ops, mut versions) = (Vec::new(), Vec::new());
     let mut live = Lining::None;
     let mut standby: Option<Standby> = None;
-    let mut lag = false;
+    let (mut lag, mut using): (bool, Option<Arc<Centres>>) = (false, None);
     for (epoch, cut) in cuts.iter().enumerate() {
         for step in &cut.controls {
             match step {
-                Step::Take(lining) => live = *lining,
-                Step::Standby(lining) => {
-                    standby = Some(Standby { lining: *lining, built: [false; MEMBERS as usize] });
-                    stored.standby = Views::default();
+                Step::Standby(_) | Step::DropStandby => stored.standby = Views::default(),
+                // Only a set that is whole may take over; the graph itself turns whatever there is.
+                Step::Turn if standby.is_some() => {
+                    let Stored { views, standby } = &mut stored;
+                    std::mem::swap(&mut views.lists, &mut standby.lists);
+                    std::mem::swap(&mut views.progress, &mut standby.progress);
+                    std::mem::swap(&mut views.clusters, &mut standby.clusters);
+                    std::mem::swap(&mut views.cluster_popularity, &mut standby.cluster_popularity);
                 }
-                Step::DropStandby => {
-                    standby = None;
-                    stored.standby = Views::default();
-                }
-                Step::Turn => {
-                    if let Some(standby) = &mut standby {
-                        // Only a set that is whole may take over; the graph itself turns whatever there is.
-                        std::mem::swap(&mut live, &mut standby.lining);
-                        std::mem::swap(&mut stored.views.lists, &mut stored.standby.lists);
-                        std::mem::swap(&mut stored.views.progress, &mut stored.standby.progress);
-                        standby.built = [true; MEMBERS as usize];
-                    }
-                }
-                Step::Build(..) | Step::Now | Step::Later | Step::All => {}
+                Step::Centres(given) => using = given.map(centres),
+                _ => {}
             }
-        }
-        for step in &cut.controls {
-            if let (Step::Build(from, to), Some(standby)) = (step, &mut standby) {
-                (*from..*to).for_each(|member| standby.built[member as usize] = true);
-            }
+            follow(step, &mut live, &mut standby);
         }
         apply(&mut stored, made.get(&(epoch as Epoch)).map_or(&[], Vec::as_slice));
         ops.extend_from_slice(&cut.ops);
         versions.extend_from_slice(&cut.versions);
         lag = cut.controls.iter().any(|step| matches!(step, Step::Later));
-        let with =
-            |lining: Lining| oracle::views(&ops, &versions, &meaning, &lining.line_up(&models), &look_ups);
+        let with = |lining: Lining| {
+            let using = Using { line_up: &lining.line_up(&models), centres: using.as_deref() };
+            oracle::views(&ops, &versions, &meaning, using, &look_ups)
+        };
         let mut wanted = with(live);
         if lag {
             // Lists may lag behind the records; the next epoch that is not put off makes it good.
             wanted.lists.clone_from(&stored.views.lists);
             wanted.progress.clone_from(&stored.views.progress);
             wanted.together.clone_from(&stored.views.together);
+            wanted.clusters.clone_from(&stored.views.clusters);
+            wanted.cluster_popularity.clone_from(&stored.views.cluster_popularity);
         }
         assert_eq!(stored.views, wanted, "at epoch {epoch} with {workers} workers");
         let Some(standby) = standby.filter(|_| !lag) else { continue };
         let wanted = with(standby.lining);
         for member in (0..MEMBERS).filter(|member| standby.built[*member as usize]).map(Member) {
-            let of =
-                |views: &Views| (views.lists.get(&member).cloned(), views.progress.get(&member).cloned());
+            let of = |views: &Views| {
+                let cluster = views.clusters.get(&member).copied();
+                (views.lists.get(&member).cloned(), views.progress.get(&member).cloned(), cluster)
+            };
             assert_eq!(
                 of(&stored.standby),
                 of(&wanted),
                 "standby {member:?} at epoch {epoch}, {workers} workers"
             );
+        }
+        if standby.built == [true; MEMBERS as usize] {
+            let beside = &stored.standby.cluster_popularity;
+            assert_eq!(*beside, wanted.cluster_popularity, "standby at epoch {epoch}, {workers} workers");
         }
     }
     assert!(!lag, "the last epoch must not be put off");
@@ -419,17 +543,18 @@ fn any_cut() -> impl Strategy<Value = Cut> {
         2 => Just(Step::Later),
         1 => Just(Step::All),
         1 => Just(Step::DropStandby),
+        4 => prop::option::weighted(0.8, any::<(bool, bool)>()).prop_map(Step::Centres),
     ];
     (
         prop::collection::vec(any_op(), 0..12),
         prop::collection::vec(version, 0..2),
-        prop::collection::vec(step, 0..2),
+        prop::collection::vec(step, 0..3),
     )
         .prop_map(|(mut ops, versions, controls)| {
             ops.iter_mut().enumerate().for_each(|(seq, op)| op.seq = seq as u32);
             let mut controls: Vec<Step> = controls;
             controls.push(Step::Now);
-            Cut { ops, versions, controls }
+            Cut { ops, versions, controls, known: Vec::new() }
         })
 }
 
@@ -452,6 +577,7 @@ proptest! {
         cuts in prop::collection::vec(any_cut(), 8..12),
         sizes in prop::collection::vec(1..4_u32, MEMBERS as usize),
         (live, standby) in (any_lining(), any_lining()),
+        clustered in prop::collection::vec((0..11_usize, any::<(bool, bool)>()), 0..4),
         assigned in any_assigned(),
         workers in 1..4_usize,
     ) {
@@ -470,6 +596,9 @@ proptest! {
             if from == MEMBERS { break }
         }
         cuts.insert(place, Cut { controls: vec![Step::Turn], ..Cut::default() });
+        for (place, given) in clustered {
+            cuts[place].controls.push(Step::Centres(Some(given)));
+        }
         // And back again, at once.
         cuts.last_mut().expect("there are some").controls.push(Step::Turn);
         check(workers, assigned, &cuts);
@@ -506,6 +635,7 @@ fn shuffle<T>(list: &mut [T], mut seed: u64) {
 fn end_of(workers: usize, epochs: Vec<Vec<Op>>) -> Views {
     let mut cuts: Vec<Cut> = epochs.into_iter().map(|ops| Cut { ops, ..Cut::default() }).collect();
     cuts[0].controls.push(Step::Take(Lining::Two([(false, true), (true, true)])));
+    cuts[0].controls.push(Step::Centres(Some((true, false))));
     for cut in &mut cuts {
         cut.ops.iter_mut().enumerate().for_each(|(seq, op)| op.seq = seq as u32);
     }

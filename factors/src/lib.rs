@@ -32,7 +32,9 @@
 mod ahead;
 mod basis;
 mod bitmap;
+mod centres;
 mod cholesky;
+mod cluster;
 mod descent;
 mod dual;
 mod exact;
@@ -68,6 +70,10 @@ mod vector;
 pub const ARITHMETIC: u32 = 2;
 
 pub use bitmap::Bitmap;
+pub use centres::Centres;
+#[doc(hidden)]
+pub use cluster::cluster_with_level;
+pub use cluster::{ClusterError, ClusterOptions, Clustered, cluster};
 pub use factors::{Factors, FactorsError};
 pub use item_side::ItemSide;
 pub use keeper::Scored;

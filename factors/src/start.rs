@@ -15,9 +15,14 @@ pub(crate) fn start(seed: u64, rows: usize, rank: usize) -> Factors {
 }
 
 /// Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {
+    /// From 0 to below 1.
+    pub(crate) fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -30,7 +35,7 @@ impl SplitMix64 {
     fn normal(&mut self) -> f64 {
         let mut sum = -6.0;
         for _ in 0..12 {
-            sum += (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+            sum += self.uniform();
         }
         sum
     }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod batch;
+mod cluster;
 mod evaluate;
 mod jobs;
 mod mirrors;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
+pub use self::cluster::ClusterArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
 pub use self::jobs::{JobsArgs, JobsCommand};
 pub use self::mirrors::MirrorsCommand;
@@ -224,6 +226,14 @@ pub enum Command {
         nearline train --out model-of-today --publish films --to s3://models"
     )]
     Train(TrainArgs),
+    /// Make clusters of members by their factors, and find members among them as events come in.
+    #[command(
+        after_help = "Example:\n  nearline cluster --use                make centres and use them here\n  \
+        nearline cluster --clusters 50 --out centres\n  nearline cluster --use centres\n  nearline cluster --none\n\n\
+        `popular_with_people_like_you` is made of them. Centres are of one model: make them anew after another has\n\
+        taken over. The same factors, options and seed give the same centres. docs/serving.md has more."
+    )]
+    Cluster(ClusterArgs),
     /// Look at a model, take one in from elsewhere, or write one for others to read.
     #[command(
         after_help = "Example:\n  nearline model show\n  nearline model import itemFactors --out model"
@@ -509,6 +519,9 @@ pub struct RunArgs {
     /// Whether and where there are answers.
     #[command(flatten)]
     pub listen: ListenArgs,
+    /// Find members among these centres of clusters, which `cluster --out` wrote.
+    #[arg(long, value_name = "DIR")]
+    pub centres: Option<PathBuf>,
     /// Close an epoch after this many milliseconds at the latest.
     #[arg(long, value_name = "MS")]
     pub epoch_ms: Option<u64>,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Failure, archive, batch, jobs, member_id, mirrors, now_ms, publications, show};
+use super::{
+    Context, Failure, archive, batch, cluster, jobs, member_id, mirrors, now_ms, publications, show,
+};
 use crate::config::{Config, Span};
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery, Rung};
 use crate::serving::member::HistoryEvent;
@@ -339,6 +341,9 @@ fn status_text(answer: &StatusAnswer, config: &Config) -> String {
             "to erase",
             format!("{members} whose bytes are on the disk: `nearline forget --pending`"),
         ));
+    }
+    if let Some(clusters) = &answer.clusters {
+        rows.push(("clusters", cluster::said(clusters)));
     }
     if let Some(made) = &answer.batch {
         rows.push(("batch", batch::said(made, config)));

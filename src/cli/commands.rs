@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::opening::Opened;
-use super::{Context, Failure, archive, batch, mirrors, now_ms};
+use super::{Context, Failure, archive, batch, cluster, mirrors, now_ms};
 use crate::backups::With;
 use crate::batch::BatchQuery;
 use crate::config::Config;
@@ -16,6 +16,7 @@ use crate::engine::Handle;
 use crate::engine::recover::Standing;
 use crate::engine::socket::{self, Commands, Request};
 use crate::erasure::{By, Eraser, Receipt};
+use crate::folder::Folder;
 use crate::jobs::Scheduler;
 use crate::publications::subscriptions::Bell;
 
@@ -45,6 +46,8 @@ pub(super) enum Ask {
     Published(String),
     /// Do a job now.
     Job(String),
+    /// Find members among the centres of clusters in this folder; among none, unless given.
+    Centres(Option<PathBuf>),
 }
 
 /// What comes of it.
@@ -59,14 +62,14 @@ pub(super) struct Erasure {
 /// Commands as the process that holds the folder does them.
 pub(super) fn of(
     opened: &Opened,
-    config: Config,
+    (folder, config): (&Folder, Config),
     handle: Handle,
     bells: Vec<(String, Arc<Bell>)>,
     jobs: Option<Arc<Scheduler>>,
 ) -> Commands {
     let Opened { store, eraser, batches, archive, mirrors: mirrored, .. } = opened;
     let (store, eraser, batches) = (store.clone(), eraser.clone(), batches.clone());
-    let (archived, mirrored) = (archive.clone(), mirrored.clone());
+    let (archived, mirrored, folder) = (archive.clone(), mirrored.clone(), folder.clone());
     Arc::new(move |asked| {
         let asked: Ask = serde_json::from_value(asked).map_err(|error| format!("not a command: {error}"))?;
         let done = match asked {
@@ -90,6 +93,13 @@ pub(super) fn of(
             Ask::Archive(task) => archive::perform(archived.as_deref(), task)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),
+            Ask::Centres(centres) => {
+                match cluster::take(&folder, &handle, centres.as_deref()) {
+                    // A failure is the pipeline's; a no is an answer.
+                    Err(failure @ Failure::Failed(_)) => Err(failure.to_string()),
+                    used => Ok(serde_json::to_value(used.map_err(|failure| failure.to_string()))),
+                }
+            }
             Ask::Mirrors(task) => mirrors::perform(mirrored.as_deref(), &task)
                 .map(serde_json::to_value)
                 .map_err(|failure| failure.to_string()),

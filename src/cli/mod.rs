@@ -5,6 +5,7 @@ pub mod args;
 mod ask;
 mod backup;
 mod batch;
+mod cluster;
 mod commands;
 mod demo;
 mod erase;
@@ -169,6 +170,7 @@ impl From<io::Error> for Failure {
 }
 
 /// What every command gets.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub folder: Folder,
     pub config: Config,
@@ -225,6 +227,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Query(args) => query::query(&context, &args),
         Command::Jobs(args) => jobs::jobs(&context, &args),
         Command::Train(args) => train::train(&context, args),
+        Command::Cluster(args) => cluster::cluster(&context, &args),
         Command::Model { command } => model::model(&context, command),
         Command::Tune(args) => tune::tune(&context, args, cli.config.as_deref()),
         Command::Evaluate(args) => evaluate::evaluate(&context, args),

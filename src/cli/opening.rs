@@ -7,7 +7,7 @@ use std::time::Duration;
 use nearline_dataflows::graph::Meaning;
 
 use super::line_up::{Change, LineUp};
-use super::{Context, Failure, now_ms};
+use super::{Context, Failure, cluster, now_ms};
 use crate::archive::Archive;
 use crate::batch::Batches;
 use crate::config::Config;
@@ -19,6 +19,7 @@ use crate::engine::{Beside, Engine, EngineOptions, GivenLineUp};
 use crate::erasure::Eraser;
 use crate::folder::Folder;
 use crate::mirrors::Mirrors;
+use crate::offline::centres::CentresFolder;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::Store;
 use crate::stores::formats::Standby;
@@ -65,6 +66,7 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     } else {
         InUse::beside(folder, config, &standing, change)?
     };
+    let centres = centres_in_use(folder, &standing);
     let versions = in_use.versions();
     let own = folder.clone();
     let rejected =
@@ -87,10 +89,12 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
         drop_model: Some(Arc::new(move |version: &str| remove_model(&own.model(version)))),
         archive: archive.as_ref().map(|archive| archive.waiting().clone()),
         mirrors: mirrors.as_ref().map(|mirrors| mirrors.mirroring().clone()),
+        centres: centres.as_ref().map(|centres| centres.centres.clone()),
         ..engine_options(config, Some(in_use.live.given(Some(folder), config)), workers)
     };
     let engine = Engine::start(store.clone(), store.clone(), options)?;
     drop_other_models(folder, &versions.iter().map(String::as_str).collect::<Vec<_>>());
+    cluster::drop_others(folder, centres.as_ref().map(|centres| &*centres.manifest.version));
     if in_use.turn {
         engine.handle().roll_back().map_err(|error| Failure::Failed(error.to_string()))?;
     }
@@ -189,6 +193,17 @@ fn age(standby: &Standby) -> Option<Duration> {
     standby.ready.then(|| Duration::from_millis(now_ms().saturating_sub(standby.since).max(0) as u64))
 }
 
+/// The centres that a store says are in use; none where their files are gone or damaged, and members belong nowhere then.
+pub(super) fn centres_in_use(folder: &Folder, standing: &Standing) -> Option<CentresFolder> {
+    let in_use = standing.centres.as_ref()?;
+    let loaded = CentresFolder::load(&folder.centres_of(&in_use.version));
+    loaded
+        .inspect_err(
+            |error| tracing::warn!(%error, "the centres of clusters cannot be read: members belong to none"),
+        )
+        .ok()
+}
+
 /// What stands by; one whose models are gone or damaged is left out.
 fn readable(standby: Result<LineUp, Failure>) -> Option<LineUp> {
     standby
@@ -244,6 +259,7 @@ pub fn engine_options(config: &Config, live: Option<GivenLineUp>, workers: Optio
         rejected: None,
         observer: None,
         rebuild: false,
+        centres: None,
         archive: None,
         mirrors: None,
     }

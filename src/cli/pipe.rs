@@ -13,7 +13,7 @@ use super::line_up::Change;
 use super::opening::{Opening, adopting, open_engine};
 use super::server::Server;
 use super::subscriptions::Following;
-use super::{Context, Failure, commands, erase, jobs, now_ms, show};
+use super::{Context, Failure, cluster, commands, erase, jobs, now_ms, show};
 use crate::archive::Archiver;
 use crate::config::Config;
 use crate::config::columns::ColumnMap;
@@ -38,7 +38,13 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     if let Some(records) = args.epoch_records {
         config.run.epoch_records = records.max(1);
     }
-    let how = How { bulk: false, follow: args.follow, from: args.from, listen: Some(&args.listen) };
+    let how = How {
+        bulk: false,
+        follow: args.follow,
+        from: args.from,
+        listen: Some(&args.listen),
+        centres: args.centres.as_deref(),
+    };
     pipe(context, &config, &args.pipe, &how)
 }
 
@@ -48,7 +54,12 @@ pub fn replay(context: &Context, args: ReplayArgs) -> Result<(), Failure> {
     if args.sources.sources.is_empty() {
         return Err(Failure::Use("replay needs at least one log: `nearline replay events.jsonl`".into()));
     }
-    pipe(context, &context.config, &args, &How { bulk: true, follow: false, from, listen: None })
+    pipe(
+        context,
+        &context.config,
+        &args,
+        &How { bulk: true, follow: false, from, listen: None, centres: None },
+    )
 }
 
 /// How sources are piped in.
@@ -61,6 +72,8 @@ struct How<'a> {
     from: Option<Start>,
     /// Where to answer over HTTP.
     listen: Option<&'a ListenArgs>,
+    /// Centres of clusters to find members among.
+    centres: Option<&'a Path>,
 }
 
 impl How<'_> {
@@ -89,6 +102,9 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         observer: server.as_ref().map(Server::observer),
     };
     let opened = open_engine(&context.folder, config, opening)?;
+    if let Some(centres) = how.centres {
+        cluster::take(&context.folder, &opened.engine.handle(), Some(centres))?;
+    }
     let store = opened.store.clone();
     let read_with = given.map.as_deref().map_or_else(String::new, |map| config.map_text(map));
     let known = |source: &str| -> Option<Offset> {
@@ -119,7 +135,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let follow = || Following::start(context, config, &opened, adopt.clone(), latest_at.clone(), board);
     let following = if how.bulk { None } else { Some(follow()?) };
     let bells = following.as_ref().map(Following::bells).unwrap_or_default();
-    let commands = commands::of(&opened, config.clone(), handle.clone(), bells, jobs.clone());
+    let about = (&context.folder, config.clone());
+    let commands = commands::of(&opened, about, handle.clone(), bells, jobs.clone());
     let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
         let told = (&options.kafka.lags, opened.archive.as_ref(), opened.mirrors.as_ref());

@@ -110,6 +110,7 @@ pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> 
     let options = EngineOptions {
         key: context.folder.key(standing.key.as_deref())?,
         rebuild: true,
+        centres: opening::centres_in_use(&context.folder, &standing).map(|centres| centres.centres),
         ..opening::engine_options(&context.config, Some(live), workers)
     };
     Engine::start(stored, comparison.clone(), options)?.finish()?;

@@ -37,7 +37,12 @@ impl Following {
             fetched: folder.publications(),
             who: taking::who(folder.path()),
         };
-        let take = taking::taking(adopt, opened.engine.handle(), opened.batches.clone(), latest_at);
+        let take = taking::taking(
+            adopt,
+            (folder.clone(), opened.engine.handle()),
+            opened.batches.clone(),
+            latest_at,
+        );
         let subscriptions = Subscriptions::start(&config.subscriptions, &board, &options, &take)?;
         let alerts = Alerts::start(&config.alerts, &board, jobs, folder.alerts())?;
         Ok(Following { board, subscriptions, alerts })

@@ -17,9 +17,25 @@ pub fn watched<T: Send>(
     work: impl FnOnce() -> Result<T, Failure> + Send,
     progress: impl Fn() -> Option<(u64, u64)>,
 ) -> Result<T, Failure> {
+    let said = |members, of| {
+        let [members, of] = [members, of].map(show::count);
+        format!("lists of {members} of {of} members")
+    };
+    watched_by(work, progress, ("{bar:30} lists of {pos} of {len} members  {eta} left", &said))
+}
+
+/// How far work is: the template of a bar, and a plain line.
+type Shown<'a> = (&'a str, &'a dyn Fn(u64, u64) -> String);
+
+/// The same of any work.
+pub fn watched_by<T: Send>(
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+    progress: impl Fn() -> Option<(u64, u64)>,
+    (template, line): Shown<'_>,
+) -> Result<T, Failure> {
     std::thread::scope(|scope| {
         let working = scope.spawn(work);
-        let (bar, mut said, mut looked) = (bar(), Instant::now(), Instant::now());
+        let (bar, mut said, mut looked) = (bar(template), Instant::now(), Instant::now());
         while !working.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
             if looked.elapsed() < LOOK {
@@ -30,8 +46,7 @@ pub fn watched<T: Send>(
             bar.set_length(of);
             bar.set_position(members);
             if bar.is_hidden() && said.elapsed() >= SAY_EVERY {
-                let [members, of] = [members, of].map(show::count);
-                show::aside(format_args!("lists of {members} of {of} members"));
+                show::aside(line(members, of));
                 said = Instant::now();
             }
         }
@@ -40,13 +55,13 @@ pub fn watched<T: Send>(
     })
 }
 
-fn bar() -> ProgressBar {
+fn bar(template: &str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
     };
-    let style = ProgressStyle::with_template("{bar:30} lists of {pos} of {len} members  {eta} left");
+    let style = ProgressStyle::with_template(template);
     ProgressBar::with_draw_target(Some(0), target)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -24,6 +24,12 @@ pub const MAX_LIST: u32 = 10_000;
 /// The largest basket: its pairs are kept, and there are as many as its square, by half.
 pub const MAX_BASKET: u32 = 100;
 
+/// More clusters than this are no longer many members each.
+pub const MAX_CLUSTERS: u32 = 10_000;
+
+/// Centres stand still long before.
+pub const MAX_CLUSTER_ITERATIONS: u32 = 1000;
+
 /// How large a basket is of which the hash of the meaning says nothing. For ever, whatever the default is.
 const BASKET: usize = 10;
 
@@ -34,6 +40,8 @@ pub struct Config {
     pub kinds: KindTable,
     /// What the lists are made by. Meaning.
     pub lists: Lists,
+    /// How clusters of members are made, and when a list is of one.
+    pub clusters: Clusters,
     /// Ways of making lists side by side, where there are some. Meaning.
     pub variants: Option<Variants>,
     /// How records become epochs.
@@ -105,6 +113,19 @@ pub struct ContinueWatching {
     pub from: i64,
     /// The value from which an item counts as finished, in millionths.
     pub below: i64,
+}
+
+/// How clusters of members are made, and when a list is of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clusters {
+    /// How many centres `nearline cluster` makes at most.
+    pub count: usize,
+    /// How often they move at most.
+    pub iterations: usize,
+    /// Where the starts are drawn from.
+    pub seed: u64,
+    /// Up to how many liked items a member's `top_picks` are what the member's cluster likes.
+    pub few_items: u32,
 }
 
 /// How records become epochs.
@@ -320,6 +341,7 @@ impl TryFrom<Written> for Config {
                 basket: within(&["lists", "basket"], basket.into(), 0, MAX_BASKET.into())? as usize,
                 continue_watching,
             },
+            clusters: clusters(&written.clusters)?,
             variants: variants(written.experiment, written.variants)?,
             run: run(&written.run)?,
             store: store(&written.store)?,
@@ -339,6 +361,18 @@ impl TryFrom<Written> for Config {
         config.train.check()?;
         Ok(config)
     }
+}
+
+fn clusters(written: &written::Clusters) -> Result<Clusters, KeyError> {
+    let number = |key, value: u32, least, most: u32| {
+        Ok(within(&["clusters", key], value.into(), least, most.into())? as usize)
+    };
+    Ok(Clusters {
+        count: number("count", written.count, 1, MAX_CLUSTERS)?,
+        iterations: number("iterations", written.iterations, 1, MAX_CLUSTER_ITERATIONS)?,
+        seed: written.seed,
+        few_items: number("few_items", written.few_items, 0, 1000)? as u32,
+    })
 }
 
 fn run(written: &written::Run) -> Result<Run, KeyError> {

@@ -37,6 +37,8 @@ pub struct Written {
     pub password: Option<Setting>,
     /// A PEM file with the certificates that the server's is held against; with it connections are encrypted (Cassandra, MySQL).
     pub ca: String,
+    /// On how many nodes of Cassandra each entry is, in a keyspace that is made where there is none; 0: the keyspace is there.
+    pub replication: u32,
     /// For how long an entry stays that is not written again; they are written again in time. 0: for ever. Not for MySQL.
     pub expiry: Span,
     /// How many changed entries wait for the server at most; with more the mirror is filled anew when it is there again.
@@ -52,6 +54,7 @@ impl Default for Written {
             user: String::new(),
             password: None,
             ca: String::new(),
+            replication: 0,
             expiry: Span::seconds(0),
             queue: 1_000_000,
         }
@@ -75,6 +78,8 @@ pub struct Mirror {
     pub password: Option<Setting>,
     /// A PEM file of certificates.
     pub ca: Option<PathBuf>,
+    /// On how many nodes each entry is, of a keyspace that is to be made.
+    pub replication: Option<u32>,
     /// For how long an entry stays.
     pub expiry: Option<Span>,
     /// How many entries wait at most.
@@ -114,6 +119,9 @@ fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
     if !written.ca.is_empty() && !matches!(scheme, "cassandra" | "mysql") {
         return refuse("ca", "is for Cassandra and MySQL alone");
     }
+    if written.replication > 0 && scheme != "cassandra" {
+        return refuse("replication", "is for Cassandra alone");
+    }
     if scheme == "memcached" && (!written.user.is_empty() || written.password.is_some()) {
         return refuse("user", "memcached knows no users");
     }
@@ -126,6 +134,7 @@ fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
         user: text(written.user),
         password: written.password,
         ca: text(written.ca).map(PathBuf::from),
+        replication: Some(written.replication).filter(|nodes| *nodes > 0),
         expiry,
         queue,
         name,
@@ -216,6 +225,7 @@ mod tests {
             ("url = \"redis://a\"\nexpiry = \"1s\"", "expiry"),
             ("url = \"memcached://a\"\nuser = \"me\"", "user"),
             ("url = \"redis://a\"\nca = \"ca.pem\"", "ca"),
+            ("url = \"redis://a\"\nreplication = 1", "replication"),
             ("url = \"redis://a\"\nqueue = 1", "queue"),
         ] {
             let written: Written = toml::from_str(text).unwrap();

@@ -28,8 +28,8 @@ use std::path::{Path, PathBuf};
 pub use edited::{Edit, edited};
 pub use kinds::{KindTable, MAX_KINDS, MAX_WEIGHT};
 pub use meant::{
-    Archive, Config, ContinueWatching, Kafka, Lists, MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Serve, Store,
-    Traces, Train, Transform,
+    Archive, Clusters, Config, ContinueWatching, Kafka, Lists, MAX_CLUSTER_ITERATIONS, MAX_CLUSTERS,
+    MAX_LIST, MAX_RANK, MAX_WORKERS, Run, Serve, Store, Traces, Train, Transform,
 };
 pub use mirrors::Mirror;
 pub use number::KeyError;

@@ -24,6 +24,8 @@ pub struct Written {
     pub lists: Lists,
     /// What each kind of event means, by its name; laid over the default kinds key by key. Meaning.
     pub kinds: BTreeMap<String, Kind>,
+    /// How clusters of members are made, and when a list is of one.
+    pub clusters: Clusters,
     /// The name of what the variants are to show. Members are split by it: another name splits them anew. Meaning.
     pub experiment: String,
     /// Ways of making lists side by side, by a name of your own, each for a share of the members. Meaning.
@@ -67,6 +69,7 @@ impl Default for Written {
             rating_scale: 5.0,
             lists: Lists::default(),
             kinds: BTreeMap::new(),
+            clusters: Clusters::default(),
             experiment: String::new(),
             variants: BTreeMap::new(),
             run: Run::default(),
@@ -123,6 +126,27 @@ pub struct ContinueWatching {
 impl Default for ContinueWatching {
     fn default() -> Self {
         ContinueWatching { kind: "play".to_owned(), from: 0.02, below: 0.95 }
+    }
+}
+
+/// How clusters of members are made, and when a list is of one.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clusters {
+    /// How many clusters `nearline cluster` makes at most.
+    pub count: u32,
+    /// How often their centres move at most.
+    pub iterations: u32,
+    /// Where the starts are drawn from: the same factors and the same seed give the same centres.
+    pub seed: u64,
+    /// A member of a cluster who likes so many items at most has what the cluster likes in the place of `top_picks`; 0: nobody
+    /// has.
+    pub few_items: u32,
+}
+
+impl Default for Clusters {
+    fn default() -> Self {
+        Clusters { count: 50, iterations: 50, seed: 1, few_items: 3 }
     }
 }
 

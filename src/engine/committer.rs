@@ -30,7 +30,7 @@ use super::writer::{Effects, Writer, write_offsets};
 use crate::digests::DigestKey;
 use crate::failpoints::reach;
 use crate::sources::rejected::RejectedLog;
-use crate::stores::formats::{self, Standby, TombstoneValue, meta};
+use crate::stores::formats::{self, CentresInUse, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 use crate::variants::MadeWith;
 
@@ -88,6 +88,8 @@ pub(super) struct Committing<'s> {
     pub(super) observer: Option<Arc<dyn Observer>>,
     /// What the epoch that turns makes of the models.
     pub(super) turn: Option<(MadeWith, Option<Standby>)>,
+    /// The centres of clusters that the next epoch brings, or takes away.
+    centres: Option<Option<CentresInUse>>,
     batches: Batches,
     /// Whether a trim has let go of all batch lists, which are still there.
     drop_batches: bool,
@@ -182,6 +184,7 @@ impl Committer {
                 standby: start.standby.clone(),
                 observer: observer.clone(),
                 turn: None,
+                centres: None,
                 batches,
                 drop_batches: false,
                 archive,
@@ -254,6 +257,7 @@ impl<'s> Committing<'s> {
             ToCommit::Standby(standby) => self.stand_by(standby)?,
             ToCommit::Turn { live, standby } => self.turn = Some((live, standby)),
             ToCommit::Batch(step) => self.batch(step)?,
+            ToCommit::Centres(centres) => self.centres = Some(centres),
             ToCommit::Live(events) => self.writer.counts.live_events = events,
         }
         Ok(())
@@ -338,6 +342,13 @@ impl<'s> Committing<'s> {
         self.write_records(epoch, &mut *change)?;
         self.queued.write(epoch.epoch, &mut *change);
         self.batches.write_turn(&mut *change);
+        match self.centres.take() {
+            Some(Some(centres)) => {
+                change.put(Table::Meta, meta::CENTRES, &serde_json::to_vec(&centres).unwrap_or_default());
+            }
+            Some(None) => change.delete(Table::Meta, meta::CENTRES),
+            None => {}
+        }
         let mut cells = Vec::new();
         epoch.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
         self.writer.write_cells(&held::newest(cells), &mut *change);
@@ -401,6 +412,10 @@ impl<'s> Committing<'s> {
             self.load_cells()?;
             self.load_listed()?;
             self.load_together()?;
+            let clusters = self.writer.held.take_clusters();
+            if !clusters.is_empty() {
+                self.write_ahead(&clusters)?;
+            }
             let views = self.writer.held.take_views();
             views.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
             change.delete(Table::Meta, meta::PENDING);

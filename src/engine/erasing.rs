@@ -31,6 +31,8 @@ pub struct Removed {
     pub performance: u64,
     /// Factors: one of each model in use at most.
     pub factors: u64,
+    /// To which cluster the member belonged: likewise. What the member liked no longer counts there.
+    pub clusters: u64,
     /// Lists, of each model in use.
     pub lists: u64,
     /// Lists of batch jobs.
@@ -219,12 +221,14 @@ pub fn take_out(
     counted.popularity = cells.len() as u64;
     counted.performance = listed.len() as u64;
     if !left {
-        for table in Table::TURNING.into_iter().chain(Table::STANDBY) {
+        for table in Table::OF_MEMBERS {
             if store.get(table, member.as_bytes())?.is_some() {
                 change.delete(table, member.as_bytes());
-                let factors = matches!(table, Table::Factors | Table::StandbyFactors);
-                let count = if factors { &mut counted.factors } else { &mut counted.lists };
-                *count += 1;
+                *match table {
+                    Table::Factors | Table::StandbyFactors => &mut counted.factors,
+                    Table::Clusters | Table::StandbyClusters => &mut counted.clusters,
+                    _ => &mut counted.lists,
+                } += 1;
             }
         }
     }

@@ -18,6 +18,8 @@ pub struct Held {
     listed: BTreeMap<ListCell, u64>,
     /// Counts of pairs in the order in which they came: once each where lists are left to the last epoch.
     together: Vec<(ItemPair, u32)>,
+    /// Who moved between clusters and how these count then, as it came: once each where lists are left to the last epoch.
+    clusters: Vec<Delta>,
     now: Option<Delta>,
     trending: Option<Delta>,
 }
@@ -33,6 +35,7 @@ impl Held {
                 Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
                 Delta::Performance(counts) => self.listed.extend(counts),
                 Delta::Together(counts) => self.together.extend(counts),
+                Delta::Clusters(_) | Delta::ClusterPopularity(_) => self.clusters.push(delta),
                 Delta::Now(_) => self.now = Some(delta),
                 Delta::Trending(_) => self.trending = Some(delta),
                 Delta::Records(_) | Delta::Items(_) | Delta::Progress(..) | Delta::Lists(..) => {}
@@ -63,6 +66,11 @@ impl Held {
     /// Counts of pairs, as they came.
     pub fn take_together(&mut self) -> Vec<(ItemPair, u32)> {
         std::mem::take(&mut self.together)
+    }
+
+    /// What changed of clusters, in the order in which it came.
+    pub fn take_clusters(&mut self) -> Vec<Delta> {
+        std::mem::take(&mut self.clusters)
     }
 
     /// The newest of the other views.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use nearline_dataflows::clusters::Known;
 use nearline_dataflows::types::{
     Action, Country, Event, Item, ItemVersion, Kind, List, LookUps, Member, Op, Place, Placement, Variant,
 };
@@ -29,12 +30,14 @@ pub struct WorkerFeed {
     pub ops: Vec<Op>,
     /// Versions of items.
     pub items: Vec<ItemVersion>,
+    /// Factors of its members, with new centres of clusters.
+    pub known: Vec<Known>,
 }
 
 impl WorkerFeed {
     /// With room for as much as the epoch before brought.
     pub fn with_capacity(ops: usize) -> Self {
-        WorkerFeed { ops: Vec::with_capacity(ops + ops / 16), items: Vec::new() }
+        WorkerFeed { ops: Vec::with_capacity(ops + ops / 16), ..WorkerFeed::default() }
     }
 }
 
@@ -192,6 +195,14 @@ impl Ingest {
             placements: self.places.table(),
             assignment: Arc::new(Assigned { members: self.members.names(), variants }),
         }
+    }
+
+    /// Feeds a member's factor to the member's worker with the next epoch; nothing of who was never met.
+    pub fn known(&mut self, member: &str, standby: bool, factor: Vec<f32>) {
+        let Some(number) = self.members.get(member) else { return };
+        let worker = self.routes[number as usize] as usize % self.feeds.len();
+        let known = Known { member: Member(number), standby, factor: factor.into() };
+        self.feeds[worker].known.push(known);
     }
 
     /// The number of an item, for a model's items.

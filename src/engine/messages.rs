@@ -6,7 +6,7 @@ use nearline_dataflows::types::Epoch;
 use super::batches::Step;
 use super::ingest::EpochRecords;
 use crate::digests::DigestKey;
-use crate::stores::formats::Standby;
+use crate::stores::formats::{CentresInUse, Standby};
 use crate::variants::MadeWith;
 
 /// What the committer does with an epoch's changes.
@@ -91,6 +91,8 @@ pub enum ToCommit {
     },
     /// A step of a batch job.
     Batch(Step),
+    /// The centres of clusters that are in use from the next epoch on.
+    Centres(Option<CentresInUse>),
     /// Which model stands by from now on, with no lists yet.
     Standby(Option<Standby>),
     /// What the next epoch, which turns, makes of the models.

@@ -8,6 +8,7 @@
 //! says when they are on disk. It knows sources and stores by their traits alone.
 
 pub mod batches;
+mod centres;
 pub mod committed;
 pub mod committer;
 pub mod erasing;
@@ -38,6 +39,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use nearline_dataflows::clusters::Centres;
 use nearline_dataflows::graph::Meaning;
 use nearline_dataflows::line_up::LineUp;
 use nearline_dataflows::types::Epoch;
@@ -49,6 +51,7 @@ use crate::stores::formats::OfflineBatch;
 use crate::stores::{Store, StoreError};
 use crate::variants::{MadeWith, Variants};
 use batches::BatchList;
+pub use centres::{CentresError, CentresUsed};
 use committed::{Committed, Counts};
 use observer::Observer;
 use takeover::Answer;
@@ -129,6 +132,8 @@ pub struct EngineOptions {
     pub live: Option<GivenLineUp>,
     /// What stands by.
     pub beside: Option<Beside>,
+    /// The centres of clusters that the store says are in use.
+    pub centres: Option<Arc<Centres>>,
     /// For how long the lists of the model before are kept and kept fresh, for a way back.
     pub keep_previous: Duration,
     /// Lets the files of a model go.
@@ -184,6 +189,8 @@ enum Message {
     Settle(Arc<AtomicBool>, Sender<()>),
     /// A step of a batch job, and which epoch it is in where that matters.
     BatchStep(batches::Step, Sender<Option<Epoch>>),
+    /// Find members among these centres from the next epoch on, or among none, and say in which epoch.
+    Centres(Option<Arc<Centres>>, Sender<Result<CentresUsed, CentresError>>),
     /// Close the epoch with which a bulk load ends.
     Finish,
 }
@@ -279,6 +286,13 @@ impl Handle {
                 return Ok(());
             }
         }
+    }
+
+    /// Finds all members among these centres of clusters, in one epoch, or among none; returns when that is on disk.
+    pub fn use_centres(&self, centres: Option<Arc<Centres>>) -> Result<CentresUsed, CentresError> {
+        let (reply, answer) = bounded(1);
+        self.messages.send(Message::Centres(centres, reply)).map_err(|_| self.why())?;
+        self.answered(&answer)?
     }
 
     fn batch(&self, step: batches::Step) -> Result<Option<Epoch>, EngineError> {

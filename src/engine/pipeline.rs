@@ -9,6 +9,7 @@ use nearline_dataflows::members::Control;
 use nearline_dataflows::types::Epoch;
 
 use super::batches::{self, Step};
+use super::centres;
 use super::committed::Committed;
 use super::committer::Committer;
 use super::ingest::{EpochRecords, Ingest, WorkerFeed};
@@ -85,6 +86,7 @@ pub(super) fn run(
             limit: options.memory_limit.map(|bytes| Limit::new(bytes, memory::resident)),
             store: &*store,
             models: Models::default(),
+            centres: options.centres.as_ref().map(|centres| centres.version.clone()),
         };
         let to_build = pipeline.recover(records, &*store, &standing, live, beside)?;
         // Whoever started the engine has gone away; it ends with the messages then.
@@ -123,6 +125,8 @@ pub(super) struct Pipeline<'a> {
     pub(super) store: &'a dyn Store,
     /// The models in use.
     pub(super) models: Models,
+    /// The version of the centres of clusters in use.
+    pub(super) centres: Option<String>,
 }
 
 impl Pipeline<'_> {
@@ -157,6 +161,9 @@ impl Pipeline<'_> {
             clean.commit(true)?;
         }
         batches::clear_leftovers(store)?;
+        if standing.centres.is_some() && self.centres.is_none() {
+            centres::clear(store)?;
+        }
         recover::tombstones(records, &mut |digest, tombstone| {
             self.ingest.remember(digest, tombstone);
             Ok(())
@@ -168,6 +175,12 @@ impl Pipeline<'_> {
         self.models.live = lists;
         let live = live.unwrap_or_else(|| LineUp::one(None));
         let mut controls = vec![Control::Live(live), Control::Standby(standby)];
+        if let Some(centres) = self.options.centres.clone() {
+            if !rebuild {
+                self.feed_factors(&centres)?;
+            }
+            controls.push(Control::Centres(Some(centres)));
+        }
         let last = if rebuild {
             self.send(ToCommit::Live(live_events))?;
             Mode::EndRebuild
@@ -240,6 +253,11 @@ impl Pipeline<'_> {
                     let epoch = self.batch(step)?;
                     // Whoever asked has gone away.
                     let _ = reply.send(epoch);
+                }
+                Ok(Message::Centres(centres, reply)) => {
+                    let used = self.use_centres(centres)?;
+                    // Whoever asked has gone away.
+                    let _ = reply.send(used);
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => self.close_live()?,

@@ -39,6 +39,8 @@ pub struct Standing {
     pub lists: MadeWith,
     /// The model that stands by.
     pub standby: Option<formats::Standby>,
+    /// The centres of clusters in use.
+    pub centres: Option<formats::CentresInUse>,
     /// Whether the views lag behind the records.
     pub pending: bool,
     /// The fingerprint of the key that digests are made with.
@@ -81,6 +83,9 @@ impl Standing {
         let standby = get(meta::STANDBY)?.map(|value| serde_json::from_slice(&value)).transpose();
         let standby =
             standby.map_err(|error| formats::damaged(Table::Meta, meta::STANDBY, &error.to_string()))?;
+        let centres = get(meta::CENTRES)?.map(|value| serde_json::from_slice(&value)).transpose();
+        let centres =
+            centres.map_err(|error| formats::damaged(Table::Meta, meta::CENTRES, &error.to_string()))?;
         let variants = get(meta::VARIANTS)?.map(|value| serde_json::from_slice(&value)).transpose();
         let variants =
             variants.map_err(|error| formats::damaged(Table::Meta, meta::VARIANTS, &error.to_string()))?;
@@ -95,6 +100,7 @@ impl Standing {
             meaning: get(meta::MEANING)?.and_then(|value| value.try_into().ok()),
             lists: MadeWith { model, variants },
             standby,
+            centres,
             pending: get(meta::PENDING)?.is_some(),
             key: get(meta::KEY)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
         })

@@ -138,6 +138,11 @@ impl Models {
         matches!(&self.standby, Some(StandingBy { phase: Phase::Building { .. }, .. }))
     }
 
+    /// What stands by.
+    pub(super) fn beside(&self) -> Option<&MadeWith> {
+        self.standby.as_ref().map(|standby| &standby.lists)
+    }
+
     /// After how long there is something to do where no record waits.
     pub(super) fn time_left(&self) -> Option<Duration> {
         match &self.standby.as_ref()?.phase {

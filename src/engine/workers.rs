@@ -131,6 +131,7 @@ fn run(
                 inputs.advance_to(feed.epoch);
                 inputs.ops.send_batch(&mut feed.feed.ops);
                 inputs.items.send_batch(&mut feed.feed.items);
+                inputs.known.send_batch(&mut feed.feed.known);
                 inputs.controls.send_batch(&mut feed.controls);
                 inputs.advance_to(feed.epoch + 1);
                 open.push_back(feed.epoch);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use nearline_dataflows::clusters::{Counted, Moved};
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
@@ -48,8 +49,8 @@ impl Effects {
     }
 }
 
-/// Where a model's factors and lists are.
-fn tables(role: Role) -> [Table; 3] {
+/// Where a model's factors, lists and clusters are.
+fn tables(role: Role) -> [Table; 5] {
     match role {
         Role::Live => Table::TURNING,
         Role::Standby => Table::STANDBY,
@@ -235,6 +236,33 @@ impl Writer {
         }
     }
 
+    /// Writes to which clusters members belong.
+    fn write_moved(&mut self, moved: &[Moved], change: &mut dyn Transaction) {
+        for (role, member, belongs) in moved {
+            if self.stays_nothing(*member, belongs.is_none()) {
+                continue;
+            }
+            let [_, _, _, clusters, _] = tables(*role);
+            let member = self.names.members[member.index()].as_bytes();
+            match belongs {
+                Some(belongs) => {
+                    formats::encode_belongs(*belongs, &mut self.value);
+                    change.put(clusters, member, &self.value);
+                }
+                None => change.delete(clusters, member),
+            }
+        }
+    }
+
+    /// Writes how many members of clusters like items; a count of zero is absent.
+    fn write_liked(&mut self, counts: &[Counted], change: &mut dyn Transaction) {
+        for (role, of, count) in counts {
+            let [.., liked] = tables(*role);
+            formats::cluster_key(of.cluster, &self.names.items[of.item.index()], &mut self.key);
+            self.put_count(liked, (*count).into(), change);
+        }
+    }
+
     /// Counts of pairs, each under both of its items, in about the order of the keys: what is loaded in order is sorted
     /// already, and lies apart from what is loaded after it. Of several counts of a pair the last.
     pub fn by_both(&self, counts: Vec<(ItemPair, u32)>) -> Vec<([Item; 2], u32)> {
@@ -287,6 +315,8 @@ impl Writer {
             Delta::Records(_) | Delta::Popularity(_) => {}
             Delta::Performance(counts) => self.write_listed(counts, change),
             Delta::Together(counts) => self.write_together(counts, change),
+            Delta::Clusters(moved) => self.write_moved(moved, change),
+            Delta::ClusterPopularity(counts) => self.write_liked(counts, change),
             Delta::Now(Some(now)) => {
                 change.put(Table::Meta, meta::NOW, &now.at.to_be_bytes());
                 let event = serde_json::json!({
@@ -316,7 +346,7 @@ impl Writer {
                 }
             }
             Delta::Progress(role, lists) => {
-                let [_, _, watching] = tables(*role);
+                let [_, _, watching, ..] = tables(*role);
                 for (member, list) in lists {
                     if self.stays_nothing(*member, list.is_empty()) {
                         continue;
@@ -331,7 +361,7 @@ impl Writer {
                 }
             }
             Delta::Lists(role, lists) => {
-                let [factors, picks, _] = tables(*role);
+                let [factors, picks, ..] = tables(*role);
                 for made in lists {
                     if self.stays_nothing(made.member, made.factor.is_none()) {
                         continue;

@@ -158,10 +158,10 @@ impl Eraser {
         let archived = self.erase_archived(&mut marks, (asked, epoch))?;
         reach("erase-archived");
         // What the views let go of leaves the servers too, and the queue, which names it.
-        if let Some(mirrors) = &self.mirrors {
-            if !mirrors.bring_all_up()? {
-                return Err(ErasureError::Unsettled);
-            }
+        if let Some(mirrors) = &self.mirrors
+            && !mirrors.bring_all_up()?
+        {
+            return Err(ErasureError::Unsettled);
         }
         reach("erase-mirrored");
         let models = Models::of(&self.folder).map_err(file("a model of the folder cannot be read"))?;

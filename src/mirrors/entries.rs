@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::engine::recover::Standing;
 use crate::stores::formats::{self, CellKey, meta};
@@ -87,25 +88,28 @@ pub struct Item {
     pub at: Option<i64>,
 }
 
-/// An entry as a text.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Text {
-    List {
-        member: String,
-        list: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        model: Option<String>,
-        items: Box<serde_json::value::RawValue>,
-    },
-    Count {
-        kind: String,
-        hour: u32,
-        item: String,
-        country: String,
-        count: u64,
-    },
-    About(About),
+/// An entry as a text: the fields of a list, or those of a count. (Not an enum of serde's: such a one cannot hold JSON as it is.)
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Text {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hour: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
 }
 
 impl Key {
@@ -174,35 +178,41 @@ fn escape(text: &str, out: &mut String) {
 /// An entry as servers of keys and values hold it.
 pub fn to_text(key: &Key, body: &Body) -> String {
     let text = match (key, body) {
-        (Key::List { list, member }, Body::List { model, items }) => Text::List {
-            member: member.clone(),
-            list: list.clone(),
+        (Key::List { list, member }, Body::List { model, items }) => Text {
+            member: Some(member.clone()),
+            list: Some(list.clone()),
             model: model.clone(),
-            items: serde_json::value::RawValue::from_string(items.clone()).unwrap_or_default(),
+            items: RawValue::from_string(items.clone()).ok(),
+            ..Text::default()
         },
-        (Key::Count { kind, hour, item, country }, Body::Count(count)) => Text::Count {
-            kind: kind.clone(),
-            hour: *hour,
-            item: item.clone(),
-            country: country.clone(),
-            count: *count,
+        (Key::Count { kind, hour, item, country }, Body::Count(count)) => Text {
+            kind: Some(kind.clone()),
+            hour: Some(*hour),
+            item: Some(item.clone()),
+            country: Some(country.clone()),
+            count: Some(*count),
+            ..Text::default()
         },
         (_, Body::About(text)) => return text.clone(),
-        _ => return String::new(),
+        _ => Text::default(),
     };
     serde_json::to_string(&text).unwrap_or_default()
 }
 
 /// Reads such a text; none where it is of somebody else.
 pub fn of_text(text: &str) -> Option<(Key, Body)> {
-    Some(match serde_json::from_str(text).ok()? {
-        Text::List { member, list, model, items } => {
-            (Key::List { list, member }, Body::List { model, items: items.get().to_owned() })
+    if serde_json::from_str::<About>(text).is_ok() {
+        return Some((Key::About, Body::About(text.to_owned())));
+    }
+    let Text { member, list, model, items, kind, hour, item, country, count } =
+        serde_json::from_str(text).ok()?;
+    Some(match list {
+        Some(list) => {
+            (Key::List { list, member: member? }, Body::List { model, items: items?.get().to_owned() })
         }
-        Text::Count { kind, hour, item, country, count } => {
-            (Key::Count { kind, hour, item, country }, Body::Count(count))
+        None => {
+            (Key::Count { kind: kind?, hour: hour?, item: item?, country: country? }, Body::Count(count?))
         }
-        Text::About(_) => (Key::About, Body::About(text.to_owned())),
     })
 }
 

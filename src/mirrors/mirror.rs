@@ -161,7 +161,7 @@ impl Mirror {
             (state.anew, state.filling) = (anew, Some(Filling::default()));
         }
         let is_whole = up_to == standing.epoch && state.filling.is_none();
-        if is_whole && entries.is_empty() && up_to == state.acked {
+        if is_whole && state.whole && entries.is_empty() && up_to == state.acked {
             self.is_fresh(read_at);
             return Ok(Step::Whole);
         }
@@ -172,7 +172,7 @@ impl Mirror {
         if let Some(at) = state.filling.take() {
             state.filling = filling::go_on(self, at, target)?;
         }
-        state.acked = up_to;
+        (state.acked, state.whole) = (up_to, is_whole);
         // Whole only with what was written: another piece may be missing still.
         let about = About { epoch: up_to, as_of: standing.now, whole: is_whole };
         let about = Body::About(serde_json::to_string(&about).unwrap_or_default());

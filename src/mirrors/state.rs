@@ -24,6 +24,9 @@ pub struct MirrorState {
     pub acked: u64,
     /// The epoch of the last reason to fill it anew that it knows of.
     pub anew: u64,
+    /// Whether it says of itself that it is whole.
+    #[serde(default)]
+    pub whole: bool,
     /// How far it is filled, while it is.
     pub filling: Option<Filling>,
     /// When it was begun last to fill it anew as entries run out, in milliseconds since 1970.

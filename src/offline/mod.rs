@@ -8,6 +8,7 @@
 //! Models also come from elsewhere and go there (`import.rs`, `export.rs`). Nothing here touches a running pipeline:
 //! it reads records and writes a model folder.
 
+pub mod centres;
 pub mod checkpoint;
 pub mod dataset;
 pub mod evaluate;

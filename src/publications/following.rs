@@ -100,6 +100,7 @@ impl Follows {
             Use::Model => Kind::Model,
             Use::Lists => Kind::Lists,
             Use::Catalogue => Kind::Catalogue,
+            Use::Centres => Kind::Centres,
             Use::Watch => return Ok(()),
         };
         if publication.kind != wanted {

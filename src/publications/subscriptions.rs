@@ -123,6 +123,7 @@ pub(super) fn name_of(used: Use) -> &'static str {
         Use::Model => "model",
         Use::Lists => "lists",
         Use::Catalogue => "catalogue",
+        Use::Centres => "centres",
     }
 }
 

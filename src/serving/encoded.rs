@@ -105,6 +105,9 @@ impl Serving<'_> {
             return Ok(None);
         }
         let Some(kept) = self.kept_catalogue() else { return Ok(None) };
+        if self.knows_little(member)? {
+            return Ok(None);
+        }
         let key = member.as_bytes();
         let Some(value) = self.tables.get(Table::TopPicks, key)? else { return Ok(None) };
 

@@ -22,6 +22,8 @@ pub enum ListName {
     BecauseYouWatched,
     /// What others have seen who have seen what the member has.
     WatchedTogether,
+    /// What most members like whose taste is nearest to the member's.
+    PopularWithPeopleLikeYou,
     /// What is acted on most of late.
     Trending,
     /// What came into the catalogue last.
@@ -30,11 +32,12 @@ pub enum ListName {
 
 impl ListName {
     /// All of them.
-    pub const ALL: [ListName; 6] = [
+    pub const ALL: [ListName; 7] = [
         ListName::TopPicks,
         ListName::ContinueWatching,
         ListName::BecauseYouWatched,
         ListName::WatchedTogether,
+        ListName::PopularWithPeopleLikeYou,
         ListName::Trending,
         ListName::New,
     ];
@@ -46,6 +49,7 @@ impl ListName {
             ListName::ContinueWatching => "continue_watching",
             ListName::BecauseYouWatched => "because_you_watched",
             ListName::WatchedTogether => "watched_together",
+            ListName::PopularWithPeopleLikeYou => "popular_with_people_like_you",
             ListName::Trending => "trending",
             ListName::New => "new",
         }
@@ -80,8 +84,8 @@ impl ListQuery {
 pub struct Entry {
     /// The item's id.
     pub item: String,
-    /// What it is ordered by: the model's score; the part watched; likeness, or a sum of it; events, the newest counting
-    /// most; when the item's record was made, in milliseconds since 1970.
+    /// What it is ordered by: the model's score; the part watched; likeness, or a sum of it; members who like it; events, the
+    /// newest counting most; when the item's record was made, in milliseconds since 1970.
     pub score: f64,
     /// Its title, where the catalogue has one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 
 pub mod algorithms;
 pub mod catalogue;
+pub mod clusters;
 mod encoded;
 pub mod filters;
 pub mod http;
@@ -34,6 +35,7 @@ use crate::stores::rocks::{BlockCache, RocksStore};
 use crate::stores::{Store, StoreError, Table, Tables, formats};
 use crate::variants::Making;
 use catalogue::{Catalogue, CatalogueEntry};
+use clusters::{Liked, LikedByCluster};
 use filters::Shelves;
 use models::Models;
 use popular::Ranking;
@@ -67,6 +69,8 @@ pub struct Known {
     trends: Mutex<Option<(u64, Arc<Ranking>)>>,
     /// All that was seen together in an epoch, where that was asked for.
     pairs: Mutex<Option<(u64, Arc<Pairs>)>>,
+    /// What clusters like, of those that were asked for in an epoch.
+    liked: Mutex<LikedByCluster>,
 }
 
 /// A data folder at one committed epoch.
@@ -130,6 +134,7 @@ impl Reader {
             counted: Mutex::default(),
             trends: Mutex::new(None),
             pairs: Mutex::new(None),
+            liked: Mutex::default(),
             config,
         };
         Reader { store, known }
@@ -258,6 +263,14 @@ impl Known {
 
     fn keep_pairs(&self, epoch: u64, pairs: Pairs) {
         *self.pairs.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::new(pairs)));
+    }
+
+    fn liked(&self, epoch: u64, cluster: u32) -> Option<Arc<Liked>> {
+        self.liked.lock().unwrap_or_else(PoisonError::into_inner).get(epoch, cluster)
+    }
+
+    fn keep_liked(&self, epoch: u64, cluster: u32, liked: &Arc<Liked>) {
+        self.liked.lock().unwrap_or_else(PoisonError::into_inner).keep(epoch, cluster, liked);
     }
 
     fn counted(&self) -> Option<Arc<Counted>> {

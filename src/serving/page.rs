@@ -109,13 +109,17 @@ impl Row {
 }
 
 /// In which order rows come: what was begun is gone on with where one sits down to watch, and looked for later on the way.
-fn order(device: Option<&str>) -> [ListName; 6] {
-    use ListName::{BecauseYouWatched, ContinueWatching, New, TopPicks, Trending, WatchedTogether};
+fn order(device: Option<&str>) -> [ListName; 7] {
+    use ListName::{
+        BecauseYouWatched, ContinueWatching, New, PopularWithPeopleLikeYou, TopPicks, Trending,
+        WatchedTogether,
+    };
+    let like_you = PopularWithPeopleLikeYou;
     match device {
         Some("phone" | "mobile") => {
-            [TopPicks, BecauseYouWatched, WatchedTogether, ContinueWatching, Trending, New]
+            [TopPicks, BecauseYouWatched, WatchedTogether, like_you, ContinueWatching, Trending, New]
         }
-        _ => [ContinueWatching, TopPicks, BecauseYouWatched, WatchedTogether, Trending, New],
+        _ => [ContinueWatching, TopPicks, BecauseYouWatched, WatchedTogether, like_you, Trending, New],
     }
 }
 
@@ -128,6 +132,7 @@ fn title(list: ListName, found: &Found) -> String {
         }
         (ListName::BecauseYouWatched, None) => "Because you watched".into(),
         (ListName::WatchedTogether, _) => "Watched with what you watched".into(),
+        (ListName::PopularWithPeopleLikeYou, _) => "Popular with people like you".into(),
         (ListName::Trending, _) => "Trending".into(),
         (ListName::New, _) => "New".into(),
     }

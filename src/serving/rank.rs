@@ -58,7 +58,8 @@ impl Serving<'_> {
         };
         self.takes(algorithm.takes(model.as_deref()))?;
         let signals = self.past_with(member, &query.session)?;
-        algorithm.rank(&Inputs { model: model.as_deref(), data: self, signals: &signals }, query)
+        let inputs = Inputs { model: model.as_deref(), data: self, signals: &signals, member };
+        algorithm.rank(&inputs, query)
     }
 
     /// The model of a member's variant, or the live one. A command waits until it is read; a process that serves has read

@@ -62,7 +62,8 @@ impl Serving<'_> {
             (Rung::Online, _) => self.online(member, &RankQuery::of(query)),
             (Rung::Nearline, ListName::BecauseYouWatched) => self.similar_to_newest(member, query),
             (Rung::Nearline, ListName::ContinueWatching) => self.continue_watching(member, query),
-            (Rung::Nearline, ListName::TopPicks) => self.top_picks(member, query),
+            (Rung::Nearline, ListName::TopPicks) => self.picks_or_like_you(member, query),
+            (Rung::Nearline, ListName::PopularWithPeopleLikeYou) => self.like_you(member, query),
             (Rung::Nearline, ListName::WatchedTogether) => self.made(&Together, member, query),
             (Rung::Nearline, ListName::New) => self.made(&New, member, query),
             (Rung::Trending, _) | (Rung::Nearline, ListName::Trending) => {
@@ -153,6 +154,26 @@ impl Serving<'_> {
         let begun = begun.map(|(item, _, value)| (item, value as f64 / 1e6));
         let entries = self.entries(begun, &query.wanted, query.offset, query.limit)?;
         Ok(Ok(self.found(member, entries, Rung::Nearline)))
+    }
+
+    /// `top_picks`; what is popular with people like the member where little is known of the member's taste, or the model
+    /// has nothing left to list.
+    fn picks_or_like_you(
+        &self,
+        member: &str,
+        query: &ListQuery,
+    ) -> Result<Result<Found, NoList>, ServingError> {
+        if self.knows_little(member)? {
+            let found =
+                self.like_you_instead(member, query, "little is known of the member's taste".into())?;
+            if found.is_ok() {
+                return Ok(found);
+            }
+        }
+        match self.top_picks(member, query)? {
+            Err(why) if self.standing.centres.is_some() => self.like_you_instead(member, query, why),
+            picks => Ok(picks),
+        }
     }
 
     /// The stored `top_picks`; a longer one that is made now where too little of it is left; one that is made now where
@@ -261,7 +282,7 @@ impl Serving<'_> {
 }
 
 /// Why there are no lists inside a bulk load.
-const PENDING: &str = "the lists are being made anew";
+pub(super) const PENDING: &str = "the lists are being made anew";
 
 impl Found {
     /// Nothing, from the lowest rung.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::clusters::ClustersStatus;
 use super::{Serving, ServingError};
 use crate::archive::{ArchiveState, Queue};
 use crate::backups::{self, Made};
@@ -121,6 +122,9 @@ pub struct StatusAnswer {
     pub to_erase: u64,
     /// Where backups were made.
     pub backups: Vec<Made>,
+    /// The clusters that members are found in; none where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<ClustersStatus>,
     /// The lists of the last batch job.
     pub batch: Option<formats::OfflineBatch>,
     /// Where the archive is and how far; none where there is none.
@@ -184,6 +188,7 @@ impl Serving<'_> {
             sources,
             to_erase: erasing::marks(self.tables)?.len() as u64,
             backups: backups::made(self.tables)?,
+            clusters: self.clusters()?,
             batch: batches::live(self.tables)?,
             archive: ArchiveState::of(self.tables)?,
             archive_waiting: Queue::of(self.tables)?,

@@ -5,6 +5,8 @@
 
 use std::ops::ControlFlow;
 
+use nearline_dataflows::clusters::Belongs;
+
 use super::StoreError;
 use super::Table;
 use crate::variants::{MadeWith, Variants};
@@ -39,6 +41,8 @@ pub mod meta {
     pub const VARIANTS: &[u8] = b"variants";
     /// The model that stands by, as JSON: [`Standby`](super::Standby); absent where there is none.
     pub const STANDBY: &[u8] = b"standby";
+    /// The centres of clusters in use, as JSON: [`CentresInUse`](super::CentresInUse); absent where there are none.
+    pub const CENTRES: &[u8] = b"centres";
     /// Present where the live lists are in the second place, and the standby ones in the first.
     pub const TURNED: &[u8] = b"turned";
     /// Present while the views lag behind the records: inside a bulk replay or a rebuild.
@@ -101,6 +105,17 @@ impl Standby {
         let MadeWith { model, variants } = made_with;
         Standby { model: model.unwrap_or_default(), variants, ..Standby::default() }
     }
+}
+
+/// The centres that members are found among.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CentresInUse {
+    /// Their version.
+    pub version: String,
+    /// The version of the model that they were made with; members whose lists are made with another belong to none.
+    pub model: String,
+    /// How many there are.
+    pub clusters: u32,
 }
 
 /// The lists of a batch job.
@@ -436,6 +451,39 @@ pub fn together_pair(key: &[u8]) -> Result<(&str, &str), StoreError> {
     Ok((item, together_other(key, prefix)?))
 }
 
+/// The prefix of a cluster's keys in `cluster_popularity`.
+pub fn cluster_prefix(cluster: u32) -> [u8; 4] {
+    cluster.to_be_bytes()
+}
+
+/// A key of `cluster_popularity`: a cluster and an item.
+pub fn cluster_key(cluster: u32, item: &str, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&cluster_prefix(cluster));
+    out.extend_from_slice(item.as_bytes());
+}
+
+/// The item of a key of `cluster_popularity`.
+pub fn cluster_item(key: &[u8]) -> Result<&str, StoreError> {
+    let item = key.get(4..).and_then(|item| std::str::from_utf8(item).ok());
+    item.filter(|item| !item.is_empty())
+        .ok_or_else(|| damaged(Table::ClusterPopularity, key, "cannot be read"))
+}
+
+/// The value of an entry of `clusters`; its key is the member's id.
+pub fn encode_belongs(belongs: Belongs, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VALUE);
+    out.extend_from_slice(&belongs.cluster.to_be_bytes());
+    out.extend_from_slice(&belongs.liked.to_be_bytes());
+}
+
+/// Reads an entry of `clusters`.
+pub fn decode_belongs(key: &[u8], value: &[u8]) -> Result<Belongs, StoreError> {
+    let parse = |rest: &mut Reader<'_>| Some(Belongs { cluster: rest.u32()?, liked: rest.u32()? });
+    Reader::new(value).versioned(parse).ok_or_else(|| damaged(Table::Clusters, key, "cannot be read"))
+}
+
 /// A key of `archive_queue`: the epoch, and a number within it.
 pub fn queue_key(epoch: u64, chunk: u32) -> [u8; 12] {
     let mut key = [0; 12];
@@ -676,6 +724,27 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_of_clusters_are_in_the_order_of_cluster_and_item() {
+        let mut keys = Vec::new();
+        for (cluster, item) in [(0, "a"), (0, "b"), (1, "\0"), (255, "é"), (256, "a")] {
+            let mut key = Vec::new();
+            cluster_key(cluster, item, &mut key);
+            assert!(key.starts_with(&cluster_prefix(cluster)));
+            assert_eq!(cluster_item(&key).unwrap(), item);
+            keys.push(key);
+        }
+        assert!(keys.is_sorted());
+        // The example of docs/formats.md.
+        assert_eq!(keys[1], b"\0\0\0\0b");
+        assert!((0..5).all(|length| cluster_item(&b"\0\0\0\0b"[..length]).is_err()));
+        let (belongs, mut value) = (Belongs { cluster: 258, liked: 3 }, Vec::new());
+        encode_belongs(belongs, &mut value);
+        assert_eq!(value, b"\x01\0\0\x01\x02\0\0\0\x03");
+        assert_eq!(decode_belongs(b"m", &value).unwrap(), belongs);
+        assert!((0..9).all(|length| decode_belongs(b"m", &value[..length]).is_err()));
+    }
 
     #[test]
     fn counts_of_lists_are_in_the_order_of_day_list_variant_position_and_kind() {

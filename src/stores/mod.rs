@@ -51,11 +51,19 @@ pub enum Table {
     ArchiveQueue,
     /// Entries that changed and that mirrors may not have yet, by epoch.
     MirrorQueue,
+    /// Which cluster each member belongs to.
+    Clusters,
+    /// How many members of a cluster like an item.
+    ClusterPopularity,
+    /// The same two of the standby model.
+    StandbyClusters,
+    /// How many members of a cluster like an item, by the standby model.
+    StandbyClusterPopularity,
 }
 
 impl Table {
     /// All tables, those that an earlier format has before those that came later.
-    pub const ALL: [Table; 17] = [
+    pub const ALL: [Table; 21] = [
         Table::Meta,
         Table::Offsets,
         Table::Records,
@@ -73,26 +81,51 @@ impl Table {
         Table::BatchLists,
         Table::ArchiveQueue,
         Table::MirrorQueue,
+        Table::Clusters,
+        Table::ClusterPopularity,
+        Table::StandbyClusters,
+        Table::StandbyClusterPopularity,
     ];
 
     /// How many of them folders have, those of the newest format first.
-    pub const OF_FORMATS: [usize; 6] = [17, 16, 15, 13, 12, 9];
+    pub const OF_FORMATS: [usize; 6] = [21, 16, 15, 13, 12, 9];
 
-    /// The lists of the standby model, in the order of [`Table::TURNING`].
-    pub const STANDBY: [Table; 3] =
-        [Table::StandbyFactors, Table::StandbyTopPicks, Table::StandbyContinueWatching];
+    /// The lists of the standby model and what follows from its factors, in the order of [`Table::TURNING`].
+    pub const STANDBY: [Table; 5] = [
+        Table::StandbyFactors,
+        Table::StandbyTopPicks,
+        Table::StandbyContinueWatching,
+        Table::StandbyClusters,
+        Table::StandbyClusterPopularity,
+    ];
 
-    /// The lists of the live model: what changes places with the standby lists when these take over.
-    pub const TURNING: [Table; 3] = [Table::Factors, Table::TopPicks, Table::ContinueWatching];
+    /// The lists of the live model and what follows from its factors: what changes places with the standby ones when
+    /// these take over.
+    pub const TURNING: [Table; 5] =
+        [Table::Factors, Table::TopPicks, Table::ContinueWatching, Table::Clusters, Table::ClusterPopularity];
+
+    /// Those whose keys are members' ids, live and standby.
+    pub const OF_MEMBERS: [Table; 8] = [
+        Table::Factors,
+        Table::TopPicks,
+        Table::ContinueWatching,
+        Table::Clusters,
+        Table::StandbyFactors,
+        Table::StandbyTopPicks,
+        Table::StandbyContinueWatching,
+        Table::StandbyClusters,
+    ];
 
     /// The tables that hold nothing but views, and can be made anew from the records.
-    pub const VIEWS: [Table; 6] = [
+    pub const VIEWS: [Table; 8] = [
         Table::Popularity,
         Table::Performance,
         Table::Together,
         Table::Factors,
         Table::TopPicks,
         Table::ContinueWatching,
+        Table::Clusters,
+        Table::ClusterPopularity,
     ];
 
     /// The table that it changes places with when the standby lists take over; most stay where they are.
@@ -126,6 +159,10 @@ impl Table {
             Table::BatchLists => "batch_lists",
             Table::ArchiveQueue => "archive_queue",
             Table::MirrorQueue => "mirror_queue",
+            Table::Clusters => "clusters",
+            Table::ClusterPopularity => "cluster_popularity",
+            Table::StandbyClusters => "standby_clusters",
+            Table::StandbyClusterPopularity => "standby_cluster_popularity",
         }
     }
 }

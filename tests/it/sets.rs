@@ -14,7 +14,9 @@ use nearline::sources::json::Decoder;
 use nearline::sources::{Batch, Place, decode_lines};
 use nearline::stores::Store;
 use nearline::stores::memory::MemoryStore;
+use nearline_dataflows::clusters::Centres;
 use nearline_dataflows::graph::Meaning;
+use nearline_factors::Factors;
 use proptest::prelude::*;
 
 use crate::support::{Chance, ForEngine, Home, model};
@@ -120,6 +122,12 @@ fn small_model() -> ForEngine {
     ForEngine::new(model(&rows))
 }
 
+/// Centres of three clusters of that model's members, two of them alike so that they tie.
+fn small_centres(made: &ForEngine) -> Arc<Centres> {
+    let rows = Factors::new(2, vec![1.0, 0.0, 0.6, 0.8, 0.6, 0.8]).unwrap();
+    Arc::new(Centres::new("centres".into(), made.model.manifest.version.clone(), rows))
+}
+
 pub fn options(key: u8) -> EngineOptions {
     let config = Config::default();
     let live: Box<dyn LineUpSource + Send> = Box::new(small_model());
@@ -150,6 +158,7 @@ pub fn options(key: u8) -> EngineOptions {
         rebuild: false,
         archive: None,
         mirrors: None,
+        centres: Some(small_centres(&small_model())),
     }
 }
 

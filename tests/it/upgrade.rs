@@ -26,7 +26,7 @@ macro_rules! formats {
     };
 }
 
-formats! { format_1 format_2 format_3 format_4 format_5 }
+formats! { format_1 format_2 format_3 format_4 format_5 format_6 }
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -72,6 +72,7 @@ fn is_as_it_was(home: &Home, expected: &Value, digest: &str) {
         ("live_events", &status["counts"]["live_events"]),
         ("rejected", &status["rejected"]),
         ("batch", &status["batch"]),
+        ("clusters", &status["clusters"]),
     ] {
         assert_eq!(value, &expected[name], "{name}");
     }
@@ -89,6 +90,14 @@ fn is_as_it_was(home: &Home, expected: &Value, digest: &str) {
     assert_eq!(home.verified("nearline-data"), digest);
 }
 
+/// The centres of the frozen folder, where it has some, in another one.
+fn use_centres(home: &Home, format: &str, data: &str, expected: &Value) {
+    if let Some(version) = expected["clusters"]["centres"].as_str() {
+        let centres = fixtures().join(format).join("data/centres").join(version);
+        home.ok(&["--data", data, "cluster", "--use", arg(&centres)]);
+    }
+}
+
 fn check(format: &str) {
     let (home, expected) = home(format);
     let model = fixtures().join(format).join("model");
@@ -100,8 +109,9 @@ fn check(format: &str) {
     let forget = r#"{"type":"forget","member":"m9","at":1795000000000}"#;
     let all = format!("{}{forget}\n", logs(format));
     home.ok_pipe(&["--data", "anew", "run", "--model", arg(&model), "-"], &all);
+    use_centres(&home, format, "anew", &expected);
     let digest = home.verified("anew");
-    if matches!(format, "format-4" | "format-5") {
+    if matches!(format, "format-4" | "format-5" | "format-6") {
         assert_eq!(digest, expected["digest"].as_str().unwrap());
     }
     is_as_it_was(&home, &expected, &digest);
@@ -127,11 +137,13 @@ fn check(format: &str) {
     assert_ne!(digest, before);
     let all = format!("{all}{new}");
     home.ok_pipe(&["--data", "today", "run", "--model", arg(&model), "-"], &all);
+    use_centres(&home, format, "today", &expected);
     assert_eq!(home.verified("today"), digest);
 
     // An export of it is a folder of today.
     let export = home.ok(&["export"]);
     home.ok_pipe(&["--data", "copy", "replay", "--model", arg(&model), "-"], &export);
+    use_centres(&home, format, "copy", &expected);
     assert_eq!(home.verified("copy"), digest);
     home.ok_pipe(&["--data", "copy", "run", "-"], &logs(format));
     assert_eq!(home.verified("copy"), digest);

@@ -4,6 +4,7 @@
 mod data;
 mod naive;
 
+mod clusters;
 mod explain;
 mod fold_in;
 mod implicit;

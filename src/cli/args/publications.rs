@@ -19,6 +19,9 @@ pub struct PublishArgs {
     /// The records of the data folder's items.
     #[arg(long, group = "what")]
     pub catalogue: bool,
+    /// The centres of clusters in this folder.
+    #[arg(long, value_name = "DIR", group = "what")]
+    pub centres: Option<PathBuf>,
     /// These files, whatever they hold; --kind says which.
     #[arg(long, value_name = "FILE", num_args = 1.., group = "what", requires = "kind")]
     pub files: Vec<PathBuf>,

@@ -14,6 +14,7 @@ use super::What;
 use crate::engine::batches;
 use crate::engine::recover::{self, Standing};
 use crate::offline::Manifest;
+use crate::offline::centres::{CENTRES, CentresFolder};
 use crate::offline::model::{ITEMS, MANIFEST};
 use crate::offline::trained_on::MEMBERS;
 use crate::publications::Kind;
@@ -115,6 +116,18 @@ pub(super) fn draft(
                 counts: [("items".to_owned(), items)].into(),
                 epoch: Some(epoch),
                 ..draft(Kind::Catalogue, "records/1", vec![path])
+            })
+        }
+        What::Centres(folder) => {
+            let CentresFolder { manifest, .. } = CentresFolder::load(folder)?;
+            let made_at: Option<jiff::Timestamp> = manifest.made_at.parse().ok();
+            let counts = [("clusters", manifest.clusters as u64), ("rank", manifest.rank as u64)];
+            Ok(Draft {
+                counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
+                epoch: Some(manifest.epoch),
+                model: Some(manifest.model),
+                made_at: made_at.map_or_else(now_ms, jiff::Timestamp::as_millisecond),
+                ..draft(Kind::Centres, "centres/1", [MANIFEST, CENTRES].map(|file| folder.join(file)).into())
             })
         }
         What::Files(args) => {

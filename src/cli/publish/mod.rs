@@ -30,6 +30,8 @@ pub(super) enum What<'a> {
     Lists,
     /// Records of items.
     Catalogue,
+    /// The centres of clusters in a folder.
+    Centres(&'a Path),
     /// Files.
     Files(&'a PublishArgs),
     /// The result of a query.
@@ -52,6 +54,7 @@ pub(super) struct QueryResult {
 pub fn publish(context: &Context, args: &PublishArgs) -> Result<(), Failure> {
     let what = match args {
         PublishArgs { model: Some(model), .. } => What::Model(model),
+        PublishArgs { centres: Some(centres), .. } => What::Centres(centres),
         PublishArgs { version: Some(version), .. } => What::Again(version),
         PublishArgs { lists: true, .. } => What::Lists,
         PublishArgs { catalogue: true, .. } => What::Catalogue,

@@ -6,11 +6,13 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::cluster;
 use super::contents::{AboutLists, CATALOGUE, LISTS, MemberList, RankedItem};
 use crate::batch::Batches;
 use crate::engine::batches::BatchList;
 use crate::engine::socket::{Adopt, LatestAt, Wanted};
 use crate::engine::{Handle, TakeoverError};
+use crate::folder::Folder;
 use crate::publications::subscriptions::{NotTaken, Take};
 use crate::publications::{Kind, Publication};
 use crate::sources::json::Decoder;
@@ -22,7 +24,12 @@ const LISTS_AT_A_TIME: usize = 128;
 const RECORDS_AT_A_TIME: usize = 1 << 20;
 
 /// How a running pipeline takes over.
-pub fn taking(adopt: Adopt, handle: Handle, batches: Arc<Batches>, latest_at: LatestAt) -> Take {
+pub fn taking(
+    adopt: Adopt,
+    (data, handle): (Folder, Handle),
+    batches: Arc<Batches>,
+    latest_at: LatestAt,
+) -> Take {
     Arc::new(move |publication: &Publication, folder: &Path| match publication.kind {
         Kind::Model => {
             let line_up = adopt(&Wanted::Use(folder.to_owned())).map_err(NotTaken::for_now)?;
@@ -35,6 +42,11 @@ pub fn taking(adopt: Adopt, handle: Handle, batches: Arc<Batches>, latest_at: La
         }
         Kind::Lists => lists(&folder.join(LISTS), &batches, &handle).map_err(NotTaken::for_now),
         Kind::Catalogue => catalogue(&folder.join(CATALOGUE), &handle, &latest_at).map_err(NotTaken::for_now),
+        Kind::Centres => match cluster::take(&data, &handle, Some(folder)) {
+            Ok(_) => Ok(()),
+            // Their model may be on its way.
+            Err(failure) => Err(NotTaken::for_now(failure.to_string())),
+        },
         other => Err(NotTaken::for_good(format!("a pipeline has no use for {}", other.as_str()))),
     })
 }

@@ -82,6 +82,8 @@ pub enum Use {
     Lists,
     /// Records of items.
     Catalogue,
+    /// The centres that members are found among.
+    Centres,
 }
 
 /// When to raise an alarm about a publication that this pipeline follows, or about one of its jobs.

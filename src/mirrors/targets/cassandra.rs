@@ -1,6 +1,6 @@
 //! Cassandra, and what speaks like it (ScyllaDB): a partition for each member. The address is
-//! `cassandra://HOST:PORT,HOST:PORT/KEYSPACE`; the keyspace is there, since how it is replicated is for its owner to say, and
-//! tables are made in it where they are not there.
+//! `cassandra://HOST:PORT,HOST:PORT/KEYSPACE`; the keyspace is there, or `replication` says how it is to be made; tables
+//! are made in it where they are not there.
 //!
 //! Cassandra keeps of two writes the one with the later stamp. Ours are stamped with the wall clock, and never with less than
 //! before, also where the clock was set back or another process goes on (`Target::stamp`).
@@ -79,13 +79,21 @@ impl Cassandra {
             builder = builder.tls_context(Some(tls.build()));
         }
         let session = within(&runtime, &server, "connect", builder.build())?;
+        if let Some(nodes) = server.replication {
+            let make = format!(
+                "CREATE KEYSPACE IF NOT EXISTS \"{}\" WITH replication = {{'class': 'NetworkTopologyStrategy', \
+                 'replication_factor': {nodes}}}",
+                server.path
+            );
+            within(&runtime, &server, "make the keyspace", session.query_unpaged(make, ()))?;
+        }
         let keyspace =
             within(&runtime, &server, "use the keyspace", session.use_keyspace(&server.path, true));
         keyspace.map_err(|error| MirrorError::Server {
             mirror: server.mirror.clone(),
             url: server.url.clone(),
             message: format!(
-                "{error}; make the keyspace first, such as CREATE KEYSPACE {} WITH replication = {{'class': \
+                "{error}; say `replication` in the mirror's config, or make the keyspace first, such as CREATE KEYSPACE {} WITH replication = {{'class': \
                  'NetworkTopologyStrategy', 'replication_factor': 3}}",
                 server.path
             ),

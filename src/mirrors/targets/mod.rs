@@ -60,6 +60,9 @@ pub(super) struct Server {
     pub password: Option<String>,
     /// The file with the certificates of those who sign the server's.
     pub ca: Option<std::path::PathBuf>,
+    /// On how many nodes each entry is, of a keyspace that is to be made.
+    #[cfg_attr(not(feature = "cassandra"), expect(dead_code, reason = "for Cassandra alone"))]
+    pub replication: Option<u32>,
     /// What stands before names, of keys and of tables.
     pub prefix: String,
     /// For how long an entry stays that is not written again, in seconds.
@@ -80,6 +83,7 @@ impl Server {
             password: password
                 .map_err(|source| MirrorError::Setting { mirror: config.name.clone(), source })?,
             ca: config.ca.clone(),
+            replication: config.replication,
             prefix: config.prefix.clone(),
             expiry: config.expiry.map(|expiry| (expiry.ms().max(0) as u64).div_ceil(1000)),
         })

@@ -38,7 +38,7 @@ impl Algorithm for Factors {
         inputs: &Inputs<'_>,
         query: &RankQuery,
     ) -> Result<Result<Vec<Entry>, NoList>, ServingError> {
-        let Inputs { model, data, signals: past } = inputs;
+        let Inputs { model, data, signals: past, .. } = inputs;
         let Some(model) = model else { return Ok(Err("no model".into())) };
         let (pairs, mut excluded) = signals(past, model);
         if !pairs.iter().any(|pair| pair.b > 0.0) {

@@ -7,11 +7,13 @@
 
 mod factors;
 mod new;
+mod people_like_you;
 mod popular;
 mod together;
 
 pub use factors::Factors;
 pub use new::New;
+pub use people_like_you::PeopleLikeYou;
 pub use popular::Popular;
 pub use together::Together;
 
@@ -30,6 +32,8 @@ pub struct Inputs<'a> {
     pub data: &'a Serving<'a>,
     /// The signals: the member's live events and their sums, with those of a session.
     pub signals: &'a Past,
+    /// Whose they are.
+    pub member: &'a str,
 }
 
 /// A way to make a list.
@@ -65,7 +69,7 @@ pub trait Algorithm: Send + Sync {
 }
 
 /// All of them.
-pub static ALL: &[&dyn Algorithm] = &[&Factors, &Together, &Popular, &New];
+pub static ALL: &[&dyn Algorithm] = &[&Factors, &Together, &PeopleLikeYou, &Popular, &New];
 
 /// The one that a variant names.
 pub fn of(algorithm: variants::Algorithm) -> &'static dyn Algorithm {

@@ -2,15 +2,16 @@
 //! the trending list in memory, and the metrics.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
 
 use super::super::algorithms::Popular;
+use super::super::clusters::ClustersStatus;
 use super::super::list::Entry;
 use super::super::rank::RankQuery;
-use super::super::{Reader, ServingError};
+use super::super::{Reader, Serving, ServingError};
 use super::metrics::Metrics;
 use super::now_ms;
 use crate::engine::batches;
@@ -24,6 +25,8 @@ const BEHIND: usize = 256;
 const FLOOR_EVERY: Duration = Duration::from_millis(250);
 /// How long it is.
 const FLOOR: usize = 500;
+/// How often the members of clusters are counted at most.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// A commit as listeners are told.
 #[derive(Debug, Clone)]
@@ -59,6 +62,8 @@ pub struct Feed {
     metrics: Arc<Metrics>,
     traces: Option<Arc<Traces>>,
     reader: Mutex<Weak<Reader>>,
+    /// The clusters as their members were counted last, and when that was: it takes a look at each member.
+    counted: Mutex<Option<(Instant, ClustersStatus)>>,
     work: Mutex<Option<crossbeam_channel::Sender<Arc<Commit>>>>,
 }
 
@@ -72,6 +77,7 @@ impl Feed {
             metrics,
             traces,
             reader: Mutex::default(),
+            counted: Mutex::default(),
             work: Mutex::default(),
         }
     }
@@ -107,6 +113,7 @@ impl Feed {
                 }
             }
             self.metrics.batch(batches::live(serving.tables)?.as_ref());
+            self.count_clusters(serving)?;
             Ok(Floor { entries, epoch: serving.standing.epoch, as_of: serving.standing.now, lists })
         })?;
         self.epoch.send_if_modified(|epoch| {
@@ -131,6 +138,20 @@ impl Feed {
     /// Tells of every commit.
     pub(super) fn commits(&self) -> broadcast::Receiver<Told> {
         self.commits.subscribe()
+    }
+
+    /// Counts the members of clusters now and then, and where the centres are others.
+    fn count_clusters(&self, serving: &Serving<'_>) -> Result<(), ServingError> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_use = serving.standing.centres.as_ref().map(|centres| &centres.version);
+        let fresh = |(at, known): &(Instant, ClustersStatus)| {
+            at.elapsed() < COUNT_EVERY && Some(&known.centres) == in_use
+        };
+        if !counted.as_ref().is_some_and(fresh) {
+            *counted = serving.clusters()?.map(|clusters| (Instant::now(), clusters));
+        }
+        self.metrics.clusters(counted.as_ref().map(|(_, clusters)| clusters));
+        Ok(())
     }
 
     /// What a commit brings besides its epoch: the catalogue, the new model, and what listeners are told.
@@ -164,7 +185,7 @@ impl Feed {
 /// Takes commits in as they come, and what is trending now and then.
 fn keep_up(feed: &Weak<Feed>, jobs: &crossbeam_channel::Receiver<Arc<Commit>>) {
     let mut stale = false;
-    let mut renewed = std::time::Instant::now();
+    let mut renewed = Instant::now();
     loop {
         let job = jobs.recv_timeout(if stale { FLOOR_EVERY } else { Duration::from_secs(3600) });
         let Some(feed) = feed.upgrade() else { return };
@@ -181,7 +202,7 @@ fn keep_up(feed: &Weak<Feed>, jobs: &crossbeam_channel::Receiver<Arc<Commit>>) {
             if let Some(Err(error)) = reader.map(|reader| feed.renew(&reader)) {
                 tracing::warn!(%error, "what is trending in memory is not made anew");
             }
-            (stale, renewed) = (false, std::time::Instant::now());
+            (stale, renewed) = (false, Instant::now());
         }
     }
 }

@@ -18,6 +18,7 @@ use super::metrics_mirrors::MirrorMetrics;
 use super::metrics_publications::PublicationMetrics;
 use crate::archive::Archive;
 use crate::engine::observer::Commit;
+use crate::serving::clusters::ClustersStatus;
 use crate::sources::kafka::Lags;
 use crate::stores::formats::OfflineBatch;
 
@@ -93,6 +94,8 @@ pub(super) struct Metrics {
     committed_at: Gauge,
     batch_at: Gauge,
     batch_members: Gauge,
+    clusters: Gauge,
+    clustered_members: Gauge,
     partition_next: Family<OfPartition, Gauge>,
     partition_end: Family<OfPartition, Gauge>,
     partition_lag: Family<OfPartition, Gauge>,
@@ -138,6 +141,8 @@ impl Default for Metrics {
             committed_at: Gauge::default(),
             batch_at: Gauge::default(),
             batch_members: Gauge::default(),
+            clusters: Gauge::default(),
+            clustered_members: Gauge::default(),
             partition_next: Family::default(),
             partition_end: Family::default(),
             partition_lag: Family::default(),
@@ -227,6 +232,16 @@ impl Metrics {
             "Members who have a list of the last batch job",
             self.batch_members.clone(),
         );
+        registry.register(
+            "clusters",
+            "Clusters that members are found in; 0 where there are none",
+            self.clusters.clone(),
+        );
+        registry.register(
+            "clustered_members",
+            "Members who belong to one, as it was counted last",
+            self.clustered_members.clone(),
+        );
         for (name, help, metric) in [
             ("kafka_next", "The offset that is read next, by what is committed", &self.partition_next),
             ("kafka_end", "The offset behind the newest message", &self.partition_end),
@@ -315,6 +330,11 @@ impl Metrics {
     pub fn batch(&self, batch: Option<&OfflineBatch>) {
         self.batch_at.set(batch.map_or(0, |batch| batch.made_at / 1000));
         self.batch_members.set(batch.map_or(0, |batch| batch.members as i64));
+    }
+
+    pub fn clusters(&self, clusters: Option<&ClustersStatus>) {
+        self.clusters.set(clusters.map_or(0, |clusters| clusters.clusters.into()));
+        self.clustered_members.set(clusters.map_or(0, |clusters| clusters.members as i64));
     }
 
     pub fn posted(&self, accepted: u64, rejected: u64) {

@@ -216,7 +216,7 @@ impl App {
 }
 
 /// What answers are made of most, the most asked for first.
-const WARM: [Table; 3] = [Table::TopPicks, Table::ContinueWatching, Table::Records];
+const WARM: [Table; 4] = [Table::TopPicks, Table::Clusters, Table::ContinueWatching, Table::Records];
 /// So much is read at a time.
 const SLICE: u64 = 2 << 20;
 

@@ -117,6 +117,8 @@ function meaning(list, score) {
     case 'because_you_watched':
     case 'watched_together':
       return `likeness ${figure(score)}`;
+    case 'popular_with_people_like_you':
+      return `liked by ${figure(score)}`;
     case 'trending':
       return `${figure(score)} recent events`;
     case 'new':

@@ -32,6 +32,7 @@ const OF_LIST = {
   continue_watching: 'Here because it was begun and not finished.',
   because_you_watched: 'Here because it is like what was watched last.',
   watched_together: 'Here because others have watched it who have watched the same.',
+  popular_with_people_like_you: 'Here because those like it whose taste is nearest.',
 };
 
 function keptOut({ kept_out: reasons }) {

@@ -363,6 +363,8 @@ fn family_name(table: Table) -> &'static str {
         Table::StandbyFactors => "factors_2",
         Table::StandbyTopPicks => "top_picks_2",
         Table::StandbyContinueWatching => "continue_watching_2",
+        Table::StandbyClusters => "clusters_2",
+        Table::StandbyClusterPopularity => "cluster_popularity_2",
         other => other.name(),
     }
 }
