@@ -135,8 +135,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let follow = || Following::start(context, config, &opened, adopt.clone(), latest_at.clone(), board);
     let following = if how.bulk { None } else { Some(follow()?) };
     let bells = following.as_ref().map(Following::bells).unwrap_or_default();
-    let commands =
-        commands::of(&opened, (&context.folder, config.clone()), handle.clone(), bells, jobs.clone());
+    let about = (&context.folder, config.clone());
+    let commands = commands::of(&opened, about, handle.clone(), bells, jobs.clone());
     let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
         let told = (&options.kafka.lags, opened.archive.as_ref(), opened.mirrors.as_ref());
