@@ -15,6 +15,7 @@ mod world;
 
 mod archive;
 mod jobs;
+mod mirrors;
 mod publications;
 
 use std::collections::{BTreeMap, BTreeSet};
