@@ -95,7 +95,7 @@ fi
 step format cargo fmt --all --check
 step lints cargo clippy --release --workspace --all-targets --features "$features" --locked -- ${deny[@]+"${deny[@]}"}
 if [ "$services" = yes ]; then
-    step "lints without features" cargo clippy --release --all-targets --locked -- ${deny[@]+"${deny[@]}"}
+    step "lints without features" cargo clippy --release --locked -- ${deny[@]+"${deny[@]}"}
 fi
 step docs env RUSTDOCFLAGS="${deny[*]-}" cargo doc --release --workspace --no-deps --locked ${built[@]+"${built[@]}"}
 if [ "$services" = yes ]; then
@@ -103,7 +103,7 @@ if [ "$services" = yes ]; then
     step duckdb with_duckdb
 fi
 # Before the tests, which build the program without them again.
-step failpoints cargo test --release --locked --features "$features" --test failpoints
+step failpoints cargo test --release --workspace --locked --features "$features" --test failpoints
 step tests cargo test --release --workspace --locked ${built[@]+"${built[@]}"}
 if command -v cargo-deny >/dev/null 2>&1; then
     step dependencies cargo deny --locked check --hide-inclusion-graph bans licenses sources

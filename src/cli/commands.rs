@@ -44,10 +44,10 @@ pub(super) enum Ask {
     Mirrors(mirrors::Task),
     /// A publication has a new version.
     Published(String),
-    /// Do a job now.
-    Job(String),
     /// Find members among the centres of clusters in this folder; among none, unless given.
     Centres(Option<PathBuf>),
+    /// Do a job now.
+    Job(String),
 }
 
 /// What comes of it.

@@ -55,7 +55,11 @@ fn a_batch_stands_in_where_there_is_no_fresh_list_and_knows_what_was_seen_since(
     let before = home.json(&["get", "m1"]);
     assert_eq!((&before["source"], &before["reason"]), (&json!("trending"), &json!("no model")));
     assert!(home.say(&["batch"]).ended(1).contains("needs a model"));
-    assert!(home.say(&["batch", "--algorithm", "nothing"]).ended(2).contains("factors, together, popular"));
+    assert!(
+        home.say(&["batch", "--algorithm", "nothing"])
+            .ended(2)
+            .contains("factors, together, people_like_you, popular")
+    );
     let refused = home.say(&["batch", "--algorithm", "popular", "--model", "model"]).ended(1);
     assert!(refused.contains("leave --model out"), "{refused}");
 

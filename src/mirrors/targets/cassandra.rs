@@ -23,6 +23,8 @@ use super::super::MirrorError;
 use super::super::entries::{Body, Entry, Key};
 use super::{Server, Show, Target, runtime, within};
 
+/// What is written in one go is stamped with less than so many microseconds more than where it begins, if the clock stands still.
+const BEYOND: i64 = 100_000;
 /// So many requests are under way at a time.
 const UNDER_WAY: usize = 128;
 /// So many writes are sent in one request; they are of neighbours, so that few nodes have a part in each.
@@ -59,6 +61,8 @@ pub(super) struct Cassandra {
     session: Session,
     statements: Statements,
     stamps: Arc<Stamps>,
+    /// Whether stamps have begun after those of the connection before.
+    begun: bool,
     runtime: Runtime,
 }
 
@@ -102,7 +106,7 @@ impl Cassandra {
             within(&runtime, &server, "make the tables", session.query_unpaged(statement, ()))?;
         }
         let statements = statements(&runtime, &server, &session)?;
-        Ok(Cassandra { server, session, statements, stamps, runtime })
+        Ok(Cassandra { server, session, statements, stamps, begun: false, runtime })
     }
 
     /// Adds a write to the others of its kind.
@@ -324,8 +328,9 @@ impl Target for Cassandra {
     }
 
     fn stamp(&mut self, stamp: &mut i64) {
-        self.stamps.0.fetch_max(*stamp, Ordering::Relaxed);
-        // What is written now is stamped with less than this, as the clock goes; where it does not, with a little more.
-        *stamp = self.stamps.next_timestamp() + 1_000_000;
+        if !std::mem::replace(&mut self.begun, true) {
+            self.stamps.0.fetch_max(*stamp, Ordering::Relaxed);
+        }
+        *stamp = self.stamps.next_timestamp() + BEYOND;
     }
 }
