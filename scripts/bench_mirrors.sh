@@ -9,8 +9,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 kind="${1:-memcached}" rate="${2:-50000}" seconds="${3:-20}"
-cargo build --release --locked --features query,cassandra,mysql >&2
-program="$CARGO_TARGET_DIR/release/nearline"
+if [ -z "${NEARLINE_BINARY:-}" ]; then
+    cargo build --release --locked --features cassandra,mysql >&2
+fi
+program="${NEARLINE_BINARY:-$CARGO_TARGET_DIR/release/nearline}"
 place="$(mktemp -d)"
 export NEARLINE_SERVICES="$place/services"
 trap 'kill $(jobs -p) 2>/dev/null || true; bash scripts/services.sh down; rm -rf "$place"' EXIT
