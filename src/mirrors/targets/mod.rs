@@ -59,6 +59,10 @@ pub(super) struct Server {
     /// With which password.
     pub password: Option<String>,
     /// The file with the certificates of those who sign the server's.
+    #[cfg_attr(
+        not(any(feature = "cassandra", feature = "mysql")),
+        expect(dead_code, reason = "for Cassandra and MySQL alone")
+    )]
     pub ca: Option<std::path::PathBuf>,
     /// On how many nodes each entry is, of a keyspace that is to be made.
     #[cfg_attr(not(feature = "cassandra"), expect(dead_code, reason = "for Cassandra alone"))]
