@@ -280,7 +280,7 @@ fn a_folder_of_a_newer_format_is_refused_and_left_as_it_is() {
     raw.put_cf(meta, formats::meta::FORMAT, formats::FORMAT.to_be_bytes()).unwrap();
     assert_eq!(home.verified("nearline-data"), digest);
     // A newer one may have tables that are not known here.
-    raw.create_cf("clusters", &db).unwrap();
+    raw.create_cf("tables of tomorrow", &db).unwrap();
     drop(raw);
     let said = home.say(&["run", "more.jsonl"]).ended(3);
     assert!(said.contains("use a newer nearline"), "{said}");
