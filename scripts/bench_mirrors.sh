@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
+root="$PWD"
 kind="${1:-memcached}" rate="${2:-50000}" seconds="${3:-20}"
 if [ -z "${NEARLINE_BINARY:-}" ]; then
     cargo build --release --locked --features cassandra,mysql >&2
@@ -15,7 +16,7 @@ fi
 program="${NEARLINE_BINARY:-$CARGO_TARGET_DIR/release/nearline}"
 place="$(mktemp -d)"
 export NEARLINE_SERVICES="$place/services"
-trap 'kill $(jobs -p) 2>/dev/null || true; bash scripts/services.sh down; rm -rf "$place"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; bash "$root/scripts/services.sh" down; rm -rf "$place"' EXIT
 told="$(bash scripts/services.sh up "$kind")"
 eval "$told"
 cd "$place"
@@ -50,6 +51,8 @@ for _ in range(600):
 lines = open("log.jsonl", "rb").readlines()
 behind, late, ended = [], [0.0], threading.Event()
 def watch():
+    # Not before the first epochs, of which there is nothing to be behind of.
+    time.sleep(2)
     while not ended.is_set():
         behind.append(value("mirror_behind_seconds"))
         time.sleep(0.1)
