@@ -1,5 +1,7 @@
 //! The histories of all members of one worker, and what applying an epoch's records to them did.
 
+use nearline_factors::fetch_soon;
+
 use crate::history::{Effects, Gone, History};
 use crate::types::{Action, Digest, Event, Item, Kind, Member, Op};
 
@@ -65,6 +67,26 @@ pub struct Applied {
     pub effects: Vec<RecordEffect>,
 }
 
+/// How many members ahead histories are fetched.
+const AHEAD: usize = 8;
+/// How many events of a history are fetched at most.
+const FETCHED: usize = 256;
+
+/// Where an op lies in its epoch.
+struct OpPlace {
+    member: Member,
+    seq: u32,
+    index: u32,
+}
+
+/// The places of ops in the order of members: these are sorted instead of the ops, which are six times as large.
+fn by_member(ops: &[Op]) -> Vec<OpPlace> {
+    let place = |(op, index): (&Op, u32)| OpPlace { member: op.member, seq: op.seq, index };
+    let mut order: Vec<OpPlace> = ops.iter().zip(0..).map(place).collect();
+    order.sort_unstable_by_key(|place| u64::from(place.member.0) << 32 | u64::from(place.seq));
+    order
+}
+
 impl Histories {
     /// The history of a member.
     pub fn get(&self, member: Member) -> &History {
@@ -94,11 +116,18 @@ impl Histories {
     pub fn apply(&mut self, ops: &mut Vec<Op>) -> Applied {
         let mut applied = Applied::default();
         let trimmed = self.refuse_trimmed(ops, &mut applied);
-        ops.sort_unstable_by_key(|op| (op.member, op.seq));
+        let order = by_member(ops);
+        let of_members = || order.chunk_by(|a, b| a.member == b.member);
+        let mut ahead = of_members();
+        ahead.by_ref().take(AHEAD).for_each(|of_member| self.fetch(of_member[0].member));
         let mut actions: Vec<(u32, Action)> = Vec::new();
-        for of_member in ops.chunk_by(|a, b| a.member == b.member) {
+        for of_member in of_members() {
+            if let Some(coming) = ahead.next() {
+                self.fetch(coming[0].member);
+            }
             actions.clear();
-            actions.extend(of_member.iter().map(|op| (op.seq, op.action)));
+            let ops = of_member.iter().map(|place| &ops[place.index as usize]);
+            actions.extend(ops.map(|op| (op.seq, op.action)));
             let member = of_member[0].member;
             if self.histories.len() <= member.index() {
                 self.histories.resize_with(member.index() + 1, History::default);
@@ -112,6 +141,12 @@ impl Histories {
         applied.changed.dedup();
         self.move_newest(&applied);
         applied
+    }
+
+    /// Has a history fetched that will be looked into some members later: they lie all over the memory of a process.
+    fn fetch(&self, member: Member) {
+        let events = self.get(member).events();
+        fetch_soon(&events[..events.len().min(FETCHED)]);
     }
 
     /// Takes the trims out of `ops`, and refuses what they cover; says up to where everything is forgotten.

@@ -55,3 +55,14 @@ pub(crate) fn fetch_row(row: &[f32]) {
     row.iter().step_by(16).for_each(fetch);
     row.last().into_iter().for_each(fetch);
 }
+
+/// Tells the processor that `values` will be read soon, all of them: for tables that no cache holds, of which somebody knows
+/// some steps ahead where they will be read. No more than a hint.
+#[inline]
+pub fn fetch_soon<T>(values: &[T]) {
+    values.iter().step_by((LINE / size_of::<T>().max(1)).max(1)).for_each(fetch);
+    values.last().into_iter().for_each(fetch);
+}
+
+/// How many bytes come at a time.
+const LINE: usize = 64;

@@ -69,6 +69,7 @@ mod vector;
 /// inputs, so that who stores them knows to make them anew.
 pub const ARITHMETIC: u32 = 2;
 
+pub use ahead::fetch_soon;
 pub use bitmap::Bitmap;
 pub use centres::Centres;
 #[doc(hidden)]
