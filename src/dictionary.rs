@@ -1,57 +1,27 @@
 //! External ids and placements to numbers and back, for as long as the process lives.
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use nearline_dataflows::types::{Country, Item, ItemIds, List, Place, Placement, Placements};
 
+use crate::short_ids::{ShortId, ShortIds};
+
 /// Ids by number: append-only, and read by many threads while one appends.
 pub type Names = boxcar::Vec<Arc<str>>;
-
-type Numbers<K> = HashMap<K, u32, foldhash::fast::FixedState>;
 
 /// Numbers external ids in the order in which they are first met.
 #[derive(Debug, Default)]
 pub struct Dictionary {
-    short: Numbers<Short>,
-    long: Numbers<Arc<str>>,
+    short: ShortIds,
+    long: HashMap<Arc<str>, u32, foldhash::fast::FixedState>,
     names: Arc<Names>,
-}
-
-/// An id of at most 15 bytes, kept in the table itself: looking one up needs no second look elsewhere in memory,
-/// which is what a look-up spends its time on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Short([u64; 2]);
-
-impl Short {
-    /// The id's bytes, zeros, and its length.
-    fn of(id: &str) -> Option<Self> {
-        let mut bytes = [0; 16];
-        if id.len() >= bytes.len() {
-            return None;
-        }
-        bytes[..id.len()].copy_from_slice(id.as_bytes());
-        bytes[15] = id.len() as u8;
-        let [first, second] = [0, 8].map(|at| {
-            let half = bytes[at..at + 8].first_chunk().expect("sixteen bytes are two halves");
-            u64::from_le_bytes(*half)
-        });
-        Some(Short([first, second]))
-    }
-}
-
-impl Hash for Short {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[0]);
-        state.write_u64(self.0[1]);
-    }
 }
 
 impl Dictionary {
     /// The number of `id`, a new one where it is met for the first time.
     pub fn number(&mut self, id: &str) -> u32 {
-        let short = Short::of(id);
+        let short = ShortId::of(id.as_bytes());
         if let Some(number) = self.known(id, short) {
             return number;
         }
@@ -59,21 +29,29 @@ impl Dictionary {
         let number = self.names.push(id.clone()) as u32;
         match short {
             Some(short) => self.short.insert(short, number),
-            None => self.long.insert(id, number),
-        };
+            None => drop(self.long.insert(id, number)),
+        }
         number
     }
 
-    fn known(&self, id: &str, short: Option<Short>) -> Option<u32> {
+    /// Has fetched from memory what [`number`](Self::number) will look at. To wait for it is most of what a look-up costs,
+    /// so whoever knows which ids come next says so some ids ahead.
+    pub fn fetch(&self, id: &[u8]) {
+        if let Some(short) = ShortId::of(id) {
+            self.short.fetch(short);
+        }
+    }
+
+    fn known(&self, id: &str, short: Option<ShortId>) -> Option<u32> {
         match short {
-            Some(short) => self.short.get(&short).copied(),
+            Some(short) => self.short.get(short),
             None => self.long.get(id).copied(),
         }
     }
 
     /// The number of `id`, where it has one.
     pub fn get(&self, id: &str) -> Option<u32> {
-        self.known(id, Short::of(id))
+        self.known(id, ShortId::of(id.as_bytes()))
     }
 
     /// How many ids have a number.

@@ -28,6 +28,7 @@ pub mod records;
 pub mod repositories;
 pub mod serving;
 pub mod sources;
+mod short_ids;
 pub mod stores;
 pub mod traces;
 pub mod variants;

@@ -20,6 +20,8 @@ use crate::sources::{Batch, Offset, Reason, Rejected};
 use crate::stores::formats::TombstoneValue;
 use crate::variants::{Assigned, Variants};
 
+/// How many records ahead the places of their ids are fetched.
+const AHEAD: usize = 8;
 /// Marks an op that stands for no record of the epoch.
 const NO_SEQ: u32 = nearline_dataflows::types::KNOWN;
 
@@ -237,6 +239,9 @@ impl Ingest {
         }
         let place = self.records.batches.len().saturating_sub(1) as u32;
         for index in from..end {
+            if index + AHEAD < end {
+                self.fetch(batch.bytes(index + AHEAD));
+            }
             let bytes = batch.bytes(index);
             let record = records::decode(bytes).expect("a batch holds records in normal form");
             let digest = batch.digest(index);
@@ -255,6 +260,14 @@ impl Ingest {
             }
         }
         end
+    }
+
+    /// Has fetched what will be looked at for a record that comes soon.
+    fn fetch(&self, bytes: &[u8]) {
+        if let Some((member, item)) = records::event_ids(bytes) {
+            self.members.fetch(member);
+            self.items.fetch(item);
+        }
     }
 
     fn take_record(

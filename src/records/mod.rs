@@ -11,7 +11,7 @@ pub mod time;
 mod written;
 
 pub use decimal::{MICROS, NotAValue, format_micros, parse_micros};
-pub use normal::{Malformed, RecordType, decode, encode, type_of};
+pub use normal::{Malformed, RecordType, decode, encode, event_ids, type_of};
 pub use schema::schema;
 pub use written::write_json;
 

@@ -34,6 +34,20 @@ pub fn type_of(normal: &[u8]) -> RecordType {
     }
 }
 
+/// The ids of the member and of the item in the normal form of an event, or of a retraction by fields; none of any other
+/// record.
+pub fn event_ids(normal: &[u8]) -> Option<(&[u8], &[u8])> {
+    if type_of(normal) == RecordType::Other {
+        return None;
+    }
+    let mut rest = Rest(&normal[1..]);
+    let mut id = || -> Option<&[u8]> {
+        let length = usize::from(rest.byte().ok()?) + 1;
+        rest.take(length).ok()
+    };
+    Some((id()?, id()?))
+}
+
 /// Bytes that are not the normal form of any record: the store or a program is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are not a record in normal form")]
