@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nearline_factors::fetch_soon;
 use rocksdb::{BlockBasedOptions, DBCompressionType, IngestExternalFileOptions, Options, SstFileWriter};
 
 use super::{RocksStore, StoreError, Table, Transaction, failed};
@@ -61,6 +62,8 @@ struct Entry {
     key: u16,
 }
 
+/// How many entries ahead of the one that is written are fetched.
+const AHEAD: usize = 8;
 /// No value is as long.
 const REMOVED: u32 = u32::MAX;
 /// What places in a load are counted in.
@@ -80,6 +83,12 @@ impl Sorted {
 
     fn key(&self, entry: &Entry) -> &[u8] {
         &self.bytes[entry.start as usize..][..usize::from(entry.key)]
+    }
+
+    /// Has an entry fetched that is written soon: sorted entries lie anywhere among the bytes.
+    fn fetch(&self, entry: &Entry) {
+        let value = if entry.value == REMOVED { 0 } else { entry.value as usize };
+        fetch_soon(&self.bytes[entry.start as usize..][..usize::from(entry.key) + value]);
     }
 
     /// Sorts by key; of entries with one key the last that was pushed comes last.
@@ -128,8 +137,13 @@ impl Sorted {
         let mut writer = SstFileWriter::create(&options);
         writer.open(path)?;
         for (place, entry) in self.entries.iter().enumerate() {
+            if let Some(coming) = self.entries.get(place + AHEAD) {
+                self.fetch(coming);
+            }
             let key = self.key(entry);
-            if self.entries.get(place + 1).is_some_and(|next| self.key(next) == key) {
+            // Most differ in their heads, and what lies elsewhere in memory need not be looked at.
+            let same = |next: &Entry| next.head == entry.head && self.key(next) == key;
+            if self.entries.get(place + 1).is_some_and(same) {
                 continue;
             }
             match entry.value {
