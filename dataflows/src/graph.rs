@@ -14,7 +14,6 @@
 
 use std::rc::Rc;
 
-use differential_dataflow::AsCollection;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
@@ -27,10 +26,10 @@ use crate::clusters::{ClusterInputs, Counted, Known, Moved, clusters};
 use crate::histories::{Newest, RecordEffect};
 use crate::kinds::Kinds;
 use crate::lists::{Made, MemberLists, lists};
-use crate::members::{Cell, Control, Role, Touched, members};
+use crate::members::{Control, Role, Touched, members};
 use crate::now::now;
 use crate::performance::{ListCell, performance};
-use crate::popularity::popularity;
+use crate::popularity::{self, popularity};
 use crate::progress::{Begun, ProgressOptions, continue_watching};
 use crate::together::{ItemPair, TogetherOptions, together};
 use crate::trending::{Trend, TrendingOptions, trending};
@@ -58,8 +57,8 @@ pub struct Meaning {
 pub enum Delta {
     /// What became of the epoch's records.
     Records(Vec<RecordEffect>),
-    /// A cell's count and whether it is now (+1) or no longer (−1), as differential updates.
-    Popularity(Vec<(Cell, isize, isize)>),
+    /// What cells count now; zero where nothing is counted any more. Each worker tells its own in order.
+    Popularity(Vec<popularity::Counted>),
     /// What cells of lists count now; zero where nothing is counted any more.
     Performance(Vec<(ListCell, u64)>),
     /// How many baskets hold pairs of items now; zero where none does any more.
@@ -133,9 +132,9 @@ pub fn build(
 
     let (items, availability) = catalogue(versions);
     let members = members(ops, controls.clone(), availability, meaning.kinds.clone(), placements, assignment);
-    let counts = popularity(members.changes.as_collection());
     let now = now(members.newest);
-    let trending = trending(counts.inner.clone(), now.clone(), trends);
+    let trending = trending(members.changes.clone(), now.clone(), trends);
+    let counts = popularity(members.changes, controls.clone());
     let performance = performance(members.listed);
     let together = together(members.touched.clone(), baskets);
 
@@ -151,7 +150,7 @@ pub fn build(
 
     let out = Outlet { sink, probe: probe.clone() };
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
-    out.deliver_counts(counts.inner);
+    out.deliver(counts, "popularity out", |data| Delta::Popularity(std::mem::take(data)));
     out.deliver(performance, "performance out", |data| Delta::Performance(std::mem::take(data)));
     out.deliver(together, "together out", |data| Delta::Together(std::mem::take(data)));
     out.deliver(items, "items out", |data| Delta::Items(std::mem::take(data)));
@@ -201,33 +200,13 @@ impl Outlet {
         name: &str,
         wrap: impl Fn(&mut Vec<D>) -> Delta + 'static,
     ) {
-        self.hand_out(stream, name, move |sink, epoch, data| sink.take(epoch, wrap(data)));
-    }
-
-    /// A differential update carries its own time, and a message may hold updates of later epochs than its own.
-    fn deliver_counts<'scope>(&self, stream: StreamVec<'scope, Epoch, ((Cell, isize), Epoch, isize)>) {
-        self.hand_out(stream, "popularity out", |sink, _, data| {
-            data.sort_unstable_by_key(|(_, epoch, _)| *epoch);
-            for of_epoch in data.chunk_by(|a, b| a.1 == b.1) {
-                let updates = of_epoch.iter().map(|((cell, count), _, diff)| (*cell, *count, *diff));
-                sink.take(of_epoch[0].1, Delta::Popularity(updates.collect()));
-            }
-        });
-    }
-
-    fn hand_out<'scope, D: Clone + 'static>(
-        &self,
-        stream: StreamVec<'scope, Epoch, D>,
-        name: &str,
-        hand: impl Fn(&dyn Sink, Epoch, &mut Vec<D>) + 'static,
-    ) {
         let sink = self.sink.clone();
         stream
             .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, _| {
                 move |input, _output| {
                     input.for_each(|capability, data| {
                         if let Some(epoch) = capability.least() {
-                            hand(&*sink, *epoch, data);
+                            sink.take(*epoch, wrap(data));
                         }
                     });
                 }

@@ -20,6 +20,7 @@ mod placed;
 pub mod popularity;
 pub mod profile;
 pub mod progress;
+mod runs;
 pub mod signals;
 pub mod together;
 pub mod transform;

@@ -2,7 +2,7 @@
 //!
 //! The one stateful operator that holds the events (see `histories.rs`). At the end of each epoch it applies the
 //! epoch's records as a set and sends out
-//! * the events that became live or ceased to be, as a differential collection for the relational views,
+//! * the events that became live or ceased to be, by cell, for the views that count,
 //! * those of them that name a list, summed up by cell,
 //! * the members that changed, each with the sums of its history, in batches for the lists,
 //! * for the store, which records were refused and which events are gone,
@@ -56,10 +56,10 @@ pub enum Control {
     /// Changed members are refreshed in this epoch, those that were put off included: what an epoch with records
     /// does anyhow.
     Now,
-    /// Changed members are refreshed in a later epoch, not in this one.
+    /// Changed members are refreshed in a later epoch, not in this one; what cells count and what is newest is told then.
     Later,
     /// Changed members need no refresh: the store has their lists, and what is sent of them only brings back what
-    /// operators keep.
+    /// operators keep. It has what cells count, too.
     Clean,
     /// Every member is refreshed in this epoch.
     All,
@@ -69,17 +69,17 @@ pub enum Control {
     Centres(Option<Arc<Centres>>),
 }
 
-/// One live event, as the relational views see it.
+/// One live event, as the views that count see it. In the order of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Cell {
-    /// What was acted on.
-    pub item: Item,
-    /// The UTC hour of the event.
-    pub hour: Hour,
-    /// Where.
-    pub country: Country,
     /// What was done.
     pub kind: Kind,
+    /// The UTC hour of the event.
+    pub hour: Hour,
+    /// What was acted on.
+    pub item: Item,
+    /// Where.
+    pub country: Country,
 }
 
 impl Cell {
@@ -90,8 +90,8 @@ impl Cell {
     }
 }
 
-/// A change of the live events, as a differential update.
-pub type CellChange = (Cell, Epoch, isize);
+/// By how much the live events of a cell changed.
+pub type CellChange = (Cell, i32);
 
 /// Which of two sets of lists: each is made with one line-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,6 +346,9 @@ impl State {
         }
         let applied = self.histories.apply(&mut pending.ops);
         self.send_changes(&applied, &pending.capabilities, outputs);
+        if !later {
+            self.send_newest(&pending.capabilities[NEWEST], outputs);
+        }
         self.dirty.extend(applied.changed);
         let mut known = VecDeque::new();
         if clean {
@@ -370,13 +373,12 @@ impl State {
         capabilities: &[Capability<Epoch>],
         outputs: &mut ActiveOutputs<'_>,
     ) {
-        let epoch = *capabilities[CHANGES].time();
         let placements = &*self.placements;
         let mut listed: Vec<ListChange> = Vec::new();
-        let mut change_of = |event: &Event, diff: isize| {
+        let mut change_of = |event: &Event, diff: i32| {
             let placement = placements.placement(event.place);
-            listed.extend(ListCell::of(event, placement).map(|cell| (cell, diff)));
-            (Cell::of(event, placement), epoch, diff)
+            listed.extend(ListCell::of(event, placement).map(|cell| (cell, diff as isize)));
+            (Cell::of(event, placement), diff)
         };
         let added = applied.added.iter().map(|(_, event)| (event, 1));
         let removed = applied.removed.iter().map(|(_, event)| (event, -1));
@@ -387,9 +389,14 @@ impl State {
             outputs.listed.session(&capabilities[LISTED]).give_iterator(listed.into_iter());
         }
         outputs.effects.session(&capabilities[EFFECTS]).give_iterator(applied.effects.iter().cloned());
+    }
+
+    /// Tells of the newest event, where it is another one. What puts lists off puts it off too: with each hour that *now*
+    /// moves on, all of the scores of `trending` change.
+    fn send_newest(&mut self, capability: &Capability<Epoch>, outputs: &mut ActiveOutputs<'_>) {
         if self.histories.newest() != self.newest_sent {
             self.newest_sent = self.histories.newest();
-            outputs.newest.session(&capabilities[NEWEST]).give((self.worker, self.newest_sent));
+            outputs.newest.session(capability).give((self.worker, self.newest_sent));
         }
     }
 

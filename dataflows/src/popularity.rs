@@ -1,19 +1,306 @@
 //! `popularity`: how many live events there are by item, kind, country and UTC hour.
 //!
-//! A count of a differential collection, so retractions and forgets count down. Events of several places in one country
-//! are of one cell: `members` looks the country up. Windows and rankings are made
-//! from these counts when they are read.
+//! Changes are exchanged by cell, and the worker that a cell belongs to keeps its count. Retractions and forgets count
+//! down, and a cell that comes to zero is gone. Events of several places in one country are of one cell: `members` looks
+//! the country up. Every change comes out as what the count is then. Windows and rankings are made from these counts when
+//! they are read.
+//!
+//! In epochs that put things off ([`Control::Later`]), as all of a bulk load but the last, changes are only kept, in sorted
+//! runs (`runs.rs`); the next epoch that does not counts them all in one pass and tells each cell once, in order. To look
+//! a count up for each of many millions of events, most of which have a cell to themselves, costs several times as much.
+//! Where the store has the counts already ([`Control::Clean`]) they are counted and not told.
+//!
+//! ```
+//! use nearline_dataflows::members::Cell;
+//! use nearline_dataflows::popularity::Counts;
+//! use nearline_dataflows::types::{Country, Item, Kind};
+//!
+//! let cell = |item| Cell { kind: Kind(0), hour: 7, item: Item(item), country: Country(0) };
+//! let mut counts = Counts::default();
+//! assert_eq!(counts.count(vec![(cell(2), 3), (cell(1), 1)]), [(cell(1), 1), (cell(2), 3)]);
+//! assert_eq!(counts.count(vec![(cell(1), -1)]), [(cell(1), 0)]);
+//! ```
 
-use differential_dataflow::VecCollection;
-use differential_dataflow::operators::CountTotal;
+use std::collections::BTreeMap;
 
-use crate::members::Cell;
+use differential_dataflow::hashable::Hashable;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::Capability;
+
+use crate::members::{Cell, CellChange, Control};
+use crate::runs::{Runs, sum_up};
 use crate::types::Epoch;
 
-/// A cell with its count; cells whose count is zero are absent.
-pub type Counted<'scope> = VecCollection<'scope, Epoch, (Cell, isize), isize>;
+/// What a cell counts; zero where there are no such events any more. Four billion events of one hour would not fit any
+/// memory.
+pub type Counted = (Cell, u32);
 
-/// Builds the view.
-pub fn popularity<'scope>(changes: VecCollection<'scope, Epoch, Cell, isize>) -> Counted<'scope> {
-    changes.count_total()
+/// How many counts are told at a time, before other operators get a turn.
+const SLICE: usize = 65_536;
+
+/// What arrived for an epoch that is not over yet.
+struct Pending {
+    changes: Vec<CellChange>,
+    later: bool,
+    clean: bool,
+    capability: Capability<Epoch>,
+}
+
+/// Builds the operator.
+pub fn popularity<'scope>(
+    changes: StreamVec<'scope, Epoch, CellChange>,
+    controls: StreamVec<'scope, Epoch, Control>,
+) -> StreamVec<'scope, Epoch, Counted> {
+    let by_cell = Exchange::new(|(cell, _): &CellChange| cell.hashed());
+    let scope = changes.scope();
+    type Builder = CapacityContainerBuilder<Vec<Counted>>;
+    changes.binary_frontier::<_, Builder, _, _, _, _>(controls, by_cell, Pipeline, "popularity", |_, info| {
+        let activator = scope.activator_for(info.address);
+        let mut counts = Counts::default();
+        // Invariant: what arrived for epochs that are not over yet.
+        let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
+        // What is still to be told at the epoch of the capability.
+        let mut telling: Option<(Capability<Epoch>, std::vec::IntoIter<Counted>)> = None;
+        move |(changes, changes_frontier), (controls, controls_frontier), output| {
+            changes.for_each(|capability, data| {
+                let Some(capability) = capability.retain_least(0) else { return };
+                let epoch = *capability.time();
+                let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability));
+                entry.changes.append(data);
+            });
+            controls.for_each(|capability, data| {
+                let Some(capability) = capability.retain_least(0) else { return };
+                let epoch = *capability.time();
+                let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability));
+                for control in data.drain(..) {
+                    entry.later |= matches!(control, Control::Later);
+                    entry.clean |= matches!(control, Control::Clean);
+                }
+            });
+            loop {
+                if let Some((capability, counted)) = &mut telling {
+                    let mut slice: Vec<Counted> = counted.by_ref().take(SLICE).collect();
+                    output.session(capability).give_container(&mut slice);
+                    if counted.len() > 0 {
+                        activator.activate();
+                        return;
+                    }
+                    telling = None;
+                }
+                let Some(entry) = pending.first_entry() else { break };
+                if changes_frontier.less_equal(entry.key()) || controls_frontier.less_equal(entry.key()) {
+                    break;
+                }
+                let Pending { changes, later, clean, capability } = entry.remove();
+                if clean {
+                    counts.know(changes);
+                } else if later {
+                    counts.put_off(changes);
+                } else {
+                    let counted = counts.count(changes);
+                    telling = (!counted.is_empty()).then(|| (capability, counted.into_iter()));
+                }
+            }
+        }
+    })
+}
+
+impl Pending {
+    fn new(capability: Capability<Epoch>) -> Self {
+        Pending { changes: Vec::new(), later: false, clean: false, capability }
+    }
+}
+
+/// The counts of one worker's cells.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Sorted by cell; no count is zero.
+    settled: Vec<Counted>,
+    /// What counts have become since; zero where a cell is gone.
+    since: BTreeMap<Cell, u32>,
+    /// Changes that are not counted yet.
+    put_off: Runs,
+    /// Whether nobody is to be told of these.
+    known: bool,
+}
+
+/// Where there are this many changes or fewer for each count that is settled, they are counted one by one.
+const FEW: usize = 16;
+
+impl Counts {
+    /// Takes changes in that the store has counted already; counts what was taken in so far once an epoch brings none.
+    pub fn know(&mut self, changes: Vec<CellChange>) {
+        if self.put_off.is_empty() {
+            self.known = true;
+        }
+        if changes.is_empty() && self.known {
+            let changes = self.put_off.take();
+            self.settle(changes);
+        } else {
+            self.put_off.push(changes);
+        }
+    }
+
+    /// Keeps changes until they are to be told.
+    pub fn put_off(&mut self, changes: Vec<CellChange>) {
+        self.settle_known();
+        self.put_off.push(changes);
+    }
+
+    /// Counts changes and all that were put off; what the counts are then of all cells that changed, sorted.
+    pub fn count(&mut self, mut changes: Vec<CellChange>) -> Vec<Counted> {
+        self.settle_known();
+        if self.put_off.is_empty() {
+            sum_up(&mut changes);
+        } else {
+            self.put_off.push(changes);
+            changes = self.put_off.take();
+        }
+        self.settle(changes)
+    }
+
+    fn settle_known(&mut self) {
+        if std::mem::take(&mut self.known) {
+            let changes = self.put_off.take();
+            self.settle(changes);
+        }
+    }
+
+    /// Counts changes of each cell once, sorted.
+    fn settle(&mut self, changes: Vec<CellChange>) -> Vec<Counted> {
+        if changes.len() <= (self.settled.len() + self.since.len()) / FEW {
+            return changes.into_iter().map(|(cell, diff)| (cell, self.add(cell, diff))).collect();
+        }
+        let since = std::mem::take(&mut self.since);
+        let known = replaced(std::mem::take(&mut self.settled), since);
+        let mut told = Vec::with_capacity(changes.len());
+        if known.is_empty() {
+            told.extend(changes.into_iter().map(|(cell, diff)| (cell, diff as u32)));
+            self.settled = told.clone();
+            return told;
+        }
+        let mut settled = Vec::with_capacity(known.len() + changes.len());
+        let mut known = known.into_iter().peekable();
+        for (cell, diff) in changes {
+            while let Some(counted) = known.next_if(|(other, _)| *other < cell) {
+                settled.push(counted);
+            }
+            let was = known.next_if(|(other, _)| *other == cell).map_or(0, |(_, count)| count);
+            let now = was.wrapping_add_signed(diff);
+            if now > 0 {
+                settled.push((cell, now));
+            }
+            told.push((cell, now));
+        }
+        settled.extend(known);
+        settled.shrink_to_fit();
+        self.settled = settled;
+        told
+    }
+
+    /// Adds to the count of one cell; what it is then.
+    fn add(&mut self, cell: Cell, diff: i32) -> u32 {
+        let settled = &self.settled;
+        let count = self.since.entry(cell).or_insert_with(|| {
+            settled.binary_search_by_key(&cell, |(other, _)| *other).map_or(0, |place| settled[place].1)
+        });
+        *count = count.wrapping_add_signed(diff);
+        *count
+    }
+}
+
+/// Sorted counts, with some replaced by newer ones; those that are zero then are gone.
+fn replaced(settled: Vec<Counted>, since: BTreeMap<Cell, u32>) -> Vec<Counted> {
+    if since.is_empty() {
+        return settled;
+    }
+    let mut all = Vec::with_capacity(settled.len() + since.len());
+    let mut settled = settled.into_iter().peekable();
+    for (cell, count) in since {
+        while let Some(counted) = settled.next_if(|(other, _)| *other < cell) {
+            all.push(counted);
+        }
+        settled.next_if(|(other, _)| *other == cell);
+        if count > 0 {
+            all.push((cell, count));
+        }
+    }
+    all.extend(settled);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::types::{Country, Item, Kind};
+
+    fn cell((hour, item): (u32, u32)) -> Cell {
+        Cell { kind: Kind(0), hour, item: Item(item), country: Country(0) }
+    }
+
+    proptest! {
+        /// Events come and go; epochs are told, put off, or known already, in any order.
+        #[test]
+        fn what_is_told_is_what_there_is_however_it_was_put_off(
+            epochs in prop::collection::vec((0..3_u8, prop::collection::vec((0..3_u32, 0..20_u32, 1..4_i32, any::<bool>()), 0..40)), 1..12),
+        ) {
+            let mut counts = Counts::default();
+            let mut live: BTreeMap<Cell, i32> = BTreeMap::new();
+            // What a store has. Of what it knows it is not told.
+            let mut stored: BTreeMap<Cell, i32> = BTreeMap::new();
+            for (how, events) in epochs {
+                let mut changes = Vec::new();
+                let told_of_all = stored == live;
+                for (hour, item, times, gone) in events {
+                    let cell = cell((hour, item));
+                    let count = live.entry(cell).or_default();
+                    let diff = if gone { -times.min(*count) } else { times };
+                    *count += diff;
+                    changes.push((cell, diff));
+                }
+                live.retain(|_, count| *count != 0);
+                match how {
+                    0 => {
+                        for (cell, count) in counts.count(changes) {
+                            stored.insert(cell, count as i32);
+                        }
+                        stored.retain(|_, count| *count != 0);
+                        prop_assert_eq!(&stored, &live);
+                    }
+                    1 => counts.put_off(changes),
+                    _ => {
+                        counts.know(changes);
+                        if told_of_all {
+                            stored.clone_from(&live);
+                        }
+                    }
+                }
+            }
+            for (cell, count) in counts.count(Vec::new()) {
+                stored.insert(cell, count as i32);
+            }
+            stored.retain(|_, count| *count != 0);
+            prop_assert_eq!(stored, live);
+        }
+    }
+
+    #[test]
+    fn a_few_changes_are_counted_beside_what_is_settled_and_many_with_it() {
+        let mut counts = Counts::default();
+        let all = |count: i32| (0..320).map(|item| (cell((0, item)), count)).collect::<Vec<_>>();
+        assert_eq!(counts.count(all(2)).len(), 320);
+        assert_eq!(counts.count(vec![(cell((0, 7)), -2), (cell((0, 9)), 1)]), [
+            (cell((0, 7)), 0),
+            (cell((0, 9)), 3)
+        ]);
+        assert_eq!((counts.settled.len(), counts.since.len()), (320, 2));
+        let told = counts.count(all(1));
+        assert_eq!((told[7].1, told[8].1, told[9].1), (1, 3, 4));
+        assert_eq!((counts.settled.len(), counts.since.len()), (320, 0));
+    }
 }

@@ -15,7 +15,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 
 use crate::histories::Newest;
 use crate::kinds::Kinds;
-use crate::members::Cell;
+use crate::members::CellChange;
 use crate::types::{Epoch, Hour, Ids, Item, hour_of};
 
 /// One entry: score in units of 2⁻³² events.
@@ -48,27 +48,25 @@ pub struct TrendingOptions {
 
 /// Builds the operator: the whole list, on the first worker, in each epoch that changed it.
 pub fn trending<'scope>(
-    counts: StreamVec<'scope, Epoch, ((Cell, isize), Epoch, isize)>,
+    events: StreamVec<'scope, Epoch, CellChange>,
     now: StreamVec<'scope, Epoch, Option<Newest>>,
     options: TrendingOptions,
 ) -> StreamVec<'scope, Epoch, Vec<Trend>> {
     let kinds = options.kinds.clone();
-    let changes = counts.unary::<CapacityContainerBuilder<Vec<(Change, Epoch)>>, _, _, _>(
+    let changes = events.unary::<CapacityContainerBuilder<Vec<Change>>, _, _, _>(
         Pipeline,
-        "trending counts",
+        "trending events",
         move |_, _| {
             move |input, output| {
                 input.for_each(|capability, data| {
-                    let counted = data.drain(..).filter(|((cell, _), _, _)| kinds.trends(cell.kind));
-                    let changes = counted.map(|((cell, count), epoch, diff)| {
-                        ((cell.hour, cell.item, (count * diff) as i64), epoch)
-                    });
+                    let counted = data.drain(..).filter(|(cell, _)| kinds.trends(cell.kind));
+                    let changes = counted.map(|(cell, diff)| (cell.hour, cell.item, diff));
                     output.session(&capability).give_iterator(changes);
                 });
             }
         },
     );
-    let exchange = Exchange::new(|_: &(Change, Epoch)| 0);
+    let exchange = Exchange::new(|_: &Change| 0);
     changes.binary_frontier(now, exchange, Pipeline, "trending", |_, _| {
         let mut board = Board::new(options);
         let mut sent = Vec::new();
@@ -76,13 +74,10 @@ pub fn trending<'scope>(
         let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
         move |(changes, changes_frontier), (now, now_frontier), output| {
             changes.for_each(|capability, data| {
-                // A message may hold updates of later epochs than its own.
                 let Some(capability) = capability.retain_least(0) else { return };
-                for (change, epoch) in data.drain(..) {
-                    let entry =
-                        pending.entry(epoch).or_insert_with(|| Pending::new(capability.delayed(&epoch)));
-                    entry.changes.push(change);
-                }
+                let entry =
+                    pending.entry(*capability.time()).or_insert_with(|| Pending::new(capability.clone()));
+                entry.changes.append(data);
             });
             now.for_each(|capability, data| {
                 let Some(capability) = capability.retain_least(0) else { return };
@@ -107,7 +102,7 @@ pub fn trending<'scope>(
 }
 
 /// By how much the count of an hour and an item changed.
-type Change = (Hour, Item, i64);
+type Change = (Hour, Item, i32);
 
 /// What arrived for one epoch.
 struct Pending {
@@ -153,7 +148,7 @@ impl Board {
         let hour = now.map_or(self.hour, |now| now.map(|newest| hour_of(newest.at)));
         if hour == self.hour {
             for &(hour, item, change) in &changes {
-                self.score(hour, item, change);
+                self.score(hour, item, change.into());
             }
         } else {
             self.hour = hour;
@@ -207,7 +202,7 @@ fn merge(counts: &mut Vec<(Item, u32)>, changes: &[Change]) {
     let mut old = old.into_iter().peekable();
     for of_item in changes.chunk_by(|a, b| a.1 == b.1) {
         let item = of_item[0].1;
-        let mut count: i64 = of_item.iter().map(|(_, _, change)| change).sum();
+        let mut count: i64 = of_item.iter().map(|(_, _, change)| i64::from(*change)).sum();
         while let Some(entry) = old.next_if(|(known, _)| *known < item) {
             counts.push(entry);
         }

@@ -238,7 +238,6 @@ struct Stored {
 
 /// Applies an epoch's changes as a store does.
 fn apply(stored: &mut Stored, deltas: &[Delta]) {
-    let mut cells: BTreeMap<_, (isize, isize)> = BTreeMap::new();
     for delta in deltas {
         let views = match delta {
             Delta::Progress(Role::Standby, _) | Delta::Lists(Role::Standby, _) => &mut stored.standby,
@@ -247,10 +246,13 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
         let of = |role: Role| if role == Role::Live { 0 } else { 1 };
         match delta {
             Delta::Records(_) => {}
-            Delta::Popularity(updates) => {
-                for (cell, count, diff) in updates {
-                    let entry = cells.entry(*cell).or_insert((*diff, *count));
-                    *entry = (*entry).max((*diff, *count));
+            Delta::Popularity(counts) => {
+                for (cell, count) in counts {
+                    if *count > 0 {
+                        views.popularity.insert(*cell, i64::from(*count));
+                    } else {
+                        views.popularity.remove(cell);
+                    }
                 }
             }
             Delta::Performance(counts) => {
@@ -322,13 +324,6 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
                     views.lists.insert(made.member, (bits, picks));
                 }
             }
-        }
-    }
-    for (cell, (diff, count)) in cells {
-        if diff > 0 {
-            stored.views.popularity.insert(cell, count as i64);
-        } else {
-            stored.views.popularity.remove(&cell);
         }
     }
 }
@@ -451,7 +446,10 @@ fn check(workers: usize, assigned: Assigned, cuts: &[Cut]) {
         };
         let mut wanted = with(live);
         if lag {
-            // Lists may lag behind the records; the next epoch that is not put off makes it good.
+            // Lists and counts may lag behind the records; the next epoch that is not put off makes it good.
+            wanted.popularity.clone_from(&stored.views.popularity);
+            wanted.now = stored.views.now;
+            wanted.trending.clone_from(&stored.views.trending);
             wanted.lists.clone_from(&stored.views.lists);
             wanted.progress.clone_from(&stored.views.progress);
             wanted.together.clone_from(&stored.views.together);

@@ -18,7 +18,6 @@ use nearline_dataflows::types::{Epoch, Member};
 use super::batches::{Batches, Step};
 use super::committed::Committed;
 use super::erasing::{self, Erasing, Mark, Removed};
-use super::held;
 use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
 use super::mirroring::{self, Mirroring, Queueing};
@@ -224,6 +223,12 @@ impl<'s> Committing<'s> {
                 let mode = entry.records.as_ref().map(|(_, mode)| *mode);
                 match mode {
                     Some(Mode::Discard) => {}
+                    Some(mode) if mode.loads() && matches!(delta, Delta::Popularity(_)) => {
+                        self.writer.held.hold(vec![delta]);
+                        if self.writer.held.cells() >= CELLS {
+                            self.load_cells()?;
+                        }
+                    }
                     Some(mode) if mode.loads() && matches!(delta, Delta::Lists(..) | Delta::Progress(..)) => {
                         entry.ahead += members_of(&delta);
                         entry.lists.push(delta);
@@ -293,6 +298,7 @@ impl<'s> Committing<'s> {
 
     /// Writes the lists of a pending folder before their epoch is whole.
     fn write_ahead(&mut self, lists: &[Delta]) -> Result<(), Halt> {
+        self.mark_pending()?;
         let mut ahead = self.store.begin_load();
         lists.iter().for_each(|delta| self.writer.write_view(delta, &mut *ahead));
         Ok(self.storing.send(Job::Load(ahead))?)
@@ -349,9 +355,6 @@ impl<'s> Committing<'s> {
             Some(None) => change.delete(Table::Meta, meta::CENTRES),
             None => {}
         }
-        let mut cells = Vec::new();
-        epoch.deltas.iter().for_each(|delta| held::add_cells(delta, &mut cells));
-        self.writer.write_cells(&held::newest(cells), &mut *change);
         epoch.deltas.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
         write_offsets(&epoch.records, &mut *change);
         self.writer.write_made(&self.key.fingerprint(), &mut *change);
@@ -405,9 +408,6 @@ impl<'s> Committing<'s> {
             reach("queue-loaded");
         }
         self.storing.send(Job::Load(load))?;
-        if with_records && self.writer.held.cells() >= CELLS {
-            self.load_cells()?;
-        }
         if mode.ends() {
             self.load_cells()?;
             self.load_listed()?;
@@ -459,6 +459,7 @@ impl<'s> Committing<'s> {
 
     /// Loads the counts that were held back while the folder was pending.
     fn load_cells(&mut self) -> Result<(), Halt> {
+        self.mark_pending()?;
         for some in self.writer.held.take_cells().chunks(CELLS) {
             let mut load = self.store.begin_load();
             self.writer.write_cells(some, &mut *load);

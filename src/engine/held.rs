@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use nearline_dataflows::graph::Delta;
-use nearline_dataflows::members::Cell;
+use nearline_dataflows::popularity::Counted;
 use nearline_dataflows::performance::ListCell;
 use nearline_dataflows::together::ItemPair;
 
 /// The last word on counts, of lists as well, `now` and trending.
 #[derive(Default)]
 pub struct Held {
-    /// Counts in the order in which they came; sorted and thinned out now and then.
-    cells: Vec<(Cell, u64)>,
-    /// How many were left when they were thinned out last.
-    thinned: usize,
+    /// Counts in the order in which they came: once each where they are put off to the last epoch.
+    cells: Vec<Counted>,
     /// The last counts of lists.
     listed: BTreeMap<ListCell, u64>,
     /// Counts of pairs in the order in which they came: once each where lists are left to the last epoch.
@@ -24,15 +22,12 @@ pub struct Held {
     trending: Option<Delta>,
 }
 
-/// Below this many counts thinning out is not worth it.
-const FEW: usize = 1 << 20;
-
 impl Held {
     /// Takes an epoch's changes.
     pub fn hold(&mut self, deltas: Vec<Delta>) {
         for delta in deltas {
             match delta {
-                Delta::Popularity(_) => add_cells(&delta, &mut self.cells),
+                Delta::Popularity(counts) => self.cells.extend(counts),
                 Delta::Performance(counts) => self.listed.extend(counts),
                 Delta::Together(counts) => self.together.extend(counts),
                 Delta::Clusters(_) | Delta::ClusterPopularity(_) => self.clusters.push(delta),
@@ -40,10 +35,6 @@ impl Held {
                 Delta::Trending(_) => self.trending = Some(delta),
                 Delta::Records(_) | Delta::Items(_) | Delta::Progress(..) | Delta::Lists(..) => {}
             }
-        }
-        if self.cells.len() > FEW.max(2 * self.thinned) {
-            self.cells = newest(std::mem::take(&mut self.cells));
-            self.thinned = self.cells.len();
         }
     }
 
@@ -53,8 +44,7 @@ impl Held {
     }
 
     /// The newest counts, sorted.
-    pub fn take_cells(&mut self) -> Vec<(Cell, u64)> {
-        self.thinned = 0;
+    pub fn take_cells(&mut self) -> Vec<Counted> {
         newest(std::mem::take(&mut self.cells))
     }
 
@@ -79,25 +69,9 @@ impl Held {
     }
 }
 
-/// Appends the counts of a change: what a cell's count is now, or zero where it is no longer.
-pub fn add_cells(delta: &Delta, cells: &mut Vec<(Cell, u64)>) {
-    let Delta::Popularity(updates) = delta else { return };
-    let first = cells.len();
-    // A count that changes comes as an update of −1 for what it was and of +1 for what it is.
-    cells.extend(
-        updates.iter().filter(|(_, _, diff)| *diff > 0).map(|(cell, count, _)| (*cell, *count as u64)),
-    );
-    if cells.len() - first < updates.len() {
-        let mut now: Vec<Cell> = cells[first..].iter().map(|(cell, _)| *cell).collect();
-        now.sort_unstable();
-        let was = updates.iter().filter(|(_, _, diff)| *diff < 0).map(|(cell, _, _)| *cell);
-        cells.extend(was.filter(|cell| now.binary_search(cell).is_err()).map(|cell| (cell, 0)));
-    }
-}
-
-/// Of several counts of one cell, the last; sorted by kind, hour, item and country.
-pub fn newest(mut cells: Vec<(Cell, u64)>) -> Vec<(Cell, u64)> {
-    cells.sort_by_key(|(cell, _)| (cell.kind, cell.hour, cell.item, cell.country));
+/// Of several counts of one cell, the last; sorted by kind, hour, item and country, as the store has them but for ids.
+pub fn newest(mut cells: Vec<Counted>) -> Vec<Counted> {
+    cells.sort_by_key(|(cell, _)| *cell);
     cells.dedup_by(|next, kept| {
         let same = next.0 == kept.0;
         if same {

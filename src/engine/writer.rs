@@ -6,7 +6,8 @@ use nearline_dataflows::clusters::{Counted, Moved};
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
-use nearline_dataflows::members::{Cell, Role};
+use nearline_dataflows::members::Role;
+use nearline_dataflows::popularity;
 use nearline_dataflows::performance::ListCell;
 use nearline_dataflows::together::ItemPair;
 use nearline_dataflows::types::{Item, Member};
@@ -195,7 +196,7 @@ impl Writer {
     }
 
     /// Writes counts; a count of zero is absent.
-    pub fn write_cells(&mut self, cells: &[(Cell, u64)], change: &mut dyn Transaction) {
+    pub fn write_cells(&mut self, cells: &[popularity::Counted], change: &mut dyn Transaction) {
         for (cell, count) in cells {
             let key = CellKey {
                 kind: &self.names.kinds[cell.kind.index()],
@@ -204,7 +205,7 @@ impl Writer {
                 country: &self.names.countries[cell.country.index()],
             };
             formats::cell_key(&key, &mut self.key);
-            self.put_count(Table::Popularity, *count, change);
+            self.put_count(Table::Popularity, (*count).into(), change);
         }
     }
 
@@ -309,10 +310,11 @@ impl Writer {
         }
     }
 
-    /// Writes a change of any view but popularity.
+    /// Writes a change of any view.
     pub fn write_view(&mut self, delta: &Delta, change: &mut dyn Transaction) {
         match delta {
-            Delta::Records(_) | Delta::Popularity(_) => {}
+            Delta::Records(_) => {}
+            Delta::Popularity(counts) => self.write_cells(counts, change),
             Delta::Performance(counts) => self.write_listed(counts, change),
             Delta::Together(counts) => self.write_together(counts, change),
             Delta::Clusters(moved) => self.write_moved(moved, change),
