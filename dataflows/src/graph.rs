@@ -57,7 +57,7 @@ pub struct Meaning {
 pub enum Delta {
     /// What became of the epoch's records.
     Records(Vec<RecordEffect>),
-    /// What cells count now; zero where nothing is counted any more. Each worker tells its own in order.
+    /// What cells count now; zero where nothing is counted any more. Each worker tells its own cells, in order.
     Popularity(Vec<popularity::Counted>),
     /// What cells of lists count now; zero where nothing is counted any more.
     Performance(Vec<(ListCell, u64)>),
@@ -133,8 +133,8 @@ pub fn build(
     let (items, availability) = catalogue(versions);
     let members = members(ops, controls.clone(), availability, meaning.kinds.clone(), placements, assignment);
     let now = now(members.newest);
-    let trending = trending(members.changes.clone(), now.clone(), trends);
     let counts = popularity(members.changes, controls.clone());
+    let trending = trending(counts.clone(), now.clone(), trends);
     let performance = performance(members.listed);
     let together = together(members.touched.clone(), baskets);
 

@@ -59,7 +59,7 @@ pub enum Control {
     /// Changed members are refreshed in a later epoch, not in this one; what cells count and what is newest is told then.
     Later,
     /// Changed members need no refresh: the store has their lists, and what is sent of them only brings back what
-    /// operators keep. It has what cells count, too.
+    /// operators keep.
     Clean,
     /// Every member is refreshed in this epoch.
     All,

@@ -8,17 +8,18 @@
 //! In epochs that put things off ([`Control::Later`]), as all of a bulk load but the last, changes are only kept, in sorted
 //! runs (`runs.rs`); the next epoch that does not counts them all in one pass and tells each cell once, in order. To look
 //! a count up for each of many millions of events, most of which have a cell to themselves, costs several times as much.
-//! Where the store has the counts already ([`Control::Clean`]) they are counted and not told.
+//! The same goes for records that are read back ([`Control::Clean`]), up to an epoch that brings none.
 //!
 //! ```
 //! use nearline_dataflows::members::Cell;
-//! use nearline_dataflows::popularity::Counts;
+//! use nearline_dataflows::popularity::{Counted, Counts};
 //! use nearline_dataflows::types::{Country, Item, Kind};
 //!
 //! let cell = |item| Cell { kind: Kind(0), hour: 7, item: Item(item), country: Country(0) };
+//! let counted = |item, count, diff| Counted { cell: cell(item), count, diff };
 //! let mut counts = Counts::default();
-//! assert_eq!(counts.count(vec![(cell(2), 3), (cell(1), 1)]), [(cell(1), 1), (cell(2), 3)]);
-//! assert_eq!(counts.count(vec![(cell(1), -1)]), [(cell(1), 0)]);
+//! assert_eq!(counts.count(vec![(cell(2), 3), (cell(1), 1)]), [counted(1, 1, 1), counted(2, 3, 3)]);
+//! assert_eq!(counts.count(vec![(cell(1), -1)]), [counted(1, 0, -1)]);
 //! ```
 
 use std::collections::BTreeMap;
@@ -34,9 +35,17 @@ use crate::members::{Cell, CellChange, Control};
 use crate::runs::{Runs, sum_up};
 use crate::types::Epoch;
 
-/// What a cell counts; zero where there are no such events any more. Four billion events of one hour would not fit any
-/// memory.
-pub type Counted = (Cell, u32);
+/// A cell whose count has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Which cell.
+    pub cell: Cell,
+    /// What it counts now; zero where there are no such events any more. Four billion events of one hour would not fit any
+    /// memory.
+    pub count: u32,
+    /// By how much that is more than before.
+    pub diff: i32,
+}
 
 /// How many counts are told at a time, before other operators get a turn.
 const SLICE: usize = 65_536;
@@ -95,9 +104,7 @@ pub fn popularity<'scope>(
                     break;
                 }
                 let Pending { changes, later, clean, capability } = entry.remove();
-                if clean {
-                    counts.know(changes);
-                } else if later {
+                if later || clean && !changes.is_empty() {
                     counts.put_off(changes);
                 } else {
                     let counted = counts.count(changes);
@@ -118,41 +125,24 @@ impl Pending {
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Sorted by cell; no count is zero.
-    settled: Vec<Counted>,
+    settled: Vec<(Cell, u32)>,
     /// What counts have become since; zero where a cell is gone.
     since: BTreeMap<Cell, u32>,
     /// Changes that are not counted yet.
     put_off: Runs,
-    /// Whether nobody is to be told of these.
-    known: bool,
 }
 
-/// Where there are this many changes or fewer for each count that is settled, they are counted one by one.
+/// Where there are at least so many counts for each change, changes are counted one by one.
 const FEW: usize = 16;
 
 impl Counts {
-    /// Takes changes in that the store has counted already; counts what was taken in so far once an epoch brings none.
-    pub fn know(&mut self, changes: Vec<CellChange>) {
-        if self.put_off.is_empty() {
-            self.known = true;
-        }
-        if changes.is_empty() && self.known {
-            let changes = self.put_off.take();
-            self.settle(changes);
-        } else {
-            self.put_off.push(changes);
-        }
-    }
-
     /// Keeps changes until they are to be told.
     pub fn put_off(&mut self, changes: Vec<CellChange>) {
-        self.settle_known();
         self.put_off.push(changes);
     }
 
-    /// Counts changes and all that were put off; what the counts are then of all cells that changed, sorted.
+    /// Counts changes and all that were put off; all cells that changed, sorted.
     pub fn count(&mut self, mut changes: Vec<CellChange>) -> Vec<Counted> {
-        self.settle_known();
         if self.put_off.is_empty() {
             sum_up(&mut changes);
         } else {
@@ -162,26 +152,15 @@ impl Counts {
         self.settle(changes)
     }
 
-    fn settle_known(&mut self) {
-        if std::mem::take(&mut self.known) {
-            let changes = self.put_off.take();
-            self.settle(changes);
-        }
-    }
-
     /// Counts changes of each cell once, sorted.
     fn settle(&mut self, changes: Vec<CellChange>) -> Vec<Counted> {
         if changes.len() <= (self.settled.len() + self.since.len()) / FEW {
-            return changes.into_iter().map(|(cell, diff)| (cell, self.add(cell, diff))).collect();
+            let add = |(cell, diff)| Counted { cell, count: self.add(cell, diff), diff };
+            return changes.into_iter().map(add).collect();
         }
         let since = std::mem::take(&mut self.since);
         let known = replaced(std::mem::take(&mut self.settled), since);
         let mut told = Vec::with_capacity(changes.len());
-        if known.is_empty() {
-            told.extend(changes.into_iter().map(|(cell, diff)| (cell, diff as u32)));
-            self.settled = told.clone();
-            return told;
-        }
         let mut settled = Vec::with_capacity(known.len() + changes.len());
         let mut known = known.into_iter().peekable();
         for (cell, diff) in changes {
@@ -189,11 +168,11 @@ impl Counts {
                 settled.push(counted);
             }
             let was = known.next_if(|(other, _)| *other == cell).map_or(0, |(_, count)| count);
-            let now = was.wrapping_add_signed(diff);
-            if now > 0 {
-                settled.push((cell, now));
+            let count = was.wrapping_add_signed(diff);
+            if count > 0 {
+                settled.push((cell, count));
             }
-            told.push((cell, now));
+            told.push(Counted { cell, count, diff });
         }
         settled.extend(known);
         settled.shrink_to_fit();
@@ -213,7 +192,7 @@ impl Counts {
 }
 
 /// Sorted counts, with some replaced by newer ones; those that are zero then are gone.
-fn replaced(settled: Vec<Counted>, since: BTreeMap<Cell, u32>) -> Vec<Counted> {
+fn replaced(settled: Vec<(Cell, u32)>, since: BTreeMap<Cell, u32>) -> Vec<(Cell, u32)> {
     if since.is_empty() {
         return settled;
     }
@@ -244,18 +223,19 @@ mod tests {
     }
 
     proptest! {
-        /// Events come and go; epochs are told, put off, or known already, in any order.
+        /// Events come and go; epochs are told or put off.
         #[test]
         fn what_is_told_is_what_there_is_however_it_was_put_off(
-            epochs in prop::collection::vec((0..3_u8, prop::collection::vec((0..3_u32, 0..20_u32, 1..4_i32, any::<bool>()), 0..40)), 1..12),
+            epochs in prop::collection::vec(
+                (any::<bool>(), prop::collection::vec((0..3_u32, 0..20_u32, 1..4_i32, any::<bool>()), 0..40)),
+                1..12,
+            ),
         ) {
             let mut counts = Counts::default();
             let mut live: BTreeMap<Cell, i32> = BTreeMap::new();
-            // What a store has. Of what it knows it is not told.
             let mut stored: BTreeMap<Cell, i32> = BTreeMap::new();
-            for (how, events) in epochs {
+            for (later, events) in epochs {
                 let mut changes = Vec::new();
-                let told_of_all = stored == live;
                 for (hour, item, times, gone) in events {
                     let cell = cell((hour, item));
                     let count = live.entry(cell).or_default();
@@ -264,43 +244,30 @@ mod tests {
                     changes.push((cell, diff));
                 }
                 live.retain(|_, count| *count != 0);
-                match how {
-                    0 => {
-                        for (cell, count) in counts.count(changes) {
-                            stored.insert(cell, count as i32);
-                        }
-                        stored.retain(|_, count| *count != 0);
-                        prop_assert_eq!(&stored, &live);
-                    }
-                    1 => counts.put_off(changes),
-                    _ => {
-                        counts.know(changes);
-                        if told_of_all {
-                            stored.clone_from(&live);
-                        }
-                    }
+                if later {
+                    counts.put_off(changes);
+                    continue;
                 }
+                for Counted { cell, count, diff } in counts.count(changes) {
+                    let was = stored.insert(cell, count as i32).unwrap_or(0);
+                    prop_assert_eq!(was + diff, count as i32);
+                }
+                stored.retain(|_, count| *count != 0);
+                prop_assert_eq!(&stored, &live);
             }
-            for (cell, count) in counts.count(Vec::new()) {
-                stored.insert(cell, count as i32);
-            }
-            stored.retain(|_, count| *count != 0);
-            prop_assert_eq!(stored, live);
         }
     }
 
     #[test]
     fn a_few_changes_are_counted_beside_what_is_settled_and_many_with_it() {
         let mut counts = Counts::default();
-        let all = |count: i32| (0..320).map(|item| (cell((0, item)), count)).collect::<Vec<_>>();
+        let all = |diff: i32| (0..320).map(|item| (cell((0, item)), diff)).collect::<Vec<_>>();
         assert_eq!(counts.count(all(2)).len(), 320);
-        assert_eq!(counts.count(vec![(cell((0, 7)), -2), (cell((0, 9)), 1)]), [
-            (cell((0, 7)), 0),
-            (cell((0, 9)), 3)
-        ]);
+        let told = counts.count(vec![(cell((0, 7)), -2), (cell((0, 9)), 1)]);
+        assert_eq!(told.iter().map(|counted| counted.count).collect::<Vec<_>>(), [0, 3]);
         assert_eq!((counts.settled.len(), counts.since.len()), (320, 2));
         let told = counts.count(all(1));
-        assert_eq!((told[7].1, told[8].1, told[9].1), (1, 3, 4));
+        assert_eq!((told[7].count, told[8].count, told[9].count), (1, 3, 4));
         assert_eq!((counts.settled.len(), counts.since.len()), (320, 0));
     }
 }

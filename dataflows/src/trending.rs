@@ -15,7 +15,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 
 use crate::histories::Newest;
 use crate::kinds::Kinds;
-use crate::members::CellChange;
+use crate::popularity::Counted;
 use crate::types::{Epoch, Hour, Ids, Item, hour_of};
 
 /// One entry: score in units of 2⁻³² events.
@@ -48,19 +48,19 @@ pub struct TrendingOptions {
 
 /// Builds the operator: the whole list, on the first worker, in each epoch that changed it.
 pub fn trending<'scope>(
-    events: StreamVec<'scope, Epoch, CellChange>,
+    counts: StreamVec<'scope, Epoch, Counted>,
     now: StreamVec<'scope, Epoch, Option<Newest>>,
     options: TrendingOptions,
 ) -> StreamVec<'scope, Epoch, Vec<Trend>> {
     let kinds = options.kinds.clone();
-    let changes = events.unary::<CapacityContainerBuilder<Vec<Change>>, _, _, _>(
+    let changes = counts.unary::<CapacityContainerBuilder<Vec<Change>>, _, _, _>(
         Pipeline,
-        "trending events",
+        "trending counts",
         move |_, _| {
             move |input, output| {
                 input.for_each(|capability, data| {
-                    let counted = data.drain(..).filter(|(cell, _)| kinds.trends(cell.kind));
-                    let changes = counted.map(|(cell, diff)| (cell.hour, cell.item, diff));
+                    let counted = data.drain(..).filter(|counted| kinds.trends(counted.cell.kind));
+                    let changes = counted.map(|Counted { cell, diff, .. }| (cell.hour, cell.item, diff));
                     output.session(&capability).give_iterator(changes);
                 });
             }

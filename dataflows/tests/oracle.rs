@@ -247,11 +247,11 @@ fn apply(stored: &mut Stored, deltas: &[Delta]) {
         match delta {
             Delta::Records(_) => {}
             Delta::Popularity(counts) => {
-                for (cell, count) in counts {
-                    if *count > 0 {
-                        views.popularity.insert(*cell, i64::from(*count));
+                for counted in counts {
+                    if counted.count > 0 {
+                        views.popularity.insert(counted.cell, i64::from(counted.count));
                     } else {
-                        views.popularity.remove(cell);
+                        views.popularity.remove(&counted.cell);
                     }
                 }
             }

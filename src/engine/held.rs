@@ -71,11 +71,11 @@ impl Held {
 
 /// Of several counts of one cell, the last; sorted by kind, hour, item and country, as the store has them but for ids.
 pub fn newest(mut cells: Vec<Counted>) -> Vec<Counted> {
-    cells.sort_by_key(|(cell, _)| *cell);
+    cells.sort_by_key(|counted| counted.cell);
     cells.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
+        let same = next.cell == kept.cell;
         if same {
-            kept.1 = next.1;
+            kept.count = next.count;
         }
         same
     });

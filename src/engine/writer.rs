@@ -197,7 +197,7 @@ impl Writer {
 
     /// Writes counts; a count of zero is absent.
     pub fn write_cells(&mut self, cells: &[popularity::Counted], change: &mut dyn Transaction) {
-        for (cell, count) in cells {
+        for popularity::Counted { cell, count, .. } in cells {
             let key = CellKey {
                 kind: &self.names.kinds[cell.kind.index()],
                 hour: cell.hour,
