@@ -20,7 +20,7 @@ use differential_dataflow::consolidation::consolidate;
 use nearline_factors::Bitmap;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
@@ -143,7 +143,8 @@ struct Pending {
     capabilities: Vec<Capability<Epoch>>,
 }
 
-/// Builds the operator.
+/// Builds the operator. Records of a member come to the worker that the member belongs to: whoever feeds the graph deals them
+/// out, whole vectors of them, which here are taken as they are.
 pub fn members<'scope>(
     ops: StreamVec<'scope, Epoch, Op>,
     controls: StreamVec<'scope, Epoch, Control>,
@@ -156,7 +157,7 @@ pub fn members<'scope>(
     let worker = scope.index();
     let mut builder = OperatorBuilder::new("members".to_owned(), scope);
     let activator = scope.activator_for(builder.operator_info().address);
-    let mut ops_in = builder.new_input(ops, Exchange::new(|op: &Op| u64::from(op.route)));
+    let mut ops_in = builder.new_input(ops, Pipeline);
     let mut controls_in = builder.new_input(controls, Pipeline);
     let mut availability_in = builder.new_input(availability, Pipeline);
     let (changes_out, changes) = builder.new_output();

@@ -120,7 +120,7 @@ pub enum Action {
     RetractDigest(Digest, i64),
     /// Nothing up to and including this millisecond ever happened.
     Forget(i64),
-    /// A forget for every member of the worker that it is sent to; the member named is ignored.
+    /// A forget for every member of the worker that it is fed to; the member named is ignored.
     Trim(i64),
 }
 
@@ -134,8 +134,6 @@ pub struct Op {
     pub member: Member,
     /// The record's place in its epoch; the answer about it names it by this.
     pub seq: u32,
-    /// A fixed hash of the member's external id; for a trim, the number of the worker.
-    pub route: u32,
     /// What it does.
     pub action: Action,
 }

@@ -189,9 +189,7 @@ fn run(workers: usize, assigned: Assigned, cuts: Vec<Cut>) -> BTreeMap<Epoch, Ve
             worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning(), look_ups(assigned), sink));
         for (epoch, cut) in cuts.iter().enumerate() {
             for op in &cut.ops {
-                if matches!(op.action, Action::Trim(_)) {
-                    inputs.ops.send(Op { route: index as u32, ..*op });
-                } else if op.member.index() % workers == index {
+                if matches!(op.action, Action::Trim(_)) || op.member.index() % workers == index {
                     inputs.ops.send(*op);
                 }
             }
@@ -496,7 +494,7 @@ fn event(member: u32, item: u32, kind: u16, hour: i64, value: i64, id: u64) -> O
 }
 
 fn op(member: u32, action: Action) -> Op {
-    Op { member: Member(member), seq: 0, route: member, action }
+    Op { member: Member(member), seq: 0, action }
 }
 
 fn any_event() -> impl Strategy<Value = Op> {

@@ -305,10 +305,8 @@ impl Ingest {
                 self.push(member, seq, Action::Forget(at));
             }
             Record::Trim { at } => {
-                for (worker, feed) in self.feeds.iter_mut().enumerate() {
-                    let op =
-                        Op { member: Member(0), seq: NO_SEQ, route: worker as u32, action: Action::Trim(at) };
-                    feed.ops.push(op);
+                for feed in &mut self.feeds {
+                    feed.ops.push(Op { member: Member(0), seq: NO_SEQ, action: Action::Trim(at) });
                 }
             }
             Record::Item(version) => {
@@ -326,9 +324,8 @@ impl Ingest {
     }
 
     fn push(&mut self, member: Member, seq: u32, action: Action) {
-        let route = self.routes[member.index()];
-        let worker = route as usize % self.feeds.len();
-        self.feeds[worker].ops.push(Op { member, seq, route, action });
+        let worker = self.routes[member.index()] as usize % self.feeds.len();
+        self.feeds[worker].ops.push(Op { member, seq, action });
     }
 
     /// The number of a member. One that is met for the first time may have been forgotten before.
