@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use nearline_dataflows::graph::Delta;
-use nearline_dataflows::popularity::Counted;
 use nearline_dataflows::performance::ListCell;
+use nearline_dataflows::popularity::Counted;
 use nearline_dataflows::together::ItemPair;
 
 /// The last word on counts, of lists as well, `now` and trending.

@@ -7,8 +7,8 @@ use nearline_dataflows::graph::Delta;
 use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
 use nearline_dataflows::members::Role;
-use nearline_dataflows::popularity;
 use nearline_dataflows::performance::ListCell;
+use nearline_dataflows::popularity;
 use nearline_dataflows::together::ItemPair;
 use nearline_dataflows::types::{Item, Member};
 
