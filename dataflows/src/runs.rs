@@ -74,7 +74,8 @@ fn merge(one: &[CellChange], other: &[CellChange]) -> Vec<CellChange> {
             if diff != 0 {
                 merged.push((a.0, diff));
             }
-            (one.next(), other.next());
+            one.next();
+            other.next();
         } else if first < second {
             merged.extend(one.next());
         } else {
