@@ -80,7 +80,7 @@ fn sweep(mirror: &Mirror, target: &mut dyn Target) -> Result<(), MirrorError> {
     for some in beyond.chunks(AT_ONCE) {
         target.write(some)?;
     }
-    Ok(())
+    target.tidy()
 }
 
 /// Moves the keys of entries that the store has not over to those that are to go.

@@ -126,9 +126,14 @@ impl Mirror {
             *held = Some(target);
             Ok(done)
         };
-        work().inspect_err(|_| {
+        let done = work();
+        if let Err(error) = &done {
             self.failures.fetch_add(1, Ordering::Relaxed);
-        })
+            if matches!(error, MirrorError::Forgotten { .. }) {
+                self.note(MirrorState { filling: Some(Filling::default()), ..self.state() })?;
+            }
+        }
+        done
     }
 
     /// A connection. A server that knows nothing of the mirror any more is filled anew.

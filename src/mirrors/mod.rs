@@ -1,4 +1,4 @@
-//! Mirrors: lists and counts in the servers that people run (memcached, Redis, Cassandra, MySQL), kept as the store has them.
+//! Mirrors: lists and counts in the servers that people run (memcached, Redis, Cassandra, MySQL, topics of Kafka), kept as the store has them.
 //!
 //! The commit that changes an entry queues its key (`engine/mirroring.rs`). A mirror reads the queue epoch by epoch, writes what
 //! the store has under each key by then, and notes the epoch that the server has acknowledged; what all mirrors have is
@@ -52,6 +52,16 @@ pub enum MirrorError {
         /// Its address.
         url: String,
         /// What was said.
+        message: String,
+    },
+    /// The server has not what the mirror has written, or somebody else has written there: it is to be filled anew.
+    #[error("the mirror {mirror} at {url} is filled anew: {message}")]
+    Forgotten {
+        /// The mirror.
+        mirror: String,
+        /// Its address.
+        url: String,
+        /// What was noticed.
         message: String,
     },
     /// The folder, the config and the command do not belong together.

@@ -12,8 +12,6 @@ use crate::engine::recover::{self, Standing};
 use crate::stores::mirrored::View;
 use crate::stores::{StoreError, Tables};
 
-/// So many entries are read back at a time.
-const AT_ONCE: usize = 1_024;
 /// So many of those that differ are said.
 const EXAMPLES: usize = 8;
 
@@ -97,7 +95,7 @@ impl Comparison {
     pub fn again(&mut self, store: &dyn Tables) -> Result<bool, MirrorError> {
         let standing = Standing::of(store)?;
         let mut differs = Vec::new();
-        for some in self.differs.chunks(AT_ONCE) {
+        for some in self.differs.chunks(self.target.together()) {
             for (key, body) in some.iter().zip(self.target.get(some)?) {
                 if stored(store, &standing, &self.mirror, key)? == body {
                     self.same += u64::from(body.is_some());
@@ -120,7 +118,7 @@ impl Comparison {
             same: self.same,
             ..Verdict::default()
         };
-        for some in self.differs.chunks(AT_ONCE) {
+        for some in self.differs.chunks(self.target.together()) {
             for (key, there) in some.iter().zip(self.target.get(some)?) {
                 let here = stored(store, &standing, &self.mirror, key)?;
                 let (count, what) = match (&here, &there) {
