@@ -8,7 +8,7 @@ use super::entries::{self, Entry, Key};
 use super::mirror::Mirror;
 use super::state::Filling;
 use super::targets::Target;
-use crate::digests::to_hex;
+use crate::digests::{of_hex, to_hex};
 use crate::engine::recover::Standing;
 use crate::failpoints::reach;
 use crate::stores::mirrored::View;
@@ -89,12 +89,7 @@ fn missing(mirror: &Mirror, some: &mut Vec<Key>, beyond: &mut Vec<Entry>) -> Res
     let mut look = |tables: &dyn Tables| -> Result<(), StoreError> {
         let standing = Standing::of(tables)?;
         for key in some.drain(..) {
-            let stored = key.stored().filter(|(view, _)| mirror.config.views.contains(view));
-            let there = match stored {
-                Some((view, stored)) => entries::stored(tables, &standing, view, &stored)?.body.is_some(),
-                None => false,
-            };
-            if !there {
+            if entries::wanted(tables, &standing, &mirror.config.views, &key)?.is_none() {
                 beyond.push(Entry { key, body: None });
             }
         }
@@ -102,10 +97,4 @@ fn missing(mirror: &Mirror, some: &mut Vec<Key>, beyond: &mut Vec<Entry>) -> Res
     };
     mirror.store.at_one_moment(&mut |tables| outcome = look(tables))?;
     Ok(outcome?)
-}
-
-fn of_hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
-    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::entries::{self, Body, Entry, Key, to_text};
+use super::entries::{self, Entry, Key, to_text};
 use super::targets::{Target, open};
 use super::{MirrorError, state};
 use crate::config;
@@ -97,7 +97,7 @@ impl Comparison {
         let mut differs = Vec::new();
         for some in self.differs.chunks(self.target.together()) {
             for (key, body) in some.iter().zip(self.target.get(some)?) {
-                if stored(store, &standing, &self.mirror, key)? == body {
+                if entries::wanted(store, &standing, &self.mirror.views, key)? == body {
                     self.same += u64::from(body.is_some());
                 } else {
                     differs.push(key.clone());
@@ -120,7 +120,7 @@ impl Comparison {
         };
         for some in self.differs.chunks(self.target.together()) {
             for (key, there) in some.iter().zip(self.target.get(some)?) {
-                let here = stored(store, &standing, &self.mirror, key)?;
+                let here = entries::wanted(store, &standing, &self.mirror.views, key)?;
                 let (count, what) = match (&here, &there) {
                     (Some(_), None) => (&mut verdict.missing, "is missing"),
                     (None, Some(_)) => (&mut verdict.beyond, "is not in the store"),
@@ -135,18 +135,6 @@ impl Comparison {
         }
         Ok(verdict)
     }
-}
-
-/// What a mirror is to have of an entry.
-fn stored(
-    store: &dyn Tables,
-    standing: &Standing,
-    mirror: &config::Mirror,
-    key: &Key,
-) -> Result<Option<Body>, StoreError> {
-    let stored = key.stored().filter(|(view, _)| mirror.views.contains(view));
-    let Some((view, key)) = stored else { return Ok(None) };
-    Ok(entries::stored(store, standing, view, &key)?.body)
 }
 
 fn hash(key: &Key, body: &Body) -> blake3::Hash {
