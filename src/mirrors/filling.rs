@@ -59,8 +59,7 @@ fn page(tables: &dyn Tables, view: View, from: &[u8]) -> Result<(Vec<Entry>, Opt
         }
         if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let prefix = if view == View::Trending { crate::stores::formats::meta::TRENDING } else { &[] };
-    tables.scan(view.table(), prefix, from, &mut show)?;
+    tables.scan(view.table(), view.prefix(), from, &mut show)?;
     failed.map_or(Ok((entries, next)), Err)
 }
 

@@ -14,6 +14,7 @@ mod state;
 mod targets;
 mod verify;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use keeping::Keeper;
@@ -125,10 +126,11 @@ impl Mirrors {
         change.commit(true)?;
         let wanted = |view: &View| config.mirrors.iter().any(|mirror| mirror.views.contains(view));
         let views = View::ALL.into_iter().filter(wanted).collect();
+        let some = some(&**store)?;
         Ok(Some(Arc::new(Mirrors {
             store: store.clone(),
             mirrors,
-            mirroring: Arc::new(Mirroring::of(views)),
+            mirroring: Arc::new(Mirroring::of(views, &some)),
             emptied: Mutex::new(0),
         })))
     }
@@ -185,6 +187,22 @@ impl Mirrors {
         }
         Ok(())
     }
+}
+
+/// The views of which a store has an entry at all.
+fn some(store: &dyn Store) -> Result<Vec<View>, StoreError> {
+    let mut some = Vec::new();
+    for view in View::ALL {
+        let mut look = |key: &[u8], _: &[u8]| match View::of(view.table(), key) {
+            Some(of) if of == view => {
+                some.push(view);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        };
+        store.scan(view.table(), view.prefix(), &[], &mut look)?;
+    }
+    Ok(some)
 }
 
 /// Gives a mirror up: from now on nothing is queued for it, and `forget` does not reach it. Says where it was.
