@@ -1,4 +1,5 @@
-//! Mirrors, in a real Redis whose address is in `NEARLINE_REDIS` (`scripts/test.sh --services` starts one).
+//! Mirrors, in a real Redis and a real Kafka whose addresses are in `NEARLINE_REDIS` and `NEARLINE_KAFKA`
+//! (`scripts/test.sh --services` starts them).
 
 use std::io::Write as _;
 
@@ -14,18 +15,37 @@ impl Fire {
     }
 }
 
+/// Where a server is, unless the test is to be skipped.
+fn server(variable: &str, test: &str) -> Option<String> {
+    let server = std::env::var(variable).ok().filter(|place| !place.is_empty());
+    if server.is_none() {
+        // Not by `eprintln!`, which a test that passes keeps to itself.
+        let said = format!("\nskipped 1 test, as {variable} names no server: {test}\n");
+        std::io::stderr().write_all(said.as_bytes()).unwrap();
+    }
+    server
+}
+
 #[test]
 fn a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store() {
-    let Some(redis) = std::env::var("NEARLINE_REDIS").ok().filter(|place| !place.is_empty()) else {
-        // Not by `eprintln!`, which a test that passes keeps to itself.
-        let said = "\nskipped 1 test, as NEARLINE_REDIS names no server: \
-                    a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store\n";
-        std::io::stderr().write_all(said.as_bytes()).unwrap();
-        return;
-    };
+    let test = "a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store";
+    if let Some(redis) = server("NEARLINE_REDIS", test) {
+        is_as_the_store(&format!("redis://{redis}"));
+    }
+}
+
+#[test]
+fn a_topic_whose_process_ends_at_any_narrow_place_is_as_the_store() {
+    let test = "a_topic_whose_process_ends_at_any_narrow_place_is_as_the_store";
+    if let Some(brokers) = server("NEARLINE_KAFKA", test) {
+        is_as_the_store(&format!("kafka://{brokers}/fire-{}", std::process::id()));
+    }
+}
+
+fn is_as_the_store(url: &str) {
     let fire = Fire::new();
     let config = format!(
-        "[mirrors.there]\nurl = \"redis://{redis}\"\nprefix = \"fire_{}\"\nviews = [\"top_picks\", \"continue_watching\", \
+        "[mirrors.there]\nurl = \"{url}\"\nprefix = \"fire_{}\"\nviews = [\"top_picks\", \"continue_watching\", \
          \"trending\", \"popularity\"]\n",
         std::process::id()
     );
@@ -78,6 +98,6 @@ fn a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store() {
     let member = member.unwrap();
     fire.dies("erase-mirrored", &["forget", &member]);
     let receipt = fire.home.json(&["forget", "--pending"]).unwrap();
-    assert!(receipt["mirrors"][0].as_str().unwrap().contains(&redis), "{receipt}");
+    assert!(receipt["mirrors"][0].as_str().unwrap().contains(url), "{receipt}");
     fire.is_mirrored("erase-mirrored");
 }
