@@ -136,12 +136,13 @@ impl Mirror {
         done
     }
 
-    /// A connection. A server that knows nothing of the mirror any more is filled anew.
+    /// A connection. A server that knows nothing of the mirror any more, or not all that it has acknowledged, is filled anew.
     fn connect(&self) -> Result<Box<dyn Target>, MirrorError> {
         let mut target = targets::open(&self.config)?;
         let state = self.state();
-        if state.filling.is_none() && !target.knows()? {
-            tracing::warn!(mirror = self.name(), "the server has forgotten the mirror: it is filled anew");
+        // What it says of itself is written before it is noted here.
+        if state.filling.is_none() && target.about()?.is_none_or(|about| about.epoch < state.acked) {
+            tracing::warn!(mirror = self.name(), "the server has forgotten the mirror, or some of it: it is filled anew");
             self.note(MirrorState { filling: Some(Filling::default()), ..state })?;
         }
         Ok(target)

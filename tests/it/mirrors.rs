@@ -237,6 +237,9 @@ fn a_mirror_is_as_the_store_and_says_where_it_is_not(at: At) {
     let (code, verdict) = verify(&home);
     assert_eq!(code, 1, "{verdict}");
     assert!(verdict["missing"].as_u64().unwrap() > 0 && !verdict["examples"][0].is_null(), "{verdict}");
+    // The mirror speaks of an epoch before the one that it had acknowledged.
+    home.ok(&["mirrors", "ship"]);
+    equal(&home);
     home.ok(&["mirrors", "fill", "there"]);
     equal(&home);
 

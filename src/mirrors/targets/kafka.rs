@@ -13,8 +13,8 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::super::MirrorError;
-use super::super::entries::{Body, Entry, Key, of_text, to_text};
-use super::{PATIENCE, Server, Show, Target};
+use super::super::entries::{About, Body, Entry, Key, of_text, to_text};
+use super::{PATIENCE, Server, Show, Target, about_of};
 use crate::config::SettingError;
 use crate::sources::kafka::{KafkaError, Make, Message, Order, Topic, Writer, Written, partition_of};
 
@@ -163,7 +163,7 @@ impl Kafka {
     }
 
     /// What the mirror says of itself at the end of a partition: in most cases with its last message.
-    fn about(&self, partition: i32, range: Range<i64>) -> Result<Option<String>, MirrorError> {
+    fn about_in(&self, partition: i32, range: Range<i64>) -> Result<Option<String>, MirrorError> {
         let name = Key::About.name(&self.server.prefix);
         let mut last = LAST;
         loop {
@@ -280,14 +280,17 @@ impl Target for Kafka {
         }
     }
 
-    fn knows(&mut self) -> Result<bool, MirrorError> {
-        let Some(partitions) = self.partitions else { return Ok(false) };
+    fn about(&mut self) -> Result<Option<About>, MirrorError> {
+        let Some(partitions) = self.partitions else { return Ok(None) };
+        let mut oldest: Option<About> = None;
         for (partition, range) in self.ranges(partitions)?.into_iter().enumerate() {
-            if self.about(partition as i32, range)?.is_none() {
-                return Ok(false);
+            let said = self.about_in(partition as i32, range)?;
+            let Some(about) = said.and_then(|text| about_of(Some(Body::About(text)))) else { return Ok(None) };
+            if oldest.as_ref().is_none_or(|oldest| about.epoch < oldest.epoch) {
+                oldest = Some(about);
             }
         }
-        Ok(true)
+        Ok(oldest)
     }
 }
 

@@ -13,7 +13,7 @@ mod redis;
 use std::time::Duration;
 
 use super::MirrorError;
-use super::entries::{Body, Entry, Key};
+use super::entries::{About, Body, Entry, Key};
 use crate::config::{Mirror, Settings};
 
 /// How long a server may take to answer.
@@ -41,14 +41,23 @@ pub trait Target: Send {
         1_024
     }
 
-    /// Whether the server still has what the mirror has written: one that forgets all when it ends has not.
-    fn knows(&mut self) -> Result<bool, MirrorError>;
+    /// What the mirror said of itself last, the oldest of it where it is in several places; none where it is missing in one: a
+    /// server that forgets all when it ends knows nothing of it.
+    fn about(&mut self) -> Result<Option<About>, MirrorError> {
+        Ok(about_of(self.get(&[Key::About])?.pop().flatten()))
+    }
 
     /// Sees to it that what is written from now on is newer than what was written under this stamp, and moves that on: for
     /// servers that order writes by a clock.
     fn stamp(&mut self, stamp: &mut i64) {
         let _ = stamp;
     }
+}
+
+/// What a mirror says of itself, from its entry.
+pub(super) fn about_of(body: Option<Body>) -> Option<About> {
+    let Some(Body::About(text)) = body else { return None };
+    serde_json::from_str(&text).ok()
 }
 
 /// Is shown entries; an error ends the showing.
