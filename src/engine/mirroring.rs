@@ -133,9 +133,9 @@ mod tests {
     fn nothing_is_taken_out_of_a_view_that_has_never_had_an_entry() {
         let store = MemoryStore::default();
         let views = vec![View::TopPicks, View::ContinueWatching];
-        let mirroring = Some(Arc::new(Mirroring::of(views, &[View::ContinueWatching])));
+        let mirroring = Arc::new(Mirroring::of(views, &[View::ContinueWatching]));
         let commit = |epoch, what: &dyn Fn(&mut dyn Transaction)| {
-            let mut change = Queueing::of(store.begin(), epoch, mirroring.as_ref());
+            let mut change = Queueing::of(store.begin(), epoch, Some(&mirroring));
             what(&mut *change);
             change.commit(true).unwrap();
         };
@@ -147,17 +147,17 @@ mod tests {
         commit(3, &|change| change.delete(Table::TopPicks, b"m3"));
         let at = |epoch, member: &[u8]| (epoch, member.to_vec());
         assert_eq!(queued(&store), [at(1, b"m2"), at(2, b"m3"), at(3, b"m3")]);
-        assert_eq!(mirroring.unwrap().queued(), 3);
+        assert_eq!(mirroring.queued(), 3);
     }
 
     #[test]
     fn after_a_load_anything_may_be_there() {
         let store = MemoryStore::default();
-        let mirroring = Some(Arc::new(Mirroring::of(vec![View::TopPicks], &[])));
+        let mirroring = Arc::new(Mirroring::of(vec![View::TopPicks], &[]));
         let mut change = store.begin();
-        fill_anew(4, mirroring.as_ref(), &mut *change);
+        fill_anew(4, Some(&mirroring), &mut *change);
         change.commit(true).unwrap();
-        let mut change = Queueing::of(store.begin(), 5, mirroring.as_ref());
+        let mut change = Queueing::of(store.begin(), 5, Some(&mirroring));
         change.delete(Table::TopPicks, b"m1");
         change.commit(true).unwrap();
         assert_eq!(queued(&store), [(5, b"m1".to_vec())]);
