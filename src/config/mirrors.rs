@@ -116,6 +116,7 @@ fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
     {
         return refuse("prefix", "must be 1 to 32 small letters, digits and _, with a letter first");
     }
+    of_kafka(scheme == "kafka", &name, &written)?;
     let mut views = written.views;
     views.sort_unstable();
     views.dedup();
@@ -141,7 +142,6 @@ fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
     if scheme == "memcached" && (!written.user.is_empty() || written.password.is_some()) {
         return refuse("user", "memcached knows no users");
     }
-    of_kafka(scheme == "kafka", &name, &written)?;
     let queue = within(&["mirrors", &name, "queue"], written.queue, 1_000, 1 << 40)?;
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
     Ok(Mirror {
@@ -220,12 +220,14 @@ impl Mirror {
     /// this address.
     pub fn at(url: &str, known: &[Mirror]) -> Result<Mirror, String> {
         let known = known.iter().find(|known| known.url == url || known.name == url);
-        let url = known.map_or(url, |known| &known.url);
+        let url = known.map_or(url, |known| known.url.as_str());
         if url.starts_with(kafka::SCHEME) {
             let others: Vec<&str> =
                 KINDS.iter().filter(|(kind, _)| *kind != "kafka").map(|(_, example)| *example).collect();
             let others = others.join(", ");
-            return Err(format!("a topic of Kafka cannot be asked for a member's list; must be one of {others}"));
+            return Err(format!(
+                "a topic of Kafka cannot be asked for a member's list; must be one of {others}"
+            ));
         }
         if let Some(known) = known {
             return Ok(known.clone());

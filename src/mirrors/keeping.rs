@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::mirror::Step;
 use super::{MirrorError, Mirrors};
-use crate::engine::{Committed, Handle};
+use crate::engine::Handle;
 
 /// How long a mirror that has everything waits to be woken by a commit: entries may run out, too.
 const LOOK: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ fn keep(mirrors: &Mirrors, index: usize, handle: &Handle, stop: &AtomicBool) {
                     mirror.is_level();
                 }
                 if step != Step::More {
-                    rest(handle.committed(), seen, stop);
+                    rest(handle, seen, stop);
                     mirror.may_lack();
                 }
             }
@@ -102,9 +102,9 @@ fn keep(mirrors: &Mirrors, index: usize, handle: &Handle, stop: &AtomicBool) {
 }
 
 /// Waits until there may be more to do than there was as of an epoch.
-fn rest(committed: &Committed, seen: u64, stop: &AtomicBool) {
-    committed.wait_beyond(seen, stop, LOOK);
-    if committed.has_ended() {
+fn rest(handle: &Handle, seen: u64, stop: &AtomicBool) {
+    handle.committed().wait_beyond(seen, stop, LOOK);
+    if handle.committed().has_ended() {
         std::thread::park_timeout(ENDED);
     }
 }

@@ -142,7 +142,10 @@ impl Mirror {
         let state = self.state();
         // What it says of itself is written before it is noted here.
         if state.filling.is_none() && target.about()?.is_none_or(|about| about.epoch < state.acked) {
-            tracing::warn!(mirror = self.name(), "the server has forgotten the mirror, or some of it: it is filled anew");
+            tracing::warn!(
+                mirror = self.name(),
+                "the server has forgotten the mirror, or some of it: it is filled anew"
+            );
             self.note(MirrorState { filling: Some(Filling::default()), ..state })?;
         }
         Ok(target)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::entries::{self, Entry, Key, to_text};
+use super::entries::{self, Body, Entry, Key, to_text};
 use super::targets::{Target, open};
 use super::{MirrorError, state};
 use crate::config;

@@ -44,7 +44,8 @@ pub(super) struct Kafka {
 
 impl Kafka {
     pub fn open(server: Server) -> Result<Kafka, MirrorError> {
-        let topic = Topic::open(&server.url, &server.settings, PATIENCE).map_err(|error| said(&server, error))?;
+        let topic =
+            Topic::open(&server.url, &server.settings, PATIENCE).map_err(|error| said(&server, error))?;
         let partitions = topic.partitions().map_err(|error| said(&server, error))?;
         let looked = Instant::now();
         let kafka = Kafka { server, topic, partitions, writer: None, looked, misplaced: Vec::new() };
@@ -154,12 +155,12 @@ impl Kafka {
         range: Range<i64>,
         show: &mut dyn FnMut(Message<'_>) -> Result<(), MirrorError>,
     ) -> Result<(), MirrorError> {
-        self.topic
-            .read(partition, range, &mut |message| show(message).map_err(Failed::Show))
-            .map_err(|error| match error {
+        self.topic.read(partition, range, &mut |message| show(message).map_err(Failed::Show)).map_err(
+            |error| match error {
                 Failed::Show(error) => error,
                 Failed::Kafka(error) => said(&self.server, error),
-            })
+            },
+        )
     }
 
     /// What the mirror says of itself at the end of a partition: in most cases with its last message.
@@ -193,7 +194,9 @@ impl Kafka {
         })?;
         let mut misplaced = Vec::new();
         self.read(partition, range, &mut |Message { offset, key, value }| {
-            let Some(value) = value.filter(|_| last.get(&digest(key)) == Some(&offset)) else { return Ok(()) };
+            let Some(value) = value.filter(|_| last.get(&digest(key)) == Some(&offset)) else {
+                return Ok(());
+            };
             let name = String::from_utf8_lossy(key);
             let known = of_text(&String::from_utf8_lossy(value));
             let Some((key, body)) = known.filter(|(key, _)| key.name(&self.server.prefix) == name) else {
@@ -285,7 +288,9 @@ impl Target for Kafka {
         let mut oldest: Option<About> = None;
         for (partition, range) in self.ranges(partitions)?.into_iter().enumerate() {
             let said = self.about_in(partition as i32, range)?;
-            let Some(about) = said.and_then(|text| about_of(Some(Body::About(text)))) else { return Ok(None) };
+            let Some(about) = said.and_then(|text| about_of(Some(Body::About(text)))) else {
+                return Ok(None);
+            };
             if oldest.as_ref().is_none_or(|oldest| about.epoch < oldest.epoch) {
                 oldest = Some(about);
             }
@@ -328,7 +333,10 @@ fn said(server: &Server, error: KafkaError) -> MirrorError {
         KafkaError::Settings { problem } => setting("settings".to_owned(), problem),
         KafkaError::Unreachable { problem, .. } => {
             let settings = format!("[mirrors.{}.settings]", server.mirror);
-            server.failed("connect", format!("{problem}; see that a broker runs there, and that {settings} says how to reach it"))
+            server.failed(
+                "connect",
+                format!("{problem}; see that a broker runs there, and that {settings} says how to reach it"),
+            )
         }
         KafkaError::Topic { doing, problem, .. } => server.failed(&format!("{doing} the topic"), problem),
         other => server.failed("connect", other),

@@ -178,7 +178,8 @@ impl Target for Memcached {
         let mut oldest: Option<About> = None;
         for place in 0..self.clients.len() {
             let read = self.read(place, std::slice::from_ref(&name))?;
-            let Some(about) = about_of(read.first().and_then(|(_, text)| of_text(text)).map(|(_, body)| body))
+            let Some(about) =
+                about_of(read.first().and_then(|(_, text)| of_text(text)).map(|(_, body)| body))
             else {
                 return Ok(None);
             };

@@ -37,10 +37,7 @@ pub fn misplaced_in_mirror(settings: &Settings) -> Option<(&str, &'static str)> 
     misplaced(settings).or_else(|| first_of(&OF_MIRRORS, settings))
 }
 
-fn first_of<'s>(
-    ours: &[(&str, &'static str)],
-    settings: &'s Settings,
-) -> Option<(&'s str, &'static str)> {
+fn first_of<'s>(ours: &[(&str, &'static str)], settings: &'s Settings) -> Option<(&'s str, &'static str)> {
     settings.0.keys().find_map(|key| {
         let (_, why) = ours.iter().find(|(ours, _)| ours == key)?;
         Some((key.as_str(), *why))

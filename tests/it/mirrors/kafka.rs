@@ -152,7 +152,7 @@ fn places(at: &At, partitions: i32, members: &[String]) -> BTreeMap<String, i32>
         .create_with_context(Places::default())
         .unwrap();
     for member in members {
-        let record: BaseRecord<'_, str, str> = BaseRecord::to(&topic.name).key(member).payload("");
+        let record: BaseRecord<'_, str, str> = BaseRecord::to(&topic.name).key(member.as_str()).payload("");
         producer.send(record).map_err(|(error, _)| error).unwrap();
     }
     producer.flush(PATIENCE).unwrap();
@@ -306,8 +306,8 @@ pub fn what_somebody_else_writes_over_is_made_good(at: At) {
     home.ok(&["run", "--model", "model", "log.jsonl"]);
     let pipeline = home.serve(&["run", "--follow"]);
     let prefix = format!("over_{}", std::process::id());
-    let (place, key) =
-        topic.last().into_keys().find(|(_, key)| key.starts_with(&format!("{prefix}:top_picks:"))).unwrap();
+    let is_list = |((_, key), _): &((i32, String), Value)| key.starts_with(&format!("{prefix}:top_picks:"));
+    let ((place, key), list) = topic.last().into_iter().find(is_list).unwrap();
     let post = |round| {
         let (code, answer) = pipeline.post("/v1/events", log(round, 5));
         assert_eq!(code, 200, "{answer}");
@@ -318,10 +318,10 @@ pub fn what_somebody_else_writes_over_is_made_good(at: At) {
     };
     post(20);
     until("the mirror is caught up with", is_caught_up);
-    let other: ThreadedProducer<Places> =
-        client(&at.place).create_with_context(Places::default()).unwrap();
-    let old = r#"{"member":"m 4","list":"top_picks","items":[]}"#;
-    let old: BaseRecord<'_, str, str> = BaseRecord::to(&topic.name).partition(place).key(&key).payload(old);
+    let other: ThreadedProducer<Places> = client(&at.place).create_with_context(Places::default()).unwrap();
+    let old = serde_json::json!({ "member": list["member"], "list": "top_picks", "items": [] }).to_string();
+    let old: BaseRecord<'_, str, str> =
+        BaseRecord::to(&topic.name).partition(place).key(key.as_str()).payload(old.as_str());
     other.send(old).map_err(|(error, _)| error).unwrap();
     other.flush(PATIENCE).unwrap();
     assert_eq!(verify(&home).0, 1);

@@ -52,7 +52,11 @@ impl Topic {
             let problem = "it names several topics, and one is wanted".to_owned();
             return Err(KafkaError::Address { given: given.to_owned(), problem });
         };
-        let consumer = client::reader(&address.brokers, settings)?;
+        let mut config = client::config(&address.brokers, settings, Purpose::Read)?;
+        // At the end of a partition a broker would wait for more, and meanwhile not answer what is asked of the next one.
+        config.set("fetch.wait.max.ms", "5");
+        let ears = Ears::new(&address.brokers);
+        let consumer = config.create_with_context(ears).map_err(|error| client::refused(&error))?;
         let (name, settings) = (name.clone(), settings.clone());
         Ok(Topic { brokers: address.brokers, name, settings, patience, consumer })
     }
@@ -74,13 +78,14 @@ impl Topic {
 
     /// Makes it, and waits until it is there. Says how many partitions it has, also where somebody else was first.
     pub fn make(&self, make: Make<'_>) -> Result<i32, KafkaError> {
-        let mut new =
-            // A negative number leaves it to the brokers.
-            NewTopic::new(&self.name, make.partitions, TopicReplication::Fixed(make.replication.unwrap_or(-1)));
+        // A negative number leaves it to the brokers.
+        let replication = TopicReplication::Fixed(make.replication.unwrap_or(-1));
+        let mut new = NewTopic::new(&self.name, make.partitions, replication);
         for (key, value) in make.settings {
             new = new.set(key, value);
         }
-        let made = self.ask("make", |admin, options| async move { admin.create_topics([&new], &options).await })?;
+        let made =
+            self.ask("make", |admin, options| async move { admin.create_topics([&new], &options).await })?;
         for outcome in made {
             match outcome {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -104,8 +109,8 @@ impl Topic {
     pub fn setting(&self, key: &str) -> Result<Option<String>, KafkaError> {
         let doing = "read the settings of";
         let about = ResourceSpecifier::Topic(&self.name);
-        let said =
-            self.ask(doing, |admin, options| async move { admin.describe_configs([&about], &options).await })?;
+        let said = self
+            .ask(doing, |admin, options| async move { admin.describe_configs([&about], &options).await })?;
         let Some(said) = said.into_iter().next() else { return Ok(None) };
         let said = said.map_err(|code| self.failed(doing, code))?;
         Ok(said.get(key).and_then(|entry| entry.value.clone()))
@@ -123,17 +128,14 @@ impl Topic {
         what: impl FnOnce(AdminClient<Ears>, AdminOptions) -> F,
     ) -> Result<T, KafkaError> {
         let config = client::config(&self.brokers, &self.settings, Purpose::Write)?;
-        let admin: AdminClient<Ears> = config
-            .create_with_context(Ears::new(&self.brokers))
-            .map_err(|error| client::refused(&error))?;
+        let admin: AdminClient<Ears> =
+            config.create_with_context(Ears::new(&self.brokers)).map_err(|error| client::refused(&error))?;
         let options =
             AdminOptions::new().request_timeout(Some(self.patience)).operation_timeout(Some(self.patience));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| self.failed(doing, error))?;
-        runtime
-            .block_on(what(admin, options))
-            .map_err(|error| self.failed(doing, said(&error)))
+        runtime.block_on(what(admin, options)).map_err(|error| self.failed(doing, said(&error)))
     }
 
     fn unreachable(&self, error: &Said) -> KafkaError {

@@ -29,9 +29,8 @@ pub struct Message<'a> {
 impl Topic {
     /// Where each of so many partitions begins, and where its next message will be.
     pub fn ranges(&self, partitions: i32) -> Result<Vec<Range<i64>>, KafkaError> {
-        let all: Vec<Partition> = (0..partitions)
-            .map(|number| Partition { topic: self.name.as_str().into(), number })
-            .collect();
+        let all: Vec<Partition> =
+            (0..partitions).map(|number| Partition { topic: self.name.as_str().into(), number }).collect();
         let ask = |which| -> Result<Vec<i64>, KafkaError> {
             let found = offsets(&self.consumer, &all, which, self.patience);
             hear(&self.consumer);

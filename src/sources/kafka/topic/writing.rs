@@ -95,7 +95,9 @@ impl ProducerContext for Reports {
             Err((error, _)) => {
                 known.failed += 1;
                 let code = error.rdkafka_error_code();
-                known.why.get_or_insert_with(|| code.map_or_else(|| error.to_string(), |code| code.to_string()));
+                known
+                    .why
+                    .get_or_insert_with(|| code.map_or_else(|| error.to_string(), |code| code.to_string()));
             }
         }
         self.more.notify_all();
@@ -106,12 +108,13 @@ impl Writer {
     pub(super) fn open(topic: &Topic, partitions: i32) -> Result<Writer, KafkaError> {
         let next = topic.ranges(partitions)?.into_iter().map(|range| range.end).collect();
         let mut config = client::config(&topic.brokers, &topic.settings, Purpose::Write)?;
+        let patience = topic.patience.as_millis().to_string();
         for (key, value) in [
             // All replicas have it, once and in order, or it is an error.
             ("enable.idempotence", "true"),
             // A topic that was deleted is made by us, compacted, or not at all.
             ("allow.auto.create.topics", "false"),
-            ("message.timeout.ms", &topic.patience.as_millis().to_string()),
+            ("message.timeout.ms", patience.as_str()),
             // Whoever writes waits for the end of it.
             ("linger.ms", "1"),
         ] {
@@ -137,9 +140,9 @@ impl Writer {
 
     fn send(&self, order: &Order) -> Result<(), KafkaError> {
         let mut record: BaseRecord<'_, str, str> =
-            BaseRecord::to(&self.topic).key(&order.key).partition(order.partition);
+            BaseRecord::to(&self.topic).key(order.key.as_str()).partition(order.partition);
         if let Some(value) = &order.value {
-            record = record.payload(value);
+            record = record.payload(value.as_str());
         }
         let began = Instant::now();
         loop {
