@@ -221,13 +221,12 @@ impl Mirror {
     pub fn at(url: &str, known: &[Mirror]) -> Result<Mirror, String> {
         let known = known.iter().find(|known| known.url == url || known.name == url);
         let url = known.map_or(url, |known| known.url.as_str());
-        if url.starts_with(kafka::SCHEME) {
-            let others: Vec<&str> =
-                KINDS.iter().filter(|(kind, _)| *kind != "kafka").map(|(_, example)| *example).collect();
-            let others = others.join(", ");
-            return Err(format!(
-                "a topic of Kafka cannot be asked for a member's list; must be one of {others}"
-            ));
+        let others = || KINDS.iter().filter(|(kind, _)| *kind != "kafka");
+        if !others().any(|(kind, _)| url.starts_with(&format!("{kind}://"))) {
+            let is_topic = url.starts_with(kafka::SCHEME);
+            let why = if is_topic { "a topic of Kafka cannot be asked for a member's list; " } else { "" };
+            let examples: Vec<&str> = others().map(|(_, example)| *example).collect();
+            return Err(format!("{why}must be one of {}", examples.join(", ")));
         }
         if let Some(known) = known {
             return Ok(known.clone());
