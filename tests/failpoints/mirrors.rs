@@ -30,7 +30,7 @@ fn server(variable: &str, test: &str) -> Option<String> {
 fn a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store() {
     let test = "a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store";
     if let Some(redis) = server("NEARLINE_REDIS", test) {
-        is_as_the_store(&format!("redis://{redis}"));
+        is_as_the_store(&format!("redis://{redis}"), &["mirror-written=3", "mirror-noted=2"]);
     }
 }
 
@@ -38,11 +38,13 @@ fn a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store() {
 fn a_topic_whose_process_ends_at_any_narrow_place_is_as_the_store() {
     let test = "a_topic_whose_process_ends_at_any_narrow_place_is_as_the_store";
     if let Some(brokers) = server("NEARLINE_KAFKA", test) {
-        is_as_the_store(&format!("kafka://{brokers}/fire-{}", std::process::id()));
+        // Between two of its writes many epochs may come: there need not be a third.
+        is_as_the_store(&format!("kafka://{brokers}/fire-{}", std::process::id()), &[]);
     }
 }
 
-fn is_as_the_store(url: &str) {
+/// `more` are places to come to besides, more than once.
+fn is_as_the_store(url: &str, more: &[&str]) {
     let fire = Fire::new();
     let config = format!(
         "[mirrors.there]\nurl = \"{url}\"\nprefix = \"fire_{}\"\nviews = [\"top_picks\", \"continue_watching\", \
@@ -57,16 +59,9 @@ fn is_as_the_store(url: &str) {
     let small = ["--epoch-records", "40", "--workers", "2"];
     let first = [&["run", "--model", "model-1", "first.jsonl"], &small[..]].concat();
     let second = [&["run", "second.jsonl"], &small[..]].concat();
-    for place in [
-        "commit=9",
-        "committed=9",
-        "mirror-written",
-        "mirror-written=3",
-        "mirror-noted",
-        "mirror-noted=2",
-        "mirror-filled",
-        "mirror-swept",
-    ] {
+    let places =
+        ["commit=9", "committed=9", "mirror-written", "mirror-noted", "mirror-filled", "mirror-swept"];
+    for place in places.iter().chain(more) {
         fire.away();
         // The server has what the folder before had, which is to go.
         if place.starts_with("mirror-filled") || place.starts_with("mirror-swept") {
