@@ -308,8 +308,12 @@ pub fn what_somebody_else_writes_over_is_made_good(at: At) {
     let prefix = format!("over_{}", std::process::id());
     let is_list = |((_, key), _): &((i32, String), Value)| key.starts_with(&format!("{prefix}:top_picks:"));
     let ((place, key), list) = topic.last().into_iter().find(is_list).unwrap();
-    let post = |round| {
-        let (code, answer) = pipeline.post("/v1/events", log(round, 5));
+    // Of somebody else than whose list is written over, so that this is not written anew by itself.
+    let post = |id| {
+        let event = format!(
+            r#"{{"member":"other","item":"i1","kind":"play","value":0.5,"at":"2024-03-01T00:00:00Z","id":"{id}"}}"#
+        );
+        let (code, answer) = pipeline.post("/v1/events", event);
         assert_eq!(code, 200, "{answer}");
     };
     let is_caught_up = || {
