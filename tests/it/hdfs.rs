@@ -324,7 +324,7 @@ mod on {
         let told = home.say(&["publish", "films", "--model", "a"]).ended(3);
         assert!(told.contains("Permission denied") && told.contains("`user` of [hdfs]"), "{told}");
         assert!(began.elapsed().as_secs() < 15, "it was not tried again and again");
-        let told = home.say(&["publications", "--from", "hdfs:"]).ended(2);
+        let told = home.say(&["publications", "--from", "hdfs://"]).ended(2);
         assert!(told.contains("hdfs://HOST:PORT/FOLDER"), "{told}");
         home.write("nearline.toml", "[hdfs]\nusers = \"me\"\n");
         let told = home.say(&["publications", "--from", &format!("hdfs://{host}/x")]).ended(2);
