@@ -81,6 +81,7 @@ impl Bench {
 
     fn decode(&self) {
         let log = std::fs::read(self.path("log.jsonl")).unwrap();
+        let mut times = Vec::new();
         self.rate("JSON Lines decoded, one thread", "records/s", self.events, || {
             let started = Instant::now();
             let mut taken = 0;
@@ -90,8 +91,24 @@ impl Bench {
                 taken += batch.len();
             }
             assert_eq!(taken, self.events);
-            started.elapsed().as_secs_f64()
+            times.push(started.elapsed().as_secs_f64());
+            times[times.len() - 1]
         });
+        let megabytes = log.len() as f64 / 1e6;
+        let speeds = |seconds: [f64; 3]| seconds.map(|seconds| format!("{:.0}", megabytes / seconds));
+        let row = |what: &str, seconds: [f64; 3]| {
+            let [median, fastest, slowest] = speeds(seconds);
+            println!("{what:<58}{median:>14} {:<10} ({slowest} to {fastest})", "MB/s");
+        };
+        times.sort_by(f64::total_cmp);
+        row("the same", [times[times.len() / 2], times[0], times[times.len() - 1]]);
+        // It is a program of its own, which `scripts/bench.sh` builds.
+        let Some(bare_parse) = std::env::var_os("NEARLINE_BARE_PARSE") else { return };
+        let said =
+            Command::new(bare_parse).args([self.path("log.jsonl"), self.runs.to_string()]).output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        let bare: Vec<f64> = said.split_whitespace().map(|seconds| seconds.parse().unwrap()).collect();
+        row("the same lines to simd-json's tape, and no further", [bare[0], bare[1], bare[2]]);
     }
 
     fn graph(&self) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How far a mirror is behind while lists change: `scripts/bench_mirrors.sh memcached [RATE] [SECONDS]`, or redis, mysql, cassandra.
+# How far a mirror is behind while lists change: `scripts/bench_mirrors.sh memcached [RATE] [SECONDS]`, or redis, mysql, cassandra, kafka.
 #
 # Members play items, RATE of them a second (50,000), through a pipe, without a model: each event changes a list of
 # `continue_watching`. Every tenth of a second the metrics say how long ago the store was read of which the server has everything.
@@ -28,7 +28,8 @@ user = \"$NEARLINE_MYSQL_USER\"
 password = \"$NEARLINE_MYSQL_PASSWORD\"" ;;
     cassandra) server="url = \"cassandra://$NEARLINE_CASSANDRA/nearline\"
 replication = 1" ;;
-    *) echo "usage: scripts/bench_mirrors.sh memcached|redis|mysql|cassandra [RATE] [SECONDS]" >&2; exit 2 ;;
+    kafka) server="url = \"kafka://$NEARLINE_KAFKA/nearline\"" ;;
+    *) echo "usage: scripts/bench_mirrors.sh memcached|redis|mysql|cassandra|kafka [RATE] [SECONDS]" >&2; exit 2 ;;
 esac
 printf '[mirrors.there]\n%s\n' "$server" >nearline.toml
 "$program" bench-log log.jsonl --events "$((rate * (seconds + 2)))" --members 138000 --items 26000 >/dev/null

@@ -15,7 +15,7 @@
 # Another server is one entry in `names` and the functions NAME_from_packages, NAME_answers, NAME_told.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-names=(kafka s3 memcached redis mysql cassandra)
+names=(kafka s3 memcached redis mysql cassandra hdfs)
 scratch="${NEARLINE_SERVICES:-${TMPDIR:-/tmp}/nearline-services-$(id -u)}"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/nearline/services"
 # How long a server may take until it answers, in seconds.
@@ -27,7 +27,10 @@ fail() { say "$2"; exit "$1"; }
 
 # ---- What all have in common -----------------------------------------------------------------------------------
 
+# Whether a server is to run with Docker. The data node of HDFS tells clients an address of its own, which in a container is one
+# that they cannot reach: it is always started from packages.
 with_docker() {
+    [ "${1:-}" != hdfs ] || return 1
     case "${NEARLINE_SERVICES_WITH:-}" in
         docker) return 0 ;;
         packages) return 1 ;;
@@ -92,7 +95,7 @@ stop() {
 wait_for() {
     local began=$SECONDS
     until "$1_answers"; do
-        if ! with_docker && ! runs "$1"; then
+        if ! with_docker "$1" && ! runs "$1"; then
             tail -n 30 "$scratch/$1/log" >&2
             fail 3 "$1 ended before it answered; its log is $scratch/$1/log"
         fi
@@ -118,24 +121,24 @@ need() {
     fail 4 "$what is missing: install it $typed, or start a Docker engine"
 }
 
-# ---- Kafka: one node, controller and broker at once -----------------------------------------------------------
-
 java_version() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1; }
 
-# The broker's jars, fetched once.
-kafka_jars() {
-    local version
-    version="$(sed -n 's:.*<version>\([0-9.]*\.[0-9]*\)</version>.*:\1:p' "$here/services/kafka.pom.xml" | head -n 1)"
-    kafka_lib="$cache/kafka-$version"
-    [ -d "$kafka_lib" ] && return 0
+# The jars of a server by its name in ours, as its pom.xml says, fetched once: `jars` is where they lie then.
+fetch_jars() {
+    local name="$1" what="$2" size="$3" version
+    version="$(sed -n 's:.*<version>\([0-9.]*\.[0-9]*\)</version>.*:\1:p' "$here/services/$name.pom.xml" | head -n 1)"
+    jars="$cache/$name-$version"
+    [ -d "$jars" ] && return 0
     have mvn || need Maven maven
-    say "fetching Apache Kafka $version, about 45 MB, once"
-    rm -rf "$kafka_lib.part"
+    say "fetching $what $version, about $size, once"
+    rm -rf "$jars.part"
     mkdir -p "$cache"
-    mvn -q -B -f "$here/services/kafka.pom.xml" dependency:copy-dependencies \
-        "-DoutputDirectory=$kafka_lib.part" >&2 </dev/null || fail 4 "Maven could not fetch Apache Kafka; see above"
-    mv "$kafka_lib.part" "$kafka_lib"
+    mvn -q -B -f "$here/services/$name.pom.xml" dependency:copy-dependencies \
+        "-DoutputDirectory=$jars.part" >&2 </dev/null || fail 4 "Maven could not fetch $what; see above"
+    mv "$jars.part" "$jars"
 }
+
+# ---- Kafka: one node, controller and broker at once -----------------------------------------------------------
 
 # Who may come in at the listener with TLS. It is a test server at loopback: this is no secret.
 kafka_user=nearline
@@ -176,7 +179,7 @@ kafka_from_packages() {
     have java || need "Java 17 or newer" default-jdk-headless
     found="$(java_version)"
     [ "${found:-0}" -ge 17 ] || fail 4 "Apache Kafka needs Java 17 or newer, and this is ${found:-none}"
-    kafka_jars
+    fetch_jars kafka "Apache Kafka" "45 MB"
     if [ ! -d "$folder/data" ]; then
         kafka_properties >"$folder/server.properties"
         rm -f "$folder/keys.p12"
@@ -185,14 +188,14 @@ kafka_from_packages() {
             -storepass "$kafka_password" >>"$folder/log" 2>&1
         keytool -exportcert -rfc -alias broker -keystore "$folder/keys.p12" -storepass "$kafka_password" \
             -file "$folder/ca.pem" >>"$folder/log" 2>&1
-        java -Xmx256m -cp "$kafka_lib/*" kafka.tools.StorageTool format -t bmVhcmxpbmUtc2VydmljZQ \
+        java -Xmx256m -cp "$jars/*" kafka.tools.StorageTool format -t bmVhcmxpbmUtc2VydmljZQ \
             -c "$folder/server.properties" \
             --add-scram "SCRAM-SHA-512=[name=$kafka_user,password=$kafka_password]" >>"$folder/log" 2>&1 || {
             tail -n 20 "$folder/log" >&2
             fail 3 "the folder of Kafka could not be made; its log is $folder/log"
         }
     fi
-    start kafka java -Xms256m -Xmx512m -XX:+UseG1GC -Djava.awt.headless=true -cp "$kafka_lib/*" \
+    start kafka java -Xms256m -Xmx512m -XX:+UseG1GC -Djava.awt.headless=true -cp "$jars/*" \
         kafka.Kafka "$folder/server.properties"
 }
 
@@ -308,20 +311,6 @@ mysql_told() {
 
 # ---- Cassandra: one node -------------------------------------------------------------------------------------------------
 
-cassandra_jars() {
-    local version
-    version="$(sed -n 's:.*<version>\([0-9.]*\.[0-9]*\)</version>.*:\1:p' "$here/services/cassandra.pom.xml" | head -n 1)"
-    cassandra_lib="$cache/cassandra-$version"
-    [ -d "$cassandra_lib" ] && return 0
-    have mvn || need Maven maven
-    say "fetching Apache Cassandra $version, about 80 MB, once"
-    rm -rf "$cassandra_lib.part"
-    mkdir -p "$cache"
-    mvn -q -B -f "$here/services/cassandra.pom.xml" dependency:copy-dependencies \
-        "-DoutputDirectory=$cassandra_lib.part" >&2 </dev/null || fail 4 "Maven could not fetch Apache Cassandra; see above"
-    mv "$cassandra_lib.part" "$cassandra_lib"
-}
-
 cassandra_yaml() {
     local folder="$scratch/cassandra"
     cat <<YAML
@@ -353,7 +342,7 @@ cassandra_from_packages() {
     have java || need "Java 17" default-jdk-headless
     found="$(java_version)"
     { [ "${found:-0}" = 11 ] || [ "${found:-0}" = 17 ]; } || fail 4 "Apache Cassandra needs Java 11 or 17, and this is ${found:-none}"
-    cassandra_jars
+    fetch_jars cassandra "Apache Cassandra" "80 MB"
     cassandra_yaml >"$folder/cassandra.yaml"
     # What Cassandra reaches of Java's own; from its conf/jvm17-server.options.
     for package in java.base/java.io java.base/java.lang java.base/java.lang.module java.base/java.lang.reflect \
@@ -369,11 +358,30 @@ cassandra_from_packages() {
     start cassandra java -Xms512m -Xmx768m -XX:+UseG1GC -Djdk.attach.allowAttachSelf=true \
         -Dcassandra.config="file://$folder/cassandra.yaml" -Dcassandra.storagedir="$folder" -Dcassandra-foreground=yes \
         -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=100 -Djava.io.tmpdir="$folder" \
-        "${opens[@]}" -cp "$cassandra_lib/*" org.apache.cassandra.service.CassandraDaemon
+        "${opens[@]}" -cp "$jars/*" org.apache.cassandra.service.CassandraDaemon
 }
 
 cassandra_answers() { open_port "$(port cassandra native)"; }
 cassandra_told() { echo "NEARLINE_CASSANDRA=127.0.0.1:$(port cassandra native)"; }
+
+# ---- HDFS: one name node and one data node in one process --------------------------------------------------------------
+
+hdfs_from_packages() {
+    local folder="$scratch/hdfs" found format=()
+    have java || need "Java 17 or newer" default-jdk-headless
+    found="$(java_version)"
+    [ "${found:-0}" -ge 17 ] || fail 4 "HDFS needs Java 17 or newer, and this is ${found:-none}"
+    fetch_jars hdfs "HDFS" "110 MB"
+    [ -d "$folder/data" ] || format=(-format)
+    # It is written once all of it runs.
+    rm -f "$folder/running.xml"
+    start hdfs java -Xmx512m -Djava.io.tmpdir="$folder" -cp "$jars/*" org.apache.hadoop.test.MiniDFSClusterManager \
+        ${format[@]+"${format[@]}"} -nnport "$(port hdfs name)" -datanodes 1 -writeConfig "$folder/running.xml" \
+        "-Dhdfs.minidfs.basedir=$folder" -Ddfs.namenode.http-address=127.0.0.1:0
+}
+
+hdfs_answers() { [ -s "$scratch/hdfs/running.xml" ] && open_port "$(port hdfs name)"; }
+hdfs_told() { echo "NEARLINE_HDFS=127.0.0.1:$(port hdfs name)"; }
 
 # ---- What is asked for ------------------------------------------------------------------------------------------
 
@@ -389,7 +397,7 @@ up() {
     for name in "$@"; do known "$name"; done
     for name in "$@"; do
         mkdir -p "$scratch/$name"
-        if with_docker; then
+        if with_docker "$name"; then
             compose up -d --wait "$name" || fail 3 "docker compose could not start $name"
         elif ! runs "$name"; then
             "${name}_from_packages"
@@ -428,7 +436,7 @@ case "$what" in
     kill)
         for name in "$@"; do
             known "$name"
-            if with_docker; then compose kill "$name"; else stop "$name" KILL; fi
+            if with_docker "$name"; then compose kill "$name"; else stop "$name" KILL; fi
         done
         ;;
     *) fail 2 "usage: scripts/services.sh up NAME…|kill NAME…|status|down; there are: ${names[*]}" ;;

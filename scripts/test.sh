@@ -58,7 +58,7 @@ start_services() {
     export NEARLINE_SERVICES
     NEARLINE_SERVICES="$(mktemp -d)"
     trap 'bash scripts/services.sh down' EXIT
-    for name in kafka s3 memcached redis mysql cassandra; do
+    for name in kafka s3 memcached redis mysql cassandra hdfs; do
         code=0
         told="$(bash scripts/services.sh up "$name")" || code=$?
         case "$code" in
@@ -89,8 +89,8 @@ with_duckdb() {
 features=failpoints
 built=()
 if [ "$services" = yes ]; then
-    features=failpoints,query,cassandra,mysql
-    built=(--features query,cassandra,mysql)
+    features=failpoints,query,cassandra,mysql,hdfs
+    built=(--features query,cassandra,mysql,hdfs)
 fi
 step format cargo fmt --all --check
 step lints cargo clippy --release --workspace --all-targets --features "$features" --locked -- ${deny[@]+"${deny[@]}"}

@@ -213,7 +213,7 @@ impl Archive {
                 ))),
             };
         };
-        let repository = Arc::new(Repository::open(&given.repository, &config.s3)?);
+        let repository = Arc::new(Repository::open(&given.repository, &config.access)?);
         if let Some(known) = known.as_ref().filter(|known| known.repository != repository.url()) {
             return Err(ArchiveError::Refused(format!(
                 "this folder has its archive at {}, and the config says {}: give the one that it has, or turn it off \

@@ -62,7 +62,7 @@ pub fn verify(folder: &Folder, config: &Config, store: &dyn Store) -> Result<Ver
             "the archive is still to be made from the store: start `nearline run`, or say `nearline archive backfill`",
         ));
     }
-    let repository = Repository::open(&state.repository, &config.s3)?;
+    let repository = Repository::open(&state.repository, &config.access)?;
     let ledger = Ledger::read(&repository)?.ok_or_else(|| refused("the ledger of the archive is gone"))?;
     let key = folder
         .key(standing.key.as_deref())

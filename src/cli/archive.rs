@@ -174,7 +174,8 @@ pub(super) fn rows(state: &ArchiveState, waiting: &Queue) -> Vec<(&'static str, 
 fn files(context: &Context) -> Result<(), Failure> {
     let store = RocksStore::open_reader(context.folder.path())?;
     let state = ArchiveState::of(&store)?.ok_or_else(none)?;
-    let repository = Repository::open(&state.repository, &context.config.s3).map_err(ArchiveError::from)?;
+    let repository =
+        Repository::open(&state.repository, &context.config.access).map_err(ArchiveError::from)?;
     let ledger = Ledger::read(&repository).map_err(ArchiveError::from)?;
     let files = ledger.map(|ledger| ledger.files).unwrap_or_default();
     let place = |name: &str| {

@@ -4,9 +4,11 @@ mod archive;
 mod batch;
 mod cluster;
 mod evaluate;
+mod folder;
 mod jobs;
 mod mirrors;
 mod model;
+mod pipe;
 mod publications;
 mod query;
 mod train;
@@ -15,27 +17,27 @@ mod variants;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
 pub use self::cluster::ClusterArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
+pub use self::folder::{BackupArgs, ForgetArgs, PlanArgs};
 pub use self::jobs::{JobsArgs, JobsCommand};
 pub use self::mirrors::MirrorsCommand;
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
+pub use self::pipe::{ListenArgs, PipeArgs, ProduceArgs, ReplayArgs, RunArgs, SourceArgs};
 pub use self::publications::{
     FilesKind, PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
 };
 pub use self::query::{FormatName, QueryArgs};
-pub use self::train::{Every, TrainArgs, ValidationName};
+pub use self::train::{Every, FitArgs, TrainArgs, ValidationName};
 pub use self::tune::TuneArgs;
 pub use self::variants::{VariantsArgs, VariantsCommand};
-use crate::config::MAX_WORKERS;
 use crate::serving::list::ListName;
 use crate::serving::performance::{By, MAX_DAYS};
 use crate::serving::similar::Likeness;
-use crate::sources::kafka::Start;
 
 /// Fresh recommendation lists from a log of member events, within milliseconds of each event.
 #[derive(Debug, Parser)]
@@ -269,7 +271,7 @@ pub enum Command {
         Exit code 1 where something differs.")]
     Verify {
         /// How many threads; all cores unless given.
-        #[arg(long, value_name = "N", value_parser = workers)]
+        #[arg(long, value_name = "N", value_parser = pipe::workers)]
         workers: Option<usize>,
         /// Compare this mirror with the store instead, entry by entry.
         #[arg(long, value_name = "NAME", conflicts_with = "workers")]
@@ -371,190 +373,4 @@ pub enum Command {
         #[arg(long, default_value_t = 100_000)]
         behind: usize,
     },
-}
-
-/// Flags of `forget`.
-#[derive(Debug, Args)]
-pub struct ForgetArgs {
-    /// The members' ids.
-    #[arg(value_name = "MEMBER", required_unless_present_any = ["file", "pending"])]
-    pub members: Vec<String>,
-    /// Also the members that this file names, an id a line; `-` for standard input.
-    #[arg(long = "members", value_name = "FILE", id = "file")]
-    pub file: Option<PathBuf>,
-    /// Write the receipt to this file too; it is always kept in `receipts/` of the data folder.
-    #[arg(long, value_name = "FILE")]
-    pub receipt: Option<PathBuf>,
-    /// Only erase what was forgotten before and is still on the disk.
-    #[arg(long, conflicts_with_all = ["members", "file"])]
-    pub pending: bool,
-}
-
-/// Flags of `backup`.
-#[derive(Debug, Args)]
-pub struct BackupArgs {
-    /// A folder that is not there yet.
-    #[arg(value_name = "DIR")]
-    pub to: PathBuf,
-    /// Put the key of the digests in too: whoever has the backup can then try whether an id was forgotten.
-    #[arg(long)]
-    pub with_key: bool,
-    /// Put the rejected lines in too.
-    #[arg(long)]
-    pub with_rejected: bool,
-    /// Make none: the backup there was destroyed, and receipts need name it no more.
-    #[arg(long, conflicts_with_all = ["with_key", "with_rejected"])]
-    pub gone: bool,
-}
-
-/// What there will be.
-#[derive(Debug, Clone, Args)]
-pub struct PlanArgs {
-    /// How many members with live events.
-    #[arg(long)]
-    pub members: u64,
-    /// How many items.
-    #[arg(long)]
-    pub items: u64,
-    /// How many live events.
-    #[arg(long)]
-    pub events: u64,
-    /// The length of the model's factors; 0 without a model.
-    #[arg(long, default_value_t = 64)]
-    pub rank: u64,
-    /// The length of lists; the config's unless given.
-    #[arg(long)]
-    pub length: Option<u64>,
-    /// How many combinations of item, kind, country and hour have events; as many as events unless given, which is the
-    /// most.
-    #[arg(long)]
-    pub cells: Option<u64>,
-    /// How many pairs of items are seen together (`lists.basket`); as many as events unless given, or as there can be.
-    #[arg(long)]
-    pub pairs: Option<u64>,
-    /// How many events were retracted by their fields.
-    #[arg(long, default_value_t = 0)]
-    pub retracted: u64,
-    /// The length of an id, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 6)]
-    pub id_bytes: u64,
-    /// The length of an event's context and of its own id, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 16)]
-    pub context_bytes: u64,
-}
-
-/// Where records come from.
-#[derive(Debug, Clone, Args)]
-pub struct SourceArgs {
-    /// Files, folders, or `-` for standard input (JSON Lines or CSV, plain, gzip or zstd); Parquet in files, folders or at
-    /// s3://BUCKET/PREFIX, archives too; kafka://HOST:PORT/TOPIC.
-    #[arg(value_name = "SOURCE")]
-    pub sources: Vec<String>,
-    /// How the columns of other people's CSV map to records (docs/columns.md), or the name of a map in the config.
-    #[arg(long, value_name = "MAP")]
-    pub map: Option<String>,
-}
-
-/// What `run` and `replay` have in common.
-#[derive(Debug, Args)]
-pub struct PipeArgs {
-    /// Where from.
-    #[command(flatten)]
-    pub sources: SourceArgs,
-    /// The model that lists are made with.
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
-    /// How many threads run the graph; all cores unless given.
-    #[arg(long, value_name = "N", value_parser = workers)]
-    pub workers: Option<usize>,
-}
-
-/// Flags of `replay`.
-#[derive(Debug, Args)]
-pub struct ReplayArgs {
-    /// What is piped in.
-    #[command(flatten)]
-    pub pipe: PipeArgs,
-    /// Read topics from here on, again where they were read before: a time or a day (2026-01-01T00:00:00Z,
-    /// 2026-01-01), an offset, `earliest` or `latest`. Without it: from where reading ended.
-    #[arg(long, value_name = "WHEN")]
-    pub from: Option<Start>,
-}
-
-/// Flags of `produce`.
-#[derive(Debug, Args)]
-pub struct ProduceArgs {
-    /// What is sent.
-    #[command(flatten)]
-    pub sources: SourceArgs,
-    /// Where to: kafka://HOST:PORT/TOPIC.
-    #[arg(long, value_name = "ADDRESS")]
-    pub to: String,
-}
-
-/// Where to answer over HTTP.
-#[derive(Debug, Clone, Args)]
-pub struct ListenArgs {
-    /// Answer over HTTP at this address, such as 127.0.0.1:7070, until interrupted.
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<String>,
-    /// Listen at an address that others reach, without tokens: everybody may do everything.
-    #[arg(long)]
-    pub open: bool,
-}
-
-/// Flags of `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// What is piped in, and how.
-    #[command(flatten)]
-    pub pipe: PipeArgs,
-    /// Go on when sources are at their end: wait for more.
-    #[arg(long)]
-    pub follow: bool,
-    /// Where to begin in partitions of topics that were never read before: a time or a day (2026-01-01T00:00:00Z,
-    /// 2026-01-01), an offset, `earliest` (unless given) or `latest`. Others are read on from where reading ended.
-    #[arg(long, value_name = "WHEN")]
-    pub from: Option<Start>,
-    /// Whether and where there are answers.
-    #[command(flatten)]
-    pub listen: ListenArgs,
-    /// Find members among these centres of clusters, which `cluster --out` wrote.
-    #[arg(long, value_name = "DIR")]
-    pub centres: Option<PathBuf>,
-    /// Close an epoch after this many milliseconds at the latest.
-    #[arg(long, value_name = "MS")]
-    pub epoch_ms: Option<u64>,
-    /// Close an epoch after this many records at the latest.
-    #[arg(long, value_name = "N")]
-    pub epoch_records: Option<usize>,
-}
-
-/// How a model is trained; the config says what is not given.
-#[derive(Debug, Clone, Args)]
-pub struct FitArgs {
-    /// The length of a factor.
-    #[arg(long)]
-    pub rank: Option<usize>,
-    /// How often members and items are solved in turn.
-    #[arg(long)]
-    pub iterations: Option<usize>,
-    /// The weight of every pair of a member and an item.
-    #[arg(long)]
-    pub alpha0: Option<f32>,
-    /// How strongly factors are held small; above zero.
-    #[arg(long)]
-    pub lambda: Option<f32>,
-    /// The power of the number of pairs in that.
-    #[arg(long)]
-    pub nu: Option<f32>,
-    /// Where the first item factors are drawn from.
-    #[arg(long)]
-    pub seed: Option<u64>,
-}
-
-/// A number of workers.
-fn workers(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=MAX_WORKERS).contains(number));
-    number.ok_or_else(|| format!("give a number from 1 to {MAX_WORKERS}"))
 }

@@ -47,7 +47,8 @@ pub(super) fn scheduler(context: &Context) -> Result<Scheduler, Failure> {
     }
     let program = std::env::current_exe()?;
     let publications = &context.config.publications;
-    let publisher = Publisher { repository: publications.repository.clone(), s3: context.config.s3.clone() };
+    let publisher =
+        Publisher { repository: publications.repository.clone(), access: context.config.access.clone() };
     Ok(Scheduler::new(&context.folder, &context.config.jobs, Way { program, before, publisher }))
 }
 

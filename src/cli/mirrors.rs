@@ -1,7 +1,7 @@
 //! `nearline mirrors`, and `nearline verify --mirror`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +14,9 @@ use crate::mirrors::{self, Mirror, MirrorError, MirrorStatus, Mirrors};
 use crate::stores::rocks::RocksStore;
 use crate::stores::{Store, StoreError};
 
-/// How often what differs is looked at again, where the two go on meanwhile, and how long it waits in between.
-const TRIES: usize = 20;
+/// For how long what differs is looked at again, where the two go on meanwhile, and how long it waits in between. A look may itself
+/// take long.
+const TRY_FOR: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// What the process that holds the folder is asked to do.
@@ -160,10 +161,8 @@ pub(super) fn verify(context: &Context, name: &str) -> Result<(), Failure> {
     }
     let mut comparison = mirrors::verify(mirror, &store)?;
     drop(store);
-    for _ in 0..TRIES {
-        if comparison.is_equal() || comparison.again(&reader()?)? {
-            break;
-        }
+    let began = Instant::now();
+    while !comparison.is_equal() && !comparison.again(&reader()?)? && began.elapsed() < TRY_FOR {
         std::thread::sleep(AGAIN);
     }
     let store = reader()?;

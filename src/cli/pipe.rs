@@ -230,7 +230,7 @@ pub fn source_options(
             wait: config.kafka.wait,
             ..kafka::Options::default()
         },
-        s3: config.s3.clone(),
+        access: config.access.clone(),
         ..sources::Options::default()
     })
 }

@@ -33,7 +33,7 @@ impl Following {
         let board = Arc::new(Board::kept_in(folder.subscriptions()));
         let options = Options {
             poll: config.publications.poll,
-            s3: config.s3.clone(),
+            access: config.access.clone(),
             fetched: folder.publications(),
             who: taking::who(folder.path()),
         };

@@ -13,7 +13,7 @@ use super::kinds::{KindTable, kinds};
 use super::mirrors::{Mirror, mirrors};
 use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::publications::{Alert, Publications, Subscription, alerts, publications, subscriptions};
-use super::settings::Settings;
+use super::settings::{Access, Settings};
 use super::span::Span;
 use super::variants::{Variants, variants};
 use super::written::{self, Token, Written};
@@ -54,8 +54,8 @@ pub struct Config {
     pub traces: Traces,
     /// How topics of Kafka are read and written.
     pub kafka: Kafka,
-    /// How buckets of S3 are reached.
-    pub s3: Settings,
+    /// How repositories on servers are reached.
+    pub access: Access,
     /// Where every accepted record goes besides, where that is wanted.
     pub archive: Option<Archive>,
     /// Servers that lists and counts are mirrored in.
@@ -348,7 +348,7 @@ impl TryFrom<Written> for Config {
             serve: serve(written.serve)?,
             traces: traces(written.traces)?,
             kafka: kafka(written.kafka)?,
-            s3: s3(written.s3)?,
+            access: Access { s3: s3(written.s3)?, hdfs: hdfs(written.hdfs)? },
             archive: archive(written.archive)?,
             mirrors: mirrors(written.mirrors)?,
             alerts: alerts(written.alerts, &subscriptions, &jobs)?,
@@ -473,10 +473,21 @@ fn kafka(written: written::Kafka) -> Result<Kafka, KeyError> {
 }
 
 fn s3(written: Settings) -> Result<Settings, KeyError> {
-    match crate::repositories::unknown(&written) {
+    match crate::repositories::unknown_of_s3(&written) {
         Some(key) => {
             let problem = "no setting of S3; usual ones are endpoint, region, access_key_id, secret_access_key, allow_http";
             Err(KeyError::new(&["s3", key], problem))
+        }
+        None => Ok(written),
+    }
+}
+
+fn hdfs(written: Settings) -> Result<Settings, KeyError> {
+    match crate::repositories::unknown_of_hdfs(&written) {
+        Some(key) => {
+            let problem =
+                "no setting of HDFS: it is `user`, or one of Hadoop's, such as \"dfs.nameservices\"";
+            Err(KeyError::new(&["hdfs", key], problem))
         }
         None => Ok(written),
     }

@@ -8,16 +8,18 @@ use serde::Deserialize;
 
 use super::number::{KeyError, within};
 use super::publications::plain;
-use super::settings::Setting;
+use super::settings::{Setting, Settings};
 use super::span::Span;
+use crate::sources::kafka;
 use crate::stores::mirrored::View;
 
 /// The kinds of servers, with what an address of each looks like.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("memcached", "memcached://HOST:11211"),
     ("redis", "redis://HOST:6379"),
     ("cassandra", "cassandra://HOST:9042/KEYSPACE"),
     ("mysql", "mysql://HOST:3306/DATABASE"),
+    ("kafka", "kafka://HOST:9092/TOPIC"),
 ];
 
 /// A server that lists and counts are mirrored in.
@@ -25,11 +27,11 @@ const KINDS: [(&str, &str); 4] = [
 #[serde(default, deny_unknown_fields)]
 pub struct Written {
     /// Its address: memcached://HOST:PORT (several with commas between), redis://HOST:PORT/DATABASE,
-    /// cassandra://HOST:PORT,HOST:PORT/KEYSPACE or mysql://HOST:PORT/DATABASE.
+    /// cassandra://HOST:PORT,HOST:PORT/KEYSPACE, mysql://HOST:PORT/DATABASE or kafka://HOST:PORT/TOPIC.
     pub url: String,
     /// What is mirrored.
     pub views: Vec<View>,
-    /// What stands before the names of keys and tables.
+    /// What stands before the names of keys, messages and tables.
     pub prefix: String,
     /// Who, where the server asks for that.
     pub user: String,
@@ -37,9 +39,14 @@ pub struct Written {
     pub password: Option<Setting>,
     /// A PEM file with the certificates that the server's is held against; with it connections are encrypted (Cassandra, MySQL).
     pub ca: String,
-    /// On how many nodes of Cassandra each entry is, in a keyspace that is made where there is none; 0: the keyspace is there.
+    /// On how many nodes of Cassandra each entry is, in a keyspace that is made where there is none; 0: the keyspace is there. On how
+    /// many brokers of Kafka, in a topic that is made where there is none; 0: as the brokers are set.
     pub replication: u32,
-    /// For how long an entry stays that is not written again; they are written again in time. 0: for ever. Not for MySQL.
+    /// How many partitions a topic of Kafka has that is made where there is none; 0: 4.
+    pub partitions: u32,
+    /// Settings of librdkafka for a topic of Kafka, as in [kafka.settings], which are not taken here.
+    pub settings: Settings,
+    /// For how long an entry stays that is not written again; they are written again in time. 0: for ever. Not for MySQL and Kafka.
     pub expiry: Span,
     /// How many changed entries wait for the server at most; with more the mirror is filled anew when it is there again.
     pub queue: u64,
@@ -55,6 +62,8 @@ impl Default for Written {
             password: None,
             ca: String::new(),
             replication: 0,
+            partitions: 0,
+            settings: Settings::default(),
             expiry: Span::seconds(0),
             queue: 1_000_000,
         }
@@ -78,8 +87,12 @@ pub struct Mirror {
     pub password: Option<Setting>,
     /// A PEM file of certificates.
     pub ca: Option<PathBuf>,
-    /// On how many nodes each entry is, of a keyspace that is to be made.
+    /// On how many nodes each entry is, of a keyspace or a topic that is to be made.
     pub replication: Option<u32>,
+    /// How many partitions a topic has that is to be made.
+    pub partitions: Option<u32>,
+    /// Settings of librdkafka.
+    pub settings: Settings,
     /// For how long an entry stays.
     pub expiry: Option<Span>,
     /// How many entries wait at most.
@@ -103,6 +116,7 @@ fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
     {
         return refuse("prefix", "must be 1 to 32 small letters, digits and _, with a letter first");
     }
+    of_kafka(scheme == "kafka", &name, &written)?;
     let mut views = written.views;
     views.sort_unstable();
     views.dedup();
@@ -113,14 +127,17 @@ fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
     if expiry.is_some() && scheme == "mysql" {
         return refuse("expiry", "MySQL keeps rows until they are taken out: leave it away");
     }
+    if expiry.is_some() && scheme == "kafka" {
+        return refuse("expiry", "a compacted topic keeps entries until they are taken out: leave it away");
+    }
     if expiry.is_some_and(|expiry| expiry < Span::seconds(10)) {
         return refuse("expiry", "must be at least 10s, or 0 for none");
     }
     if !written.ca.is_empty() && !matches!(scheme, "cassandra" | "mysql") {
         return refuse("ca", "is for Cassandra and MySQL alone");
     }
-    if written.replication > 0 && scheme != "cassandra" {
-        return refuse("replication", "is for Cassandra alone");
+    if written.replication > 0 && !matches!(scheme, "cassandra" | "kafka") {
+        return refuse("replication", "is for Cassandra and Kafka alone");
     }
     if scheme == "memcached" && (!written.user.is_empty() || written.password.is_some()) {
         return refuse("user", "memcached knows no users");
@@ -135,10 +152,33 @@ fn mirror(name: String, written: Written) -> Result<Mirror, KeyError> {
         password: written.password,
         ca: text(written.ca).map(PathBuf::from),
         replication: Some(written.replication).filter(|nodes| *nodes > 0),
+        partitions: Some(written.partitions).filter(|partitions| *partitions > 0),
+        settings: written.settings,
         expiry,
         queue,
         name,
     })
+}
+
+/// Refuses what is for topics of Kafka alone elsewhere, and there what is not for them.
+fn of_kafka(is_kafka: bool, name: &str, written: &Written) -> Result<(), KeyError> {
+    let refuse = |key: &str, wanted: &str| Err(KeyError::new(&["mirrors", name, key], wanted));
+    if !is_kafka {
+        return match written {
+            Written { partitions: 1.., .. } => refuse("partitions", "is for Kafka alone"),
+            Written { settings, .. } if !settings.0.is_empty() => refuse("settings", "are for Kafka alone"),
+            _ => Ok(()),
+        };
+    }
+    if !written.user.is_empty() || written.password.is_some() {
+        return refuse("user", "Kafka is told by [mirrors.NAME.settings], such as \"sasl.username\"");
+    }
+    within(&["mirrors", name, "partitions"], u64::from(written.partitions), 0, 10_000)?;
+    within(&["mirrors", name, "replication"], u64::from(written.replication), 0, 1_000)?;
+    if let Some((key, why)) = kafka::misplaced_in_mirror(&written.settings) {
+        return Err(KeyError::new(&["mirrors", name, "settings", key], format!("cannot be set: {why}")));
+    }
+    Ok(())
 }
 
 /// The kind of server that an address is of, or what is wrong with it.
@@ -150,6 +190,13 @@ fn checked_address(url: &str) -> Result<&str, String> {
     };
     if rest.contains('@') {
         return Err("must hold no user and no password: there are keys for them".to_owned());
+    }
+    if scheme == "kafka" {
+        return match kafka::Address::parse(url) {
+            Ok(address) if address.topics.len() == 1 => Ok(scheme),
+            Ok(_) => Err(format!("must name one topic, like {example}")),
+            Err(error) => Err(format!("must be like {example}: {error}")),
+        };
     }
     let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
     let is_host = |host: &str| {
@@ -169,9 +216,19 @@ fn checked_address(url: &str) -> Result<&str, String> {
 }
 
 impl Mirror {
-    /// The mirror at an address, with what there is besides in the mirror of a config that has this address.
+    /// The mirror at an address that can be asked for a list, with what there is besides in the mirror of a config that has
+    /// this address.
     pub fn at(url: &str, known: &[Mirror]) -> Result<Mirror, String> {
-        if let Some(known) = known.iter().find(|known| known.url == url || known.name == url) {
+        let known = known.iter().find(|known| known.url == url || known.name == url);
+        let url = known.map_or(url, |known| known.url.as_str());
+        let others = || KINDS.iter().filter(|(kind, _)| *kind != "kafka");
+        if !others().any(|(kind, _)| url.starts_with(&format!("{kind}://"))) {
+            let is_topic = url.starts_with(kafka::SCHEME);
+            let why = if is_topic { "a topic of Kafka cannot be asked for a member's list; " } else { "" };
+            let examples: Vec<&str> = others().map(|(_, example)| *example).collect();
+            return Err(format!("{why}must be one of {}", examples.join(", ")));
+        }
+        if let Some(known) = known {
             return Ok(known.clone());
         }
         checked_address(url)?;
@@ -194,6 +251,7 @@ mod tests {
             "redis://localhost:6379/2",
             "cassandra://a:9042,b/films",
             "mysql://127.0.0.1:3306/films",
+            "kafka://a:9092,[::1]:9092/films.lists",
         ] {
             assert!(checked_address(good).is_ok(), "{good}");
         }
@@ -210,6 +268,9 @@ mod tests {
             "mysql://a",
             "mysql://me:secret@a/b",
             "mysql://a/b`; drop",
+            "kafka://a",
+            "kafka://a/b,c",
+            "kafka://a/b c",
         ] {
             assert!(checked_address(bad).is_err(), "{bad}");
         }
@@ -227,6 +288,13 @@ mod tests {
             ("url = \"redis://a\"\nca = \"ca.pem\"", "ca"),
             ("url = \"redis://a\"\nreplication = 1", "replication"),
             ("url = \"redis://a\"\nqueue = 1", "queue"),
+            ("url = \"redis://a\"\npartitions = 1", "partitions"),
+            ("url = \"redis://a\"\nsettings = { acks = 1 }", "settings"),
+            ("url = \"kafka://a/b\"\nexpiry = \"1h\"", "expiry"),
+            ("url = \"kafka://a/b\"\nuser = \"me\"", "user"),
+            ("url = \"kafka://a/b\"\nca = \"ca.pem\"", "ca"),
+            ("url = \"kafka://a/b\"\npartitions = 20000", "partitions"),
+            ("url = \"kafka://a/b\"\nsettings = { acks = 1 }", "acks"),
         ] {
             let written: Written = toml::from_str(text).unwrap();
             let error = mirror("m".to_owned(), written).unwrap_err();

@@ -34,7 +34,7 @@ pub use meant::{
 pub use mirrors::Mirror;
 pub use number::KeyError;
 pub use schema::schema;
-pub use settings::{Setting, SettingError, Settings};
+pub use settings::{Access, Setting, SettingError, Settings};
 pub use size::Size;
 pub use span::Span;
 pub use variants::{Variant, Variants};

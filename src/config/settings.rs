@@ -37,6 +37,15 @@ pub struct InFile {
 #[serde(transparent)]
 pub struct Settings(pub BTreeMap<String, Setting>);
 
+/// How repositories on servers are reached, by their kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Access {
+    /// Buckets of S3, and of what speaks like it.
+    pub s3: Settings,
+    /// HDFS.
+    pub hdfs: Settings,
+}
+
 /// A setting whose value cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("`{key}`: {problem}")]

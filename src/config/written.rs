@@ -44,6 +44,9 @@ pub struct Written {
     /// which go before the usual variables of the environment. A text may hold `${NAME}`, a variable of the environment;
     /// and { file = "PATH" } is what that file holds.
     pub s3: Settings,
+    /// How HDFS is reached (hdfs://HOST:PORT/FOLDER, or a name service): `user`, and settings by Hadoop's names, which go before its
+    /// files in HADOOP_CONF_DIR. `${NAME}` and { file = "PATH" } as in `[s3]`.
+    pub hdfs: Settings,
     /// Where every accepted record goes besides, as Parquet.
     pub archive: Archive,
     /// Servers that lists and counts are mirrored in, by a name of your own.
@@ -78,6 +81,7 @@ impl Default for Written {
             traces: Traces::default(),
             kafka: Kafka::default(),
             s3: Settings::default(),
+            hdfs: Settings::default(),
             archive: Archive::default(),
             mirrors: BTreeMap::new(),
             publications: Publications::default(),
@@ -368,7 +372,7 @@ impl Default for Kafka {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Archive {
-    /// The repository: a folder (its path, or file:///PATH), or s3://BUCKET/PREFIX; without one there is no archive.
+    /// The repository: a folder (its path, or file:///PATH), s3://BUCKET/PREFIX, or hdfs://HOST:PORT/FOLDER; without one there is no archive.
     pub repository: String,
     /// The longest that a record waits to be archived while records come in.
     pub every: Span,

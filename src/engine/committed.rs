@@ -1,5 +1,6 @@
 //! How far the store is: what the committer says of itself, shared with whoever waits for an epoch.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,10 +82,20 @@ impl Committed {
         Ok(())
     }
 
-    /// Waits until an epoch after this one is on disk, nothing will be any more, or for so long.
-    pub fn wait_beyond(&self, epoch: Epoch, patience: Duration) {
-        let goes_on = |state: &mut State| state.epoch <= epoch && state.failure.is_none() && !state.ended;
+    /// Waits until an epoch after this one is on disk, nothing will be any more, `stop` is set and [`Committed::wake`] called,
+    /// or for so long.
+    pub fn wait_beyond(&self, epoch: Epoch, stop: &AtomicBool, patience: Duration) {
+        let goes_on = |state: &mut State| {
+            state.epoch <= epoch && state.failure.is_none() && !state.ended && !stop.load(Ordering::Relaxed)
+        };
         drop(self.changed.wait_timeout_while(self.state(), patience, goes_on));
+    }
+
+    /// Has whoever waits look whether to stop.
+    pub fn wake(&self) {
+        // Whoever has looked already, and does not wait yet, holds this.
+        drop(self.state());
+        self.changed.notify_all();
     }
 
     /// Says that an epoch is on disk.

@@ -8,7 +8,7 @@ use super::JobsError;
 use super::board::Board;
 use super::child::{End, attempt};
 use super::history::{Outcome, Run};
-use crate::config::Settings;
+use crate::config::Access;
 use crate::config::jobs::Job;
 use crate::failpoints::reach;
 use crate::publications::{Latest, Publications, now_ms};
@@ -32,8 +32,8 @@ pub struct Way {
 pub struct Publisher {
     /// The repository of the config.
     pub repository: Option<String>,
-    /// How buckets are reached.
-    pub s3: Settings,
+    /// How repositories on servers are reached.
+    pub access: Access,
 }
 
 impl Publisher {
@@ -41,7 +41,7 @@ impl Publisher {
     fn latest(&self, job: &Job) -> Result<Option<Latest>, String> {
         let Some(name) = &job.publication else { return Ok(None) };
         let Some(url) = job.repository().or(self.repository.as_deref()) else { return Ok(None) };
-        let publications = Publications::open(url, &self.s3).map_err(|error| error.to_string())?;
+        let publications = Publications::open(url, &self.access).map_err(|error| error.to_string())?;
         publications.latest(name).map_err(|error| error.to_string())
     }
 }

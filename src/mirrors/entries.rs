@@ -216,6 +216,17 @@ pub fn of_text(text: &str) -> Option<(Key, Body)> {
     })
 }
 
+/// What a mirror of these views is to have under a key of its own; nothing of what is of no view, or not in the store.
+pub fn wanted(
+    tables: &dyn Tables,
+    standing: &Standing,
+    views: &[View],
+    key: &Key,
+) -> Result<Option<Body>, StoreError> {
+    let Some((view, key)) = key.stored().filter(|(view, _)| views.contains(view)) else { return Ok(None) };
+    Ok(stored(tables, standing, view, &key)?.body)
+}
+
 /// What a mirror is to have of an entry of a view, as a store has it.
 pub fn stored(tables: &dyn Tables, standing: &Standing, view: View, key: &[u8]) -> Result<Entry, StoreError> {
     let value = tables.get(view.table(), key)?;

@@ -8,7 +8,7 @@ use super::entries::{self, Entry, Key};
 use super::mirror::Mirror;
 use super::state::Filling;
 use super::targets::Target;
-use crate::digests::to_hex;
+use crate::digests::{of_hex, to_hex};
 use crate::engine::recover::Standing;
 use crate::failpoints::reach;
 use crate::stores::mirrored::View;
@@ -59,8 +59,7 @@ fn page(tables: &dyn Tables, view: View, from: &[u8]) -> Result<(Vec<Entry>, Opt
         }
         if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let prefix = if view == View::Trending { crate::stores::formats::meta::TRENDING } else { &[] };
-    tables.scan(view.table(), prefix, from, &mut show)?;
+    tables.scan(view.table(), view.prefix(), from, &mut show)?;
     failed.map_or(Ok((entries, next)), Err)
 }
 
@@ -80,7 +79,7 @@ fn sweep(mirror: &Mirror, target: &mut dyn Target) -> Result<(), MirrorError> {
     for some in beyond.chunks(AT_ONCE) {
         target.write(some)?;
     }
-    Ok(())
+    target.tidy()
 }
 
 /// Moves the keys of entries that the store has not over to those that are to go.
@@ -89,12 +88,7 @@ fn missing(mirror: &Mirror, some: &mut Vec<Key>, beyond: &mut Vec<Entry>) -> Res
     let mut look = |tables: &dyn Tables| -> Result<(), StoreError> {
         let standing = Standing::of(tables)?;
         for key in some.drain(..) {
-            let stored = key.stored().filter(|(view, _)| mirror.config.views.contains(view));
-            let there = match stored {
-                Some((view, stored)) => entries::stored(tables, &standing, view, &stored)?.body.is_some(),
-                None => false,
-            };
-            if !there {
+            if entries::wanted(tables, &standing, &mirror.config.views, &key)?.is_none() {
                 beyond.push(Entry { key, body: None });
             }
         }
@@ -102,10 +96,4 @@ fn missing(mirror: &Mirror, some: &mut Vec<Key>, beyond: &mut Vec<Entry>) -> Res
     };
     mirror.store.at_one_moment(&mut |tables| outcome = look(tables))?;
     Ok(outcome?)
-}
-
-fn of_hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
-    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

@@ -9,8 +9,10 @@ use super::mirror::Step;
 use super::{MirrorError, Mirrors};
 use crate::engine::Handle;
 
-/// How often it is looked whether to stop.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long a mirror that has everything waits to be woken by a commit: entries may run out, too.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked whether to stop where no commits come any more.
+const ENDED: Duration = Duration::from_millis(100);
 /// How long nothing is tried after a failure, and at most after several.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
 
@@ -18,13 +20,15 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10
 pub struct Keeper {
     mirrors: Arc<Mirrors>,
     stop: Arc<AtomicBool>,
+    handle: Handle,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Keeper {
     /// Starts the threads.
     pub fn start(mirrors: Arc<Mirrors>, handle: &Handle) -> std::io::Result<Keeper> {
-        let mut keeper = Keeper { mirrors, stop: Arc::default(), threads: Vec::new() };
+        let mut keeper =
+            Keeper { mirrors, stop: Arc::default(), handle: handle.clone(), threads: Vec::new() };
         for index in 0..keeper.mirrors.all().len() {
             let (mirrors, stop, handle) = (keeper.mirrors.clone(), keeper.stop.clone(), handle.clone());
             let keep = move || keep(&mirrors, index, &handle, &stop);
@@ -41,6 +45,7 @@ impl Keeper {
 
     fn end(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.handle.committed().wake();
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
             let _ = thread.join();
@@ -76,11 +81,12 @@ fn keep(mirrors: &Mirrors, index: usize, handle: &Handle, stop: &AtomicBool) {
                     tracing::info!(mirror = mirror.name(), "the mirror answers again");
                 }
                 (failing, again) = (false, AGAIN[0]);
+                if step == Step::Whole && handle.committed().epoch() == seen {
+                    mirror.is_level();
+                }
                 if step != Step::More {
-                    handle.committed().wait_beyond(seen, LOOK);
-                    if handle.committed().has_ended() {
-                        std::thread::park_timeout(LOOK);
-                    }
+                    rest(handle, seen, stop);
+                    mirror.may_lack();
                 }
             }
             Err(error) => {
@@ -92,5 +98,13 @@ fn keep(mirrors: &Mirrors, index: usize, handle: &Handle, stop: &AtomicBool) {
                 again = (again * 2).min(AGAIN[1]);
             }
         }
+    }
+}
+
+/// Waits until there may be more to do than there was as of an epoch.
+fn rest(handle: &Handle, seen: u64, stop: &AtomicBool) {
+    handle.committed().wait_beyond(seen, stop, LOOK);
+    if handle.committed().has_ended() {
+        std::thread::park_timeout(ENDED);
     }
 }

@@ -27,8 +27,8 @@ pub struct Mirror {
     state: Mutex<MirrorState>,
     /// The connection, where there is one; whoever holds it is the one at work.
     target: Mutex<Option<Box<dyn Target>>>,
-    /// When the store was read that the server has acknowledged everything of.
-    fresh: Mutex<Instant>,
+    /// When the store was read that the server has acknowledged everything of; none where nothing has been committed since.
+    fresh: Mutex<Option<Instant>>,
     failures: AtomicU64,
     written: AtomicU64,
 }
@@ -63,7 +63,7 @@ impl Mirror {
             store,
             state: Mutex::new(state),
             target: Mutex::new(None),
-            fresh: Mutex::new(Instant::now()),
+            fresh: Mutex::new(Some(Instant::now())),
             failures: AtomicU64::new(0),
             written: AtomicU64::new(0),
         }
@@ -84,9 +84,9 @@ impl Mirror {
         self.locked().clone()
     }
 
-    /// How long ago the store was read of which the server has everything.
+    /// How long ago the store was read of which the server has everything; nothing where it is as it was then, or empty.
     pub fn behind(&self) -> Duration {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.fresh().map_or(Duration::ZERO, |fresh| fresh.elapsed())
     }
 
     /// How often the server could not be used.
@@ -126,17 +126,26 @@ impl Mirror {
             *held = Some(target);
             Ok(done)
         };
-        work().inspect_err(|_| {
+        let done = work();
+        if let Err(error) = &done {
             self.failures.fetch_add(1, Ordering::Relaxed);
-        })
+            if matches!(error, MirrorError::Forgotten { .. }) {
+                self.note(MirrorState { filling: Some(Filling::default()), ..self.state() })?;
+            }
+        }
+        done
     }
 
-    /// A connection. A server that knows nothing of the mirror any more is filled anew.
+    /// A connection. A server that knows nothing of the mirror any more, or not all that it has acknowledged, is filled anew.
     fn connect(&self) -> Result<Box<dyn Target>, MirrorError> {
         let mut target = targets::open(&self.config)?;
         let state = self.state();
-        if state.filling.is_none() && !target.knows()? {
-            tracing::warn!(mirror = self.name(), "the server has forgotten the mirror: it is filled anew");
+        // What it says of itself is written before it is noted here.
+        if state.filling.is_none() && target.about()?.is_none_or(|about| about.epoch < state.acked) {
+            tracing::warn!(
+                mirror = self.name(),
+                "the server has forgotten the mirror, or some of it: it is filled anew"
+            );
             self.note(MirrorState { filling: Some(Filling::default()), ..state })?;
         }
         Ok(target)
@@ -147,8 +156,12 @@ impl Mirror {
         let read_at = Instant::now();
         let Changes { standing, anew, entries, up_to } = self.changes(&state)?;
         if standing.pending || standing.epoch == 0 {
+            if standing.epoch == 0 {
+                self.is_level();
+            }
             return Ok(Step::Waits);
         }
+        self.may_lack();
         let now = jiff::Timestamp::now().as_millisecond();
         // Entries that do not change must not run out.
         let refresh = |expiry: Span| {
@@ -187,8 +200,22 @@ impl Mirror {
         Ok(if is_whole { Step::Whole } else { Step::More })
     }
 
+    fn fresh(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_fresh(&self, read_at: Instant) {
-        *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
+        *self.fresh() = Some(read_at);
+    }
+
+    /// Says that nothing has been committed that the server has not acknowledged.
+    pub(super) fn is_level(&self) {
+        *self.fresh() = None;
+    }
+
+    /// Says that from now on something may have been.
+    pub(super) fn may_lack(&self) {
+        self.fresh().get_or_insert_with(Instant::now);
     }
 
     /// Keeps a state; what a crash takes of it is done again.

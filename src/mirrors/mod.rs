@@ -1,4 +1,4 @@
-//! Mirrors: lists and counts in the servers that people run (memcached, Redis, Cassandra, MySQL), kept as the store has them.
+//! Mirrors: lists and counts in the servers that people run (memcached, Redis, Cassandra, MySQL, topics of Kafka), kept as the store has them.
 //!
 //! The commit that changes an entry queues its key (`engine/mirroring.rs`). A mirror reads the queue epoch by epoch, writes what
 //! the store has under each key by then, and notes the epoch that the server has acknowledged; what all mirrors have is
@@ -14,6 +14,7 @@ mod state;
 mod targets;
 mod verify;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use keeping::Keeper;
@@ -52,6 +53,16 @@ pub enum MirrorError {
         /// Its address.
         url: String,
         /// What was said.
+        message: String,
+    },
+    /// The server has not what the mirror has written, or somebody else has written there: it is to be filled anew.
+    #[error("the mirror {mirror} at {url} is filled anew: {message}")]
+    Forgotten {
+        /// The mirror.
+        mirror: String,
+        /// Its address.
+        url: String,
+        /// What was noticed.
         message: String,
     },
     /// The folder, the config and the command do not belong together.
@@ -115,10 +126,11 @@ impl Mirrors {
         change.commit(true)?;
         let wanted = |view: &View| config.mirrors.iter().any(|mirror| mirror.views.contains(view));
         let views = View::ALL.into_iter().filter(wanted).collect();
+        let some = some(&**store)?;
         Ok(Some(Arc::new(Mirrors {
             store: store.clone(),
             mirrors,
-            mirroring: Arc::new(Mirroring::of(views)),
+            mirroring: Arc::new(Mirroring::of(views, &some)),
             emptied: Mutex::new(0),
         })))
     }
@@ -175,6 +187,22 @@ impl Mirrors {
         }
         Ok(())
     }
+}
+
+/// The views of which a store has an entry at all.
+fn some(store: &dyn Store) -> Result<Vec<View>, StoreError> {
+    let mut some = Vec::new();
+    for view in View::ALL {
+        let mut look = |key: &[u8], _: &[u8]| match View::of(view.table(), key) {
+            Some(of) if of == view => {
+                some.push(view);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        };
+        store.scan(view.table(), view.prefix(), &[], &mut look)?;
+    }
+    Ok(some)
 }
 
 /// Gives a mirror up: from now on nothing is queued for it, and `forget` does not reach it. Says where it was.

@@ -12,8 +12,6 @@ use crate::engine::recover::{self, Standing};
 use crate::stores::mirrored::View;
 use crate::stores::{StoreError, Tables};
 
-/// So many entries are read back at a time.
-const AT_ONCE: usize = 1_024;
 /// So many of those that differ are said.
 const EXAMPLES: usize = 8;
 
@@ -97,9 +95,9 @@ impl Comparison {
     pub fn again(&mut self, store: &dyn Tables) -> Result<bool, MirrorError> {
         let standing = Standing::of(store)?;
         let mut differs = Vec::new();
-        for some in self.differs.chunks(AT_ONCE) {
+        for some in self.differs.chunks(self.target.together()) {
             for (key, body) in some.iter().zip(self.target.get(some)?) {
-                if stored(store, &standing, &self.mirror, key)? == body {
+                if entries::wanted(store, &standing, &self.mirror.views, key)? == body {
                     self.same += u64::from(body.is_some());
                 } else {
                     differs.push(key.clone());
@@ -120,9 +118,9 @@ impl Comparison {
             same: self.same,
             ..Verdict::default()
         };
-        for some in self.differs.chunks(AT_ONCE) {
+        for some in self.differs.chunks(self.target.together()) {
             for (key, there) in some.iter().zip(self.target.get(some)?) {
-                let here = stored(store, &standing, &self.mirror, key)?;
+                let here = entries::wanted(store, &standing, &self.mirror.views, key)?;
                 let (count, what) = match (&here, &there) {
                     (Some(_), None) => (&mut verdict.missing, "is missing"),
                     (None, Some(_)) => (&mut verdict.beyond, "is not in the store"),
@@ -137,18 +135,6 @@ impl Comparison {
         }
         Ok(verdict)
     }
-}
-
-/// What a mirror is to have of an entry.
-fn stored(
-    store: &dyn Tables,
-    standing: &Standing,
-    mirror: &config::Mirror,
-    key: &Key,
-) -> Result<Option<Body>, StoreError> {
-    let stored = key.stored().filter(|(view, _)| mirror.views.contains(view));
-    let Some((view, key)) = stored else { return Ok(None) };
-    Ok(entries::stored(store, standing, view, &key)?.body)
 }
 
 fn hash(key: &Key, body: &Body) -> blake3::Hash {

@@ -34,7 +34,7 @@ impl Follows {
     pub fn run(&self) {
         let mut backoff = Backoff::default();
         while !self.bell.is_stopped() {
-            match Publications::open(&self.subscription.repository, &self.options.s3) {
+            match Publications::open(&self.subscription.repository, &self.options.access) {
                 Ok(publications) => return self.follow(&publications),
                 Err(error) => self.failed(error.to_string()),
             }

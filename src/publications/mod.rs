@@ -34,7 +34,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use failed::Failed;
 pub use manifest::{Kind, Latest, Publication};
 
-use crate::config::Settings;
+use crate::config::Access;
 use crate::config::publications::plain;
 use crate::repositories::{Repository, RepositoryError};
 
@@ -123,8 +123,8 @@ pub struct Publications {
 
 impl Publications {
     /// Opens a repository by its URL.
-    pub fn open(url: &str, s3: &Settings) -> Result<Self, PublicationError> {
-        Ok(Publications { repository: Repository::open(url, s3)? })
+    pub fn open(url: &str, access: &Access) -> Result<Self, PublicationError> {
+        Ok(Publications { repository: Repository::open(url, access)? })
     }
 
     /// Its URL.

@@ -10,7 +10,7 @@ use super::board::Board;
 use super::following::Follows;
 use super::manifest::Publication;
 use super::{PublicationError, Publications};
-use crate::config::Settings;
+use crate::config::Access;
 use crate::config::publications::{Poll, Subscription, Use};
 
 /// Takes over what was fetched into a folder; returns when it is in use, or says why it is not.
@@ -42,8 +42,8 @@ impl NotTaken {
 pub struct Options {
     /// How often to look.
     pub poll: Poll,
-    /// How buckets of S3 are reached.
-    pub s3: Settings,
+    /// How repositories on servers are reached.
+    pub access: Access,
     /// Where publications are fetched to, each into a folder of its own.
     pub fetched: PathBuf,
     /// What this pipeline is called where it says what it uses.
@@ -73,7 +73,7 @@ impl Subscriptions {
         let _ = std::fs::remove_dir_all(&options.fetched);
         let mut started = Subscriptions { bells: Vec::new(), threads: Vec::new() };
         for subscription in subscriptions {
-            match Publications::open(&subscription.repository, &options.s3) {
+            match Publications::open(&subscription.repository, &options.access) {
                 Err(error) if error.is_bad_use() => return Err(error),
                 _ => {}
             }

@@ -19,7 +19,7 @@ impl Place {
     fn new() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let url = folder.path().join("repository").display().to_string();
-        let publications = Publications::open(&url, &Settings::default()).unwrap();
+        let publications = Publications::open(&url, &Access::default()).unwrap();
         Place { folder, publications }
     }
 

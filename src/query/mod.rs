@@ -161,7 +161,8 @@ impl World {
         // One that is still to be made from the store holds nothing, or what was trimmed.
         let waiting = Queue::of(&*store)?;
         if let Some(known) = known.filter(|known| known.version > 0 && !waiting.anew) {
-            let repository = Repository::open(&known.repository, &config.s3).map_err(ArchiveError::from)?;
+            let repository =
+                Repository::open(&known.repository, &config.access).map_err(ArchiveError::from)?;
             let ledger = Ledger::read(&repository).map_err(ArchiveError::from)?;
             let ledger = ledger.ok_or(ArchiveError::Gone(known.repository))?;
             archive_state =

@@ -9,7 +9,9 @@ use crate::config::SettingError;
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// No address of a repository.
-    #[error("{url:?} is no address of a repository: write a folder, file:///FOLDER or s3://BUCKET/PREFIX")]
+    #[error(
+        "{url:?} is no address of a repository: write a folder, file:///FOLDER, s3://BUCKET/PREFIX or hdfs://HOST:PORT/FOLDER"
+    )]
     Address {
         /// What was given.
         url: String,
@@ -21,8 +23,23 @@ pub enum RepositoryError {
         name: String,
     },
     /// A setting cannot be had.
-    #[error("[s3] {0}")]
-    Setting(SettingError),
+    #[error("[{table}] {error}")]
+    Setting {
+        /// In which table of the config it stands.
+        table: &'static str,
+        /// Why not.
+        error: SettingError,
+    },
+    /// Of a kind that this program was built without.
+    #[error(
+        "{url}: this nearline was built without it: build it with `cargo build --release --features {feature}`"
+    )]
+    NotBuiltIn {
+        /// What was given.
+        url: String,
+        /// The Cargo feature.
+        feature: &'static str,
+    },
     /// A file or folder of this machine.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
@@ -71,21 +88,16 @@ pub enum RepositoryError {
 impl RepositoryError {
     pub(super) fn of(url: &str, doing: &'static str, name: &str, error: object_store::Error) -> Self {
         use object_store::Error;
+        let lasting = lasting(&error);
         let remedy = match &error {
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            _ if lasting.is_some() => lasting.unwrap_or_default(),
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } if url.starts_with("s3://") => {
                 "; see that [s3], or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, may do this"
             }
-            Error::NotFound { .. } => "; see that the bucket is there",
+            Error::NotFound { .. } if url.starts_with("s3://") => "; see that the bucket is there",
             _ => "",
         };
-        let passing = !matches!(
-            error,
-            Error::PermissionDenied { .. }
-                | Error::Unauthenticated { .. }
-                | Error::NotSupported { .. }
-                | Error::NotImplemented { .. }
-                | Error::InvalidPath { .. }
-        );
+        let passing = is_passing(&error);
         let problem = format!("{}{remedy}", innermost(&error));
         RepositoryError::Failed { url: url.to_owned(), doing, name: name.to_owned(), problem, passing }
     }
@@ -97,7 +109,39 @@ impl RepositoryError {
 
     /// Whether what was given is at fault, and not the repository.
     pub fn is_bad_use(&self) -> bool {
-        matches!(self, Self::Address { .. } | Self::Name { .. } | Self::Setting(_))
+        matches!(
+            self,
+            Self::Address { .. } | Self::Name { .. } | Self::Setting { .. } | Self::NotBuiltIn { .. }
+        )
+    }
+}
+
+/// Whether an error may go when all is done again.
+fn is_passing(error: &object_store::Error) -> bool {
+    use object_store::Error;
+    let lasts = matches!(
+        error,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotSupported { .. }
+            | Error::NotImplemented { .. }
+            | Error::InvalidPath { .. }
+    );
+    !lasts && lasting(error).is_none()
+}
+
+/// Whether the same question may get another answer.
+pub(super) fn is_worth_asking_again(error: &object_store::Error) -> bool {
+    use object_store::Error;
+    is_passing(error) && !matches!(error, Error::NotFound { .. } | Error::AlreadyExists { .. })
+}
+
+/// What is to be done about an error that a server gives for good, where the client does not say so by its kind.
+fn lasting(error: &object_store::Error) -> Option<&'static str> {
+    match error {
+        #[cfg(feature = "hdfs")]
+        object_store::Error::Generic { source, .. } => super::hdfs::lasting(&**source),
+        _ => None,
     }
 }
 

@@ -1,32 +1,33 @@
-//! Repositories: where publications and the archive lie, by URL. A folder (`file:///…`, or its path), or a bucket of S3
-//! and what speaks like it (`s3://BUCKET/PREFIX`).
+//! Repositories: where publications and the archive lie, by URL. A folder (`file:///…`, or its path), a bucket of S3
+//! and what speaks like it (`s3://BUCKET/PREFIX`), or a folder of HDFS (`hdfs://HOST:PORT/FOLDER`).
 //!
 //! An object appears whole or not at all, and what is said to be there is on disk. Names are paths with `/` below the
-//! repository's URL. Calls wait for their answer; they are not for threads that serve others. S3 is asked again by itself
-//! where it does not answer or says that it is busy.
+//! repository's URL. Calls wait for their answer; they are not for threads that serve others.
 
 mod failure;
+#[cfg(feature = "hdfs")]
+mod hdfs;
+mod s3;
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, RetryConfig, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 use tokio::runtime::Runtime;
 
 pub use failure::RepositoryError;
+pub use s3::unknown as unknown_of_s3;
 
-use crate::config::Settings;
+use crate::config::{Access, Settings};
 
 /// Objects are sent in parts of so many bytes.
 const PART: usize = 8 << 20;
@@ -35,6 +36,10 @@ const PARTS: usize = 4;
 
 /// For how long a server that does not answer is asked again, before that is an error.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The first pause before it is asked again, where the client does not do so itself.
+const PAUSE: Duration = Duration::from_millis(100);
+/// For how long an answer of a client that sets no bound itself is waited for.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A place for objects, by URL.
 pub struct Repository {
@@ -42,9 +47,17 @@ pub struct Repository {
     store: Arc<dyn ObjectStore>,
     /// What stands before every name; empty for a folder.
     prefix: Name,
-    /// The folder, where it is one.
-    folder: Option<PathBuf>,
+    place: Place,
     runtime: Runtime,
+}
+
+/// What kind of place it is.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Folder(PathBuf),
+    S3,
+    #[cfg_attr(not(feature = "hdfs"), expect(dead_code, reason = "a feature"))]
+    Hdfs,
 }
 
 /// An object that is there.
@@ -58,16 +71,28 @@ pub struct Object {
     pub modified: Timestamp,
 }
 
-/// The first setting that S3 has no name for.
-pub fn unknown(settings: &Settings) -> Option<&str> {
-    settings.0.keys().map(String::as_str).find(|key| AmazonS3ConfigKey::from_str(key).is_err())
+/// The first setting of `[hdfs]` that is none: Hadoop's have dots in their names.
+pub fn unknown_of_hdfs(settings: &Settings) -> Option<&str> {
+    let ours = ["user", "kerberos_principal", "kerberos_keytab", "kerberos_cache"];
+    settings.0.keys().map(String::as_str).find(|key| !ours.contains(key) && !key.contains('.'))
+}
+
+/// Whether an address is that of a repository on a server.
+pub fn is_on_server(url: &str) -> bool {
+    ["s3://", "hdfs://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 impl Repository {
     /// Opens a repository; a folder that is not there is made.
-    pub fn open(url: &str, s3: &Settings) -> Result<Repository, RepositoryError> {
+    pub fn open(url: &str, access: &Access) -> Result<Repository, RepositoryError> {
         let folder = match url.split_once("://") {
-            Some(("s3", rest)) => return Repository::bucket(url, rest, s3),
+            Some(("s3", rest)) => return s3::open(url, rest, &access.s3),
+            #[cfg(feature = "hdfs")]
+            Some(("hdfs", rest)) => return hdfs::open(url, rest, &access.hdfs),
+            #[cfg(not(feature = "hdfs"))]
+            Some(("hdfs", _)) => {
+                return Err(RepositoryError::NotBuiltIn { url: url.to_owned(), feature: "hdfs" });
+            }
             Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
             Some(_) => return Err(RepositoryError::Address { url: url.to_owned() }),
             None if url.is_empty() => return Err(RepositoryError::Address { url: url.to_owned() }),
@@ -88,36 +113,9 @@ impl Repository {
         Ok(Repository {
             store: Arc::new(store),
             prefix: Name::default(),
-            folder: Some(folder),
+            place: Place::Folder(folder),
             runtime: runtime()?,
             url,
-        })
-    }
-
-    fn bucket(url: &str, rest: &str, s3: &Settings) -> Result<Repository, RepositoryError> {
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            return Err(RepositoryError::Address { url: url.to_owned() });
-        }
-        // The client of HTTP takes the process's choice, and there may be none yet. Another's stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let settings = s3.read().map_err(RepositoryError::Setting)?;
-        let known = |(key, value): (String, String)| Some((AmazonS3ConfigKey::from_str(&key).ok()?, value));
-        let store = settings
-            .into_iter()
-            .filter_map(known)
-            .fold(AmazonS3Builder::from_env(), |builder, (key, value)| builder.with_config(key, value))
-            .with_bucket_name(bucket)
-            .with_retry(RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() })
-            .build()
-            .map_err(|error| RepositoryError::of(url, "open", "", error))?;
-        let prefix = Name::parse(prefix).map_err(|_| RepositoryError::Address { url: url.to_owned() })?;
-        Ok(Repository {
-            url: url.trim_end_matches('/').to_owned(),
-            store: Arc::new(store),
-            prefix,
-            folder: None,
-            runtime: runtime()?,
         })
     }
 
@@ -133,22 +131,27 @@ impl Repository {
 
     /// Where an object lies, where the repository is a folder.
     pub fn path_of(&self, name: &str) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join(name))
+        match &self.place {
+            Place::Folder(folder) => Some(folder.join(name)),
+            _ => None,
+        }
     }
 
     /// Puts an object, over what is there.
     pub fn put(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<(), RepositoryError> {
-        self.runtime
-            .block_on(self.store.put(&self.at(name)?, bytes.into().into()))
-            .map_err(|error| self.failed("write", name, error))?;
-        Ok(())
+        let at = self.at(name)?;
+        let payload = PutPayload::from(bytes.into());
+        self.answer(|| self.store.put(&at, payload.clone()))
+            .map(drop)
+            .map_err(|error| self.failed("write", name, error))
     }
 
     /// Puts an object where there is none of its name; says whether it did. Of several who try, one does.
     pub fn put_new(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<bool, RepositoryError> {
         let at = self.at(name)?;
         let put = self.store.put_opts(&at, bytes.into().into(), PutMode::Create.into());
-        match self.runtime.block_on(put) {
+        // Not again where no answer comes: what is there then may be ours.
+        match self.runtime.block_on(self.bounded(put)) {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(self.failed("write", name, error)),
@@ -160,8 +163,10 @@ impl Repository {
     pub fn put_all(&self, name: &str, bytes: &mut dyn Read) -> Result<u64, RepositoryError> {
         let at = self.at(name)?;
         self.runtime.block_on(async {
-            let upload =
-                self.store.put_multipart(&at).await.map_err(|error| self.failed("write", name, error))?;
+            let upload = self
+                .bounded(self.store.put_multipart(&at))
+                .await
+                .map_err(|error| self.failed("write", name, error))?;
             let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
             let mut sent = 0;
             loop {
@@ -172,8 +177,7 @@ impl Repository {
                     Ok(_) => {
                         sent += part.len() as u64;
                         upload.put(part.into());
-                        upload
-                            .wait_for_capacity(PARTS)
+                        self.bounded(upload.wait_for_capacity(PARTS))
                             .await
                             .map_err(|error| self.failed("write", name, error))
                     }
@@ -185,7 +189,7 @@ impl Repository {
                     return Err(error);
                 }
             }
-            upload.finish().await.map_err(|error| self.failed("write", name, error))?;
+            self.bounded(upload.finish()).await.map_err(|error| self.failed("write", name, error))?;
             Ok(sent)
         })
     }
@@ -193,15 +197,14 @@ impl Repository {
     /// An object's bytes; none where there is no such object.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RepositoryError> {
         let at = self.at(name)?;
-        let got = self.runtime.block_on(async { self.store.get(&at).await?.bytes().await });
+        let got = self.answer(|| async { self.store.get(&at).await?.bytes().await });
         self.found("read", name, got.map(Vec::from))
     }
 
     /// Part of an object's bytes.
     pub fn get_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, RepositoryError> {
         let at = self.at(name)?;
-        self.runtime
-            .block_on(self.store.get_range(&at, range))
+        self.answer(|| self.store.get_range(&at, range.clone()))
             .map(Vec::from)
             .map_err(|error| self.failed("read", name, error))
     }
@@ -210,12 +213,13 @@ impl Repository {
     pub fn get_all(&self, name: &str, out: &mut dyn Write) -> Result<Option<u64>, RepositoryError> {
         let at = self.at(name)?;
         self.runtime.block_on(async {
-            let got = self.store.get(&at).await;
+            let got = self.bounded(self.store.get(&at)).await;
             let Some(got) = self.found("read", name, got)? else { return Ok(None) };
             let mut stream = got.into_stream();
             let mut count = 0;
-            while let Some(part) = stream.next().await {
-                let part = part.map_err(|error| self.failed("read", name, error))?;
+            loop {
+                let part = self.bounded(stream.next().map(Option::transpose)).await;
+                let Some(part) = part.map_err(|error| self.failed("read", name, error))? else { break };
                 out.write_all(&part)
                     .map_err(|source| RepositoryError::Received { name: name.to_owned(), source })?;
                 count += part.len() as u64;
@@ -227,28 +231,32 @@ impl Repository {
     /// What is known of an object; none where there is no such object.
     pub fn head(&self, name: &str) -> Result<Option<Object>, RepositoryError> {
         let at = self.at(name)?;
-        let got = self.runtime.block_on(self.store.head(&at));
+        let got = self.answer(|| self.store.head(&at));
         Ok(self.found("look at", name, got)?.and_then(|meta| self.object(meta)))
     }
 
     /// All objects whose names begin with a folder's, by name. The empty name is the whole repository.
     pub fn list(&self, under: &str) -> Result<Vec<Object>, RepositoryError> {
-        let at = self.at(under)?;
-        let all: Vec<ObjectMeta> = self
-            .runtime
-            .block_on(self.store.list(Some(&at)).try_collect())
-            .map_err(|error| self.failed("list", under, error))?;
-        let mut all: Vec<Object> = all.into_iter().filter_map(|meta| self.object(meta)).collect();
+        let mut all = self.listed(under)?;
+        all.retain(|object| !self.is_draft(&object.name));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
+    }
+
+    /// All that lies in a folder, with what is not whole yet.
+    fn listed(&self, under: &str) -> Result<Vec<Object>, RepositoryError> {
+        let at = self.at(under)?;
+        let all: Vec<ObjectMeta> = self
+            .answer(|| self.store.list(Some(&at)).try_collect())
+            .map_err(|error| self.failed("list", under, error))?;
+        Ok(all.into_iter().filter_map(|meta| self.object(meta)).collect())
     }
 
     /// The names of the folders that lie directly in a folder, sorted.
     pub fn folders(&self, under: &str) -> Result<Vec<String>, RepositoryError> {
         let at = self.at(under)?;
         let listed = self
-            .runtime
-            .block_on(self.store.list_with_delimiter(Some(&at)))
+            .answer(|| self.store.list_with_delimiter(Some(&at)))
             .map_err(|error| self.failed("list", under, error))?;
         let mut names: Vec<String> =
             listed.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect();
@@ -259,12 +267,12 @@ impl Repository {
     /// Takes out an object; one that is not there is no error.
     pub fn delete(&self, name: &str) -> Result<(), RepositoryError> {
         let at = self.at(name)?;
-        let done = self.runtime.block_on(self.store.delete(&at));
+        let done = self.answer(|| self.store.delete(&at));
         self.found("delete", name, done).map(drop)
     }
 
-    /// Takes out what uploads that were broken off left in a folder before a moment. In a bucket nobody sees such parts, and the
-    /// bucket's own rules see to them.
+    /// Takes out what uploads that were broken off left in a folder before a moment; says how many there were. In a bucket nobody
+    /// sees such parts, and the bucket's own rules see to them.
     pub fn sweep_unfinished(&self, under: &str, before: SystemTime) -> Result<usize, RepositoryError> {
         fn sweep(folder: &Path, before: SystemTime) -> io::Result<usize> {
             let mut swept = 0;
@@ -279,9 +287,64 @@ impl Repository {
             }
             Ok(swept)
         }
+        if self.place == Place::Hdfs {
+            let old = |object: &Object| SystemTime::from(object.modified) < before;
+            let mut left = self.listed(under)?;
+            left.retain(|object| self.is_draft(&object.name) && old(object));
+            left.iter().try_for_each(|object| self.delete(&object.name))?;
+            return Ok(left.len());
+        }
         let Some(folder) = self.path_of(under).filter(|folder| folder.is_dir()) else { return Ok(0) };
         let failed = |source| RepositoryError::Io { doing: "clear up in", path: folder.clone(), source };
         sweep(&folder, before).map_err(failed)
+    }
+
+    /// Waits for an answer to what may be asked more than once; asks again where that may help and the client does not do so itself.
+    fn answer<T, F: Future<Output = Result<T, object_store::Error>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, object_store::Error> {
+        let (began, mut pause) = (Instant::now(), PAUSE);
+        self.runtime.block_on(async {
+            loop {
+                match self.bounded(ask()).await {
+                    Err(error)
+                        if self.place == Place::Hdfs
+                            && failure::is_worth_asking_again(&error)
+                            && began.elapsed() < PATIENCE =>
+                    {
+                        tracing::debug!(%error, url = self.url, "asked again in {pause:?}");
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(Duration::from_secs(2));
+                    }
+                    done => return done,
+                }
+            }
+        })
+    }
+
+    /// Waits for an answer, not for ever where the client sets no bound itself.
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, object_store::Error>>,
+    ) -> Result<T, object_store::Error> {
+        if self.place != Place::Hdfs {
+            return work.await;
+        }
+        let late = || {
+            let problem = format!("no answer within {} s", ANSWER.as_secs());
+            object_store::Error::Generic { store: "HDFS", source: problem.into() }
+        };
+        tokio::time::timeout(ANSWER, work).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Whether an object is one that is still being written, or was when its writer ended.
+    fn is_draft(&self, name: &str) -> bool {
+        let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+        let number = last.rsplit_once(".tmp.").map(|(_, number)| number);
+        self.place == Place::Hdfs
+            && last.starts_with('.')
+            && number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     fn at(&self, name: &str) -> Result<Name, RepositoryError> {

@@ -5,7 +5,7 @@ use super::*;
 fn repository() -> (tempfile::TempDir, Repository) {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().join("deep/er").display().to_string();
-    let repository = Repository::open(&url, &Settings::default()).unwrap();
+    let repository = Repository::open(&url, &Access::default()).unwrap();
     (folder, repository)
 }
 
@@ -70,9 +70,12 @@ fn what_breaks_off_while_it_is_sent_never_appears() {
 #[test]
 fn addresses_that_cannot_be_are_refused_with_what_is_wanted() {
     for url in ["", "ftp://host/x", "s3:///prefix", "file://relative"] {
-        let error = Repository::open(url, &Settings::default()).unwrap_err();
+        let error = Repository::open(url, &Access::default()).unwrap_err();
         assert!(error.is_bad_use() && error.to_string().contains("s3://BUCKET/PREFIX"), "{error}");
     }
     let settings: Settings = toml::from_str("endpoint = \"x\"\nno_such = 1").unwrap();
-    assert_eq!(unknown(&settings), Some("no_such"));
+    assert_eq!(unknown_of_s3(&settings), Some("no_such"));
+    assert_eq!(unknown_of_hdfs(&settings), Some("endpoint"));
+    let settings: Settings = toml::from_str("user = \"me\"\n\"dfs.nameservices\" = \"x\"").unwrap();
+    assert_eq!(unknown_of_hdfs(&settings), None);
 }

@@ -12,7 +12,7 @@ use super::parquet::{self, RowsError};
 use super::reading::Reading;
 use super::watched::{Named, Watched, latest_at, own_plan, plan_of};
 use super::{Offset, Source};
-use crate::config::Settings;
+use crate::config::Access;
 use crate::config::columns::{ColumnMap, MapError};
 use crate::sources::compressed::Stored;
 use crate::sources::cutter::Place;
@@ -37,8 +37,8 @@ pub struct Options {
     pub stop: Arc<AtomicBool>,
     /// How topics of Kafka are read.
     pub kafka: kafka::Options,
-    /// How buckets of S3 are reached.
-    pub s3: Settings,
+    /// How repositories on servers are reached.
+    pub access: Access,
 }
 
 impl Default for Options {
@@ -52,7 +52,7 @@ impl Default for Options {
             block_bytes: 1 << 20,
             stop: Arc::default(),
             kafka: kafka::Options::default(),
-            s3: Settings::default(),
+            access: Access::default(),
         }
     }
 }
@@ -110,7 +110,7 @@ pub enum SourceError {
     },
     /// It is of a kind that is not read.
     #[error(
-        "{name}: sources are files, folders, s3://BUCKET/PREFIX, kafka://HOST:PORT/TOPIC, and `-` for standard input"
+        "{name}: sources are files, folders, s3://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER, kafka://HOST:PORT/TOPIC, and `-` for standard input"
     )]
     Unknown {
         /// The source.

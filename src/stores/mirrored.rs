@@ -34,6 +34,11 @@ impl View {
         }
     }
 
+    /// What the keys of its entries begin with there.
+    pub fn prefix(self) -> &'static [u8] {
+        if self == View::Trending { meta::TRENDING } else { &[] }
+    }
+
     /// The view that an entry of a table belongs to.
     pub fn of(table: Table, key: &[u8]) -> Option<View> {
         match table {

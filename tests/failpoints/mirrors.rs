@@ -1,4 +1,5 @@
-//! Mirrors, in a real Redis whose address is in `NEARLINE_REDIS` (`scripts/test.sh --services` starts one).
+//! Mirrors, in a real Redis and a real Kafka whose addresses are in `NEARLINE_REDIS` and `NEARLINE_KAFKA`
+//! (`scripts/test.sh --services` starts them).
 
 use std::io::Write as _;
 
@@ -14,18 +15,39 @@ impl Fire {
     }
 }
 
+/// Where a server is, unless the test is to be skipped.
+fn server(variable: &str, test: &str) -> Option<String> {
+    let server = std::env::var(variable).ok().filter(|place| !place.is_empty());
+    if server.is_none() {
+        // Not by `eprintln!`, which a test that passes keeps to itself.
+        let said = format!("\nskipped 1 test, as {variable} names no server: {test}\n");
+        std::io::stderr().write_all(said.as_bytes()).unwrap();
+    }
+    server
+}
+
 #[test]
 fn a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store() {
-    let Some(redis) = std::env::var("NEARLINE_REDIS").ok().filter(|place| !place.is_empty()) else {
-        // Not by `eprintln!`, which a test that passes keeps to itself.
-        let said = "\nskipped 1 test, as NEARLINE_REDIS names no server: \
-                    a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store\n";
-        std::io::stderr().write_all(said.as_bytes()).unwrap();
-        return;
-    };
+    let test = "a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store";
+    if let Some(redis) = server("NEARLINE_REDIS", test) {
+        is_as_the_store(&format!("redis://{redis}"), &["mirror-written=3", "mirror-noted=2"]);
+    }
+}
+
+#[test]
+fn a_topic_whose_process_ends_at_any_narrow_place_is_as_the_store() {
+    let test = "a_topic_whose_process_ends_at_any_narrow_place_is_as_the_store";
+    if let Some(brokers) = server("NEARLINE_KAFKA", test) {
+        // Between two of its writes many epochs may come: there need not be a third.
+        is_as_the_store(&format!("kafka://{brokers}/fire-{}", std::process::id()), &[]);
+    }
+}
+
+/// `more` are places to come to besides, more than once.
+fn is_as_the_store(url: &str, more: &[&str]) {
     let fire = Fire::new();
     let config = format!(
-        "[mirrors.there]\nurl = \"redis://{redis}\"\nprefix = \"fire_{}\"\nviews = [\"top_picks\", \"continue_watching\", \
+        "[mirrors.there]\nurl = \"{url}\"\nprefix = \"fire_{}\"\nviews = [\"top_picks\", \"continue_watching\", \
          \"trending\", \"popularity\"]\n",
         std::process::id()
     );
@@ -37,16 +59,9 @@ fn a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store() {
     let small = ["--epoch-records", "40", "--workers", "2"];
     let first = [&["run", "--model", "model-1", "first.jsonl"], &small[..]].concat();
     let second = [&["run", "second.jsonl"], &small[..]].concat();
-    for place in [
-        "commit=9",
-        "committed=9",
-        "mirror-written",
-        "mirror-written=3",
-        "mirror-noted",
-        "mirror-noted=2",
-        "mirror-filled",
-        "mirror-swept",
-    ] {
+    let places =
+        ["commit=9", "committed=9", "mirror-written", "mirror-noted", "mirror-filled", "mirror-swept"];
+    for place in places.iter().chain(more) {
         fire.away();
         // The server has what the folder before had, which is to go.
         if place.starts_with("mirror-filled") || place.starts_with("mirror-swept") {
@@ -78,6 +93,6 @@ fn a_mirror_whose_process_ends_at_any_narrow_place_is_as_the_store() {
     let member = member.unwrap();
     fire.dies("erase-mirrored", &["forget", &member]);
     let receipt = fire.home.json(&["forget", "--pending"]).unwrap();
-    assert!(receipt["mirrors"][0].as_str().unwrap().contains(&redis), "{receipt}");
+    assert!(receipt["mirrors"][0].as_str().unwrap().contains(url), "{receipt}");
     fire.is_mirrored("erase-mirrored");
 }

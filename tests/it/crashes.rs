@@ -119,15 +119,13 @@ fn what_a_load_leaves_in_a_crash_is_never_written_into() {
 #[test]
 fn a_replay_that_was_broken_off_says_so_until_it_is_made_good() {
     let (home, digest) = prepared();
-    let pending = || home.say(&["status", "--json"]).out.contains("\"views_pending\":true");
-    for attempt in 0.. {
-        assert!(attempt < 10, "no kill left the folder pending");
-        killed(&home, &["replay", "--model", "model", "log.jsonl"], 1, 0);
-        if pending() {
-            break;
-        }
-        std::fs::remove_dir_all(home.path("nearline-data")).unwrap();
-    }
+    // Standard input stays open, so that it cannot have come to its end before it is killed.
+    let replay = ["replay", "--model", "model", "log.jsonl", "-"];
+    let mut child = home.command(&replay).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    until("an epoch is on disk", || epoch(&home) > 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(home.json(&["status"])["views_pending"], true);
     assert!(home.say(&["verify"]).ended(1).contains("broken off"));
     assert_eq!(home.json(&["get", "m1"])["reason"], "the lists are being made anew");
     assert!(home.say(&["popular"]).out.contains("lag behind"), "the counts say so too");

@@ -17,6 +17,8 @@ mod erasure;
 mod evaluate;
 mod failures;
 mod faults;
+#[cfg(feature = "hdfs")]
+mod hdfs;
 mod http;
 mod jobs;
 mod kafka;

@@ -1,5 +1,7 @@
 //! Mirrors in real servers, which `scripts/test.sh --services` starts and whose addresses are in the environment. Some tests
-//! kill them, so the others hold `SERVERS` while they need one.
+//! kill them, so the others hold `SERVERS` (of Kafka `BROKER`) while they need one.
+
+mod kafka;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,7 +11,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Chance, Home, Running, items_of, until};
+use self::kafka::{
+    Topic, a_topic_that_is_deleted_or_made_anew_is_filled_anew, a_topic_that_is_not_compacted_is_refused,
+    consumers_find_all_of_a_member_in_one_partition_in_order_and_know_how_far_they_are,
+    partitions_that_are_added_are_filled_and_nothing_is_left_where_it_was,
+    tls_and_scram_are_set_for_the_mirror, what_is_taken_out_is_off_the_brokers_disks_after_the_lag,
+    what_somebody_else_writes_over_is_made_good,
+};
+use crate::kafka::BROKER;
+use crate::support::{Chance, Home, Running, Server, items_of, until};
 
 /// A kind of server.
 #[derive(Clone, Copy)]
@@ -21,6 +31,7 @@ struct Kind {
 
 const MEMCACHED: Kind = Kind { name: "memcached", variable: "NEARLINE_MEMCACHED" };
 const REDIS: Kind = Kind { name: "redis", variable: "NEARLINE_REDIS" };
+const KAFKA: Kind = Kind { name: "kafka", variable: "NEARLINE_KAFKA" };
 #[cfg(feature = "mysql")]
 const MYSQL: Kind = Kind { name: "mysql", variable: "NEARLINE_MYSQL" };
 #[cfg(feature = "cassandra")]
@@ -69,6 +80,18 @@ on_servers! {
         a_member_who_is_forgotten_is_in_no_mirror
         a_process_that_is_killed_goes_on_where_it_was
         a_server_that_is_killed_in_the_middle_holds_nothing_up_and_is_caught_up_with;
+    KAFKA in_kafka:
+        a_mirror_is_as_the_store_and_says_where_it_is_not
+        a_member_who_is_forgotten_is_in_no_mirror
+        a_process_that_is_killed_goes_on_where_it_was
+        a_server_that_is_killed_in_the_middle_holds_nothing_up_and_is_caught_up_with
+        consumers_find_all_of_a_member_in_one_partition_in_order_and_know_how_far_they_are
+        what_is_taken_out_is_off_the_brokers_disks_after_the_lag
+        a_topic_that_is_deleted_or_made_anew_is_filled_anew
+        partitions_that_are_added_are_filled_and_nothing_is_left_where_it_was
+        what_somebody_else_writes_over_is_made_good
+        a_topic_that_is_not_compacted_is_refused
+        tls_and_scram_are_set_for_the_mirror;
 }
 #[cfg(feature = "mysql")]
 on_servers! {
@@ -102,7 +125,17 @@ impl At {
     }
 
     fn held(&self) -> RwLockReadGuard<'static, ()> {
-        SERVERS.read().unwrap_or_else(PoisonError::into_inner)
+        self.lock().read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What whoever kills the server holds alone.
+    fn lock(&self) -> &'static RwLock<()> {
+        if self.kind.name == "kafka" { &BROKER } else { &SERVERS }
+    }
+
+    /// The topic in which mirrors are, of Kafka.
+    fn topic(&self) -> String {
+        format!("mirrors-{}", std::process::id())
     }
 
     /// A home with a mirror of all views, whose names begin with a prefix of its own.
@@ -119,10 +152,11 @@ impl At {
             "mysql" => {
                 let of = |name: &str| variable(name).unwrap_or_default();
                 let (user, password) = (of("NEARLINE_MYSQL_USER"), of("NEARLINE_MYSQL_PASSWORD"));
-                ("/nearline", format!("user = \"{user}\"\npassword = \"{password}\"\n"))
+                ("/nearline".to_owned(), format!("user = \"{user}\"\npassword = \"{password}\"\n"))
             }
-            "cassandra" => ("/nearline", "replication = 1\n".to_owned()),
-            _ => ("", String::new()),
+            "cassandra" => ("/nearline".to_owned(), "replication = 1\n".to_owned()),
+            "kafka" => (format!("/{}", self.topic()), String::new()),
+            _ => (String::new(), String::new()),
         };
         format!(
             "[mirrors.there]\nurl = \"{}://{}{path}\"\nprefix = \"{prefix}_{}\"\n\
@@ -188,7 +222,37 @@ fn a_mirror_is_as_the_store_and_says_where_it_is_not(at: At) {
     assert_eq!(status["mirrors"][0]["acked"], home.json(&["status"])["epoch"], "{status}");
     assert_eq!(status["mirrors"][0]["waiting"], 0, "{status}");
 
-    // Lists from it are those of the folder.
+    if at.kind.name == "kafka" {
+        let said = home.say(&["serve", "--from", "there"]).ended(2);
+        assert!(said.contains("cannot be asked for a member's list"), "{said}");
+    } else {
+        answers_as_the_folder(&home);
+    }
+
+    // Another folder writes over it: that is seen, and made good.
+    let other = at.home("same");
+    other.write("log.jsonl", &log(9, 100));
+    other.ok(&["run", "log.jsonl"]);
+    equal(&other);
+    let (code, verdict) = verify(&home);
+    assert_eq!(code, 1, "{verdict}");
+    assert!(verdict["missing"].as_u64().unwrap() > 0 && !verdict["examples"][0].is_null(), "{verdict}");
+    // The mirror speaks of an epoch before the one that it had acknowledged.
+    home.ok(&["mirrors", "ship"]);
+    equal(&home);
+    home.ok(&["mirrors", "fill", "there"]);
+    equal(&home);
+
+    // Without the mirror in the config nothing is written, as it would be left behind without a word.
+    home.write("none.toml", "");
+    let refused = home.say(&["--config", "none.toml", "run", "log.jsonl"]).ended(2);
+    assert!(refused.contains("mirrors leave there"), "{refused}");
+    home.ok(&["mirrors", "leave", "there"]);
+    home.ok(&["--config", "none.toml", "run", "log.jsonl"]);
+}
+
+/// Lists from the mirror are those of the folder.
+fn answers_as_the_folder(home: &Home) {
     let server = home.serve(&["serve", "--from", "there"]);
     for list in ["top_picks", "continue_watching", "trending"] {
         let answer = server.ok(&format!("/v1/members/m%203/lists/{list}?limit=10"));
@@ -208,25 +272,33 @@ fn a_mirror_is_as_the_store_and_says_where_it_is_not(at: At) {
     assert_eq!(server.get("/v1/members/m%203/lists/top_picks?genre=Crime").0, 400);
     assert_eq!(server.get("/v1/popular").0, 404);
     assert_eq!(server.ok("/health/ready")["status"], "ok");
-    drop(server);
+}
 
-    // Another folder writes over it: that is seen, and made good.
-    let other = at.home("same");
-    other.write("log.jsonl", &log(9, 100));
-    other.ok(&["run", "log.jsonl"]);
-    equal(&other);
-    let (code, verdict) = verify(&home);
-    assert_eq!(code, 1, "{verdict}");
-    assert!(verdict["missing"].as_u64().unwrap() > 0 && !verdict["examples"][0].is_null(), "{verdict}");
-    home.ok(&["mirrors", "fill", "there"]);
-    equal(&home);
+/// Who looks whether a member has a list in the mirror.
+enum Looks {
+    /// Over HTTP, from the mirror.
+    Server(Server),
+    /// As a consumer of the topic.
+    Topic(Topic),
+}
 
-    // Without the mirror in the config nothing is written, as it would be left behind without a word.
-    home.write("none.toml", "");
-    let refused = home.say(&["--config", "none.toml", "run", "log.jsonl"]).ended(2);
-    assert!(refused.contains("mirrors leave there"), "{refused}");
-    home.ok(&["mirrors", "leave", "there"]);
-    home.ok(&["--config", "none.toml", "run", "log.jsonl"]);
+impl Looks {
+    fn new(at: &At, home: &Home) -> Looks {
+        match at.kind.name {
+            "kafka" => Looks::Topic(Topic::of(at, &at.topic())),
+            _ => Looks::Server(home.serve(&["serve", "--from", "there"])),
+        }
+    }
+
+    fn has(&self, prefix: &str, member: &str) -> bool {
+        match self {
+            Looks::Server(server) => {
+                let path = format!("/v1/members/{}/lists/top_picks", member.replace(' ', "%20"));
+                server.ok(&path)["source"] == "nearline"
+            }
+            Looks::Topic(topic) => topic.has(&format!("{prefix}_{}", std::process::id()), member),
+        }
+    }
 }
 
 fn a_member_who_is_forgotten_is_in_no_mirror(at: At) {
@@ -234,25 +306,20 @@ fn a_member_who_is_forgotten_is_in_no_mirror(at: At) {
     let home = at.home("gone");
     home.ok(&["run", "--model", "model", "log.jsonl"]);
     equal(&home);
-    let server = home.serve(&["serve", "--from", "there"]);
-    let source = |member: &str| {
-        server.ok(&format!("/v1/members/{member}/lists/top_picks"))["source"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(
-        (source("m%203"), source("m%204"), source("m%205")),
-        ("nearline".into(), "nearline".into(), "nearline".into())
-    );
+    let looks = Looks::new(&at, &home);
+    let has = |member: &str| looks.has("gone", member);
+    assert_eq!([has("m 3"), has("m 4"), has("m 5")], [true; 3]);
     let receipt = home.json(&["forget", "m 3"]);
     assert!(receipt["mirrors"][0].as_str().unwrap().contains(&at.place), "{receipt}");
-    assert_eq!(source("m%203"), "trending");
+    assert!(!has("m 3"));
     // Also while a pipeline runs, by command and by record.
     let pipeline = home.serve(&["run", "--follow"]);
     home.json(&["forget", "m 4"]);
-    assert_eq!(source("m%204"), "trending");
+    assert!(!has("m 4"));
     let (code, answer) =
         pipeline.post("/v1/events", "{\"type\":\"forget\",\"member\":\"m 5\",\"at\":4000000000000}\n");
     assert_eq!((code, &answer["accepted"]), (200, &1.into()), "{answer}");
-    until("the mirror lets go", || source("m%205") == "trending");
+    until("the mirror lets go", || !has("m 5"));
     drop(pipeline);
     home.ok(&["forget", "--pending"]);
     equal(&home);
@@ -288,7 +355,7 @@ fn a_process_that_is_killed_goes_on_where_it_was(at: At) {
 }
 
 fn a_server_that_is_killed_in_the_middle_holds_nothing_up_and_is_caught_up_with(at: At) {
-    let _alone = SERVERS.write().unwrap_or_else(PoisonError::into_inner);
+    let _alone = at.lock().write().unwrap_or_else(PoisonError::into_inner);
     let home = at.home("caught");
     let config = at.config("caught").replace("views", "queue = 1000\nviews");
     home.write("nearline.toml", &config);
@@ -372,6 +439,8 @@ fn a_mirror_whose_server_is_not_there_is_said_and_nothing_is_lost() {
     assert!(said.contains("the mirror cache"), "{said}");
     let said = home.say(&["verify", "--mirror", "other"]).ended(2);
     assert!(said.contains("cache"), "{said}");
-    let said = home.say(&["serve", "--from", "nowhere"]).ended(2);
-    assert!(said.contains("memcached://"), "{said}");
+    for nowhere in ["nowhere", "kafka://127.0.0.1:1/films"] {
+        let said = home.say(&["serve", "--from", nowhere]).ended(2);
+        assert!(said.contains("memcached://") && !said.contains("kafka://HOST"), "{said}");
+    }
 }

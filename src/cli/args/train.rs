@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FitArgs, SourceArgs, ThenPublishArgs};
+use super::{SourceArgs, ThenPublishArgs};
 use crate::config::Span;
 use crate::offline::Protocol;
 
@@ -89,4 +89,27 @@ impl FromStr for Every {
             Err(_) => text.parse().map(|span: Span| Every::Time(span.duration())).map_err(|_| wrong()),
         }
     }
+}
+
+/// How a model is trained; the config says what is not given.
+#[derive(Debug, Clone, Args)]
+pub struct FitArgs {
+    /// The length of a factor.
+    #[arg(long)]
+    pub rank: Option<usize>,
+    /// How often members and items are solved in turn.
+    #[arg(long)]
+    pub iterations: Option<usize>,
+    /// The weight of every pair of a member and an item.
+    #[arg(long)]
+    pub alpha0: Option<f32>,
+    /// How strongly factors are held small; above zero.
+    #[arg(long)]
+    pub lambda: Option<f32>,
+    /// The power of the number of pairs in that.
+    #[arg(long)]
+    pub nu: Option<f32>,
+    /// Where the first item factors are drawn from.
+    #[arg(long)]
+    pub seed: Option<u64>,
 }

@@ -90,11 +90,11 @@ pub(super) fn open(context: &Context, url: Option<&str>, flag: &str) -> Result<P
     let known = context.config.publications.repository.as_deref();
     let url = url.or(known).ok_or_else(|| {
         Failure::Use(format!(
-            "there is no repository: name one with {flag} (a folder, or s3://BUCKET/PREFIX), or set \
+            "there is no repository: name one with {flag} (a folder, s3://BUCKET/PREFIX, or hdfs://HOST:PORT/FOLDER), or set \
              publications.repository in the config"
         ))
     })?;
-    Ok(Publications::open(url, &context.config.s3)?)
+    Ok(Publications::open(url, &context.config.access)?)
 }
 
 /// What was published, with those who could not be told.

@@ -323,10 +323,6 @@ impl Target for Cassandra {
         })
     }
 
-    fn knows(&mut self) -> Result<bool, MirrorError> {
-        Ok(self.get(&[Key::About])?.iter().all(Option::is_some))
-    }
-
     fn stamp(&mut self, stamp: &mut i64) {
         if !std::mem::replace(&mut self.begun, true) {
             self.stamps.0.fetch_max(*stamp, Ordering::Relaxed);

@@ -8,8 +8,8 @@ use async_memcached::{AsciiProtocol, Client};
 use tokio::runtime::Runtime;
 
 use super::super::MirrorError;
-use super::super::entries::{Body, Entry, Key, of_text, to_text};
-use super::{Server, Show, Target, runtime, within};
+use super::super::entries::{About, Body, Entry, Key, of_text, to_text};
+use super::{Server, Show, Target, about_of, runtime, within};
 
 /// So many commands are sent before their answers are read: both fit what the system holds for a connection.
 const AT_ONCE: usize = 512;
@@ -173,14 +173,21 @@ impl Target for Memcached {
         Ok(())
     }
 
-    fn knows(&mut self) -> Result<bool, MirrorError> {
-        let about = Key::About.name(&self.server.prefix);
+    fn about(&mut self) -> Result<Option<About>, MirrorError> {
+        let name = Key::About.name(&self.server.prefix);
+        let mut oldest: Option<About> = None;
         for place in 0..self.clients.len() {
-            if self.read(place, std::slice::from_ref(&about))?.is_empty() {
-                return Ok(false);
+            let read = self.read(place, std::slice::from_ref(&name))?;
+            let Some(about) =
+                about_of(read.first().and_then(|(_, text)| of_text(text)).map(|(_, body)| body))
+            else {
+                return Ok(None);
+            };
+            if oldest.as_ref().is_none_or(|oldest| about.epoch < oldest.epoch) {
+                oldest = Some(about);
             }
         }
-        Ok(true)
+        Ok(oldest)
     }
 }
 

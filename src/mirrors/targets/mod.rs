@@ -4,6 +4,7 @@
 
 #[cfg(feature = "cassandra")]
 mod cassandra;
+mod kafka;
 mod memcached;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -12,8 +13,8 @@ mod redis;
 use std::time::Duration;
 
 use super::MirrorError;
-use super::entries::{Body, Entry, Key};
-use crate::config::Mirror;
+use super::entries::{About, Body, Entry, Key};
+use crate::config::{Mirror, Settings};
 
 /// How long a server may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,14 +31,33 @@ pub trait Target: Send {
     /// Shows all entries that are there.
     fn each(&mut self, show: Show<'_>) -> Result<(), MirrorError>;
 
-    /// Whether the server still has what the mirror has written: one that forgets all when it ends has not.
-    fn knows(&mut self) -> Result<bool, MirrorError>;
+    /// Takes out what [`Target::each`] has come upon where it does not belong any more.
+    fn tidy(&mut self) -> Result<(), MirrorError> {
+        Ok(())
+    }
+
+    /// How many entries are asked for at a time.
+    fn together(&self) -> usize {
+        1_024
+    }
+
+    /// What the mirror said of itself last, the oldest of it where it is in several places; none where it is missing in one: a
+    /// server that forgets all when it ends knows nothing of it.
+    fn about(&mut self) -> Result<Option<About>, MirrorError> {
+        Ok(about_of(self.get(&[Key::About])?.pop().flatten()))
+    }
 
     /// Sees to it that what is written from now on is newer than what was written under this stamp, and moves that on: for
     /// servers that order writes by a clock.
     fn stamp(&mut self, stamp: &mut i64) {
         let _ = stamp;
     }
+}
+
+/// What a mirror says of itself, from its entry.
+pub(super) fn about_of(body: Option<Body>) -> Option<About> {
+    let Some(Body::About(text)) = body else { return None };
+    serde_json::from_str(&text).ok()
 }
 
 /// Is shown entries; an error ends the showing.
@@ -64,9 +84,12 @@ pub(super) struct Server {
         expect(dead_code, reason = "for Cassandra and MySQL alone")
     )]
     pub ca: Option<std::path::PathBuf>,
-    /// On how many nodes each entry is, of a keyspace that is to be made.
-    #[cfg_attr(not(feature = "cassandra"), expect(dead_code, reason = "for Cassandra alone"))]
+    /// On how many nodes each entry is, of a keyspace or a topic that is to be made.
     pub replication: Option<u32>,
+    /// How many partitions a topic has that is to be made.
+    pub partitions: Option<u32>,
+    /// Settings of librdkafka.
+    pub settings: Settings,
     /// What stands before names, of keys and of tables.
     pub prefix: String,
     /// For how long an entry stays that is not written again, in seconds.
@@ -88,6 +111,8 @@ impl Server {
                 .map_err(|source| MirrorError::Setting { mirror: config.name.clone(), source })?,
             ca: config.ca.clone(),
             replication: config.replication,
+            partitions: config.partitions,
+            settings: config.settings.clone(),
             prefix: config.prefix.clone(),
             expiry: config.expiry.map(|expiry| (expiry.ms().max(0) as u64).div_ceil(1000)),
         })
@@ -109,6 +134,7 @@ pub fn open(config: &Mirror) -> Result<Box<dyn Target>, MirrorError> {
     match config.url.split_once("://").map_or("", |(scheme, _)| scheme) {
         "memcached" => Ok(Box::new(memcached::Memcached::open(server)?)),
         "redis" => Ok(Box::new(redis::Redis::open(server)?)),
+        "kafka" => Ok(Box::new(kafka::Kafka::open(server)?)),
         #[cfg(feature = "cassandra")]
         "cassandra" => Ok(Box::new(cassandra::Cassandra::open(server)?)),
         #[cfg(feature = "mysql")]

@@ -142,7 +142,7 @@ impl MySql {
         Ok(())
     }
 
-    fn about(&mut self) -> Result<Option<String>, MirrorError> {
+    fn about_text(&mut self) -> Result<Option<String>, MirrorError> {
         let select = format!("SELECT about FROM {} WHERE id = 1", self.table("about"));
         let MySql { server, connection, runtime } = self;
         let ask = sqlx::query_scalar(AssertSqlSafe(select)).fetch_optional(connection);
@@ -169,7 +169,7 @@ impl MySql {
                 let events: Option<u64> = within(runtime, server, "read", ask.fetch_optional(connection))?;
                 Ok(events.map(Body::Count))
             }
-            Key::About => Ok(self.about()?.map(Body::About)),
+            Key::About => Ok(self.about_text()?.map(Body::About)),
         }
     }
 }
@@ -239,10 +239,6 @@ impl Target for MySql {
             }
             Ok(())
         })
-    }
-
-    fn knows(&mut self) -> Result<bool, MirrorError> {
-        Ok(self.about()?.is_some())
     }
 }
 

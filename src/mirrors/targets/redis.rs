@@ -114,10 +114,6 @@ impl Target for Redis {
             }
         }
     }
-
-    fn knows(&mut self) -> Result<bool, MirrorError> {
-        Ok(self.read(&[Key::About.name(&self.server.prefix)])?.iter().all(Option::is_some))
-    }
 }
 
 /// A text that stands for itself in a pattern.

@@ -19,6 +19,7 @@ mod produce;
 mod reading;
 mod settings;
 mod start;
+mod topic;
 mod watching;
 
 use std::sync::Arc;
@@ -28,8 +29,9 @@ pub use address::{Address, SCHEME};
 pub use lag::{Lag, Lags, Reporter, ends};
 pub use opening::open;
 pub use produce::{Delivered, Producer};
-pub use settings::misplaced;
+pub use settings::{misplaced, misplaced_in_mirror};
 pub use start::Start;
+pub use topic::{Make, Message, Order, Topic, Writer, Written, partition_of};
 
 use super::Offset;
 use crate::config::{SettingError, Settings};
@@ -168,6 +170,18 @@ pub enum KafkaError {
         /// The brokers.
         brokers: String,
         /// What they say.
+        problem: String,
+    },
+    /// Something cannot be done with a topic.
+    #[error("{doing} the topic `{topic}` at {brokers}: {problem}")]
+    Topic {
+        /// What was to be done.
+        doing: String,
+        /// The topic.
+        topic: String,
+        /// The brokers.
+        brokers: String,
+        /// Why not.
         problem: String,
     },
     /// librdkafka cannot go on.

@@ -15,10 +15,31 @@ const OURS: [(&str, &str); 8] = [
 ];
 const KEPT: &str = "offsets are kept in the data folder, and reported to Kafka once they are there";
 
+/// Settings that a mirror's promises hang on besides.
+const OF_MIRRORS: [(&str, &str); 7] = [
+    ("enable.idempotence", WHOLE),
+    ("acks", WHOLE),
+    ("request.required.acks", WHOLE),
+    ("transactional.id", "what is written is whole without transactions"),
+    ("message.timeout.ms", "a mirror is tried again by itself"),
+    ("allow.auto.create.topics", "the topic is made compacted, or not at all"),
+    ("isolation.level", "what is written is read back as it is"),
+];
+const WHOLE: &str = "all replicas are to have what is written, once and in order";
+
 /// The first setting that is not for others to set, and why.
 pub fn misplaced(settings: &Settings) -> Option<(&str, &'static str)> {
+    first_of(&OURS, settings)
+}
+
+/// The same of the settings of a mirror.
+pub fn misplaced_in_mirror(settings: &Settings) -> Option<(&str, &'static str)> {
+    misplaced(settings).or_else(|| first_of(&OF_MIRRORS, settings))
+}
+
+fn first_of<'s>(ours: &[(&str, &'static str)], settings: &'s Settings) -> Option<(&'s str, &'static str)> {
     settings.0.keys().find_map(|key| {
-        let (_, why) = OURS.iter().find(|(ours, _)| ours == key)?;
+        let (_, why) = ours.iter().find(|(ours, _)| ours == key)?;
         Some((key.as_str(), *why))
     })
 }
@@ -32,5 +53,8 @@ mod tests {
         let settings = |text| toml::from_str::<Settings>(text).unwrap();
         assert_eq!(misplaced(&settings("\"enable.auto.commit\" = true")).unwrap().0, "enable.auto.commit");
         assert_eq!(misplaced(&settings("\"client.id\" = \"me\"")), None);
+        let acks = settings("\"acks\" = 0");
+        assert_eq!((misplaced(&acks), misplaced_in_mirror(&acks).unwrap().0), (None, "acks"));
+        assert_eq!(misplaced_in_mirror(&settings("\"log.queue\" = 1")).unwrap().0, "log.queue");
     }
 }

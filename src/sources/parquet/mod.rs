@@ -23,7 +23,7 @@ use super::files::{Options, SourceError};
 use super::watched::latest_at;
 use super::{LogOffset, Offset, Source};
 use crate::archive::ledger::Ledger;
-use crate::repositories::{Object, Repository, RepositoryError};
+use crate::repositories::{self, Object, Repository, RepositoryError};
 
 /// How the names of Parquet files end.
 const ENDING: &str = ".parquet";
@@ -50,7 +50,7 @@ pub enum RowsError {
 /// Whether what the command line names is Parquet: a URL of a repository, a file, an archive, or a folder of Parquet files,
 /// also one with a folder for each value of a column (`day=2026-01-02`).
 pub fn is_parquet(arg: &str) -> bool {
-    if ["s3://", "file://"].iter().any(|scheme| arg.starts_with(scheme)) {
+    if arg.starts_with("file://") || repositories::is_on_server(arg) {
         return true;
     }
     let path = Path::new(arg);
@@ -131,10 +131,10 @@ fn files(arg: &str, options: &Options) -> Result<(Repository, Vec<Object>), Rows
         _ => (arg, None),
     };
     let path = Path::new(at.strip_prefix("file://").unwrap_or(at));
-    if !at.starts_with("s3://") && !path.is_dir() {
+    if !repositories::is_on_server(at) && !path.is_dir() {
         return Err(RowsError::Wrong("there is no such folder".to_owned()));
     }
-    let repository = Repository::open(at, &options.s3)?;
+    let repository = Repository::open(at, &options.access)?;
     if let Some(file) = file {
         let object = repository.head(file)?;
         let object = object.ok_or_else(|| RowsError::Wrong("there is no such file".to_owned()))?;

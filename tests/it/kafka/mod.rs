@@ -4,6 +4,7 @@
 mod mock;
 mod server;
 
+use std::sync::RwLock;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -12,6 +13,9 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::support::{Home, Running};
+
+/// Some tests kill the broker, here and in `mirrors.rs`: the others hold this while they need it.
+pub static BROKER: RwLock<()> = RwLock::new(());
 
 /// The longest that a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use rdkafka::ClientConfig;
@@ -13,7 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::{PATIENCE, Sender, digest_of, event, home, interrupt, live, log, sum};
+use super::{BROKER, PATIENCE, Sender, digest_of, event, home, interrupt, live, log, sum};
 use crate::support::until;
 
 macro_rules! with_a_broker {
@@ -56,8 +56,6 @@ with_a_broker! {
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
-
-static BROKER: RwLock<()> = RwLock::new(());
 
 fn hold() -> RwLockReadGuard<'static, ()> {
     BROKER.read().unwrap_or_else(PoisonError::into_inner)
