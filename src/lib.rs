@@ -6,6 +6,8 @@
 pub mod archive;
 pub mod backups;
 pub mod batch;
+#[cfg(feature = "cassandra")]
+mod cassandra;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -111,7 +111,8 @@ on_servers! {
         a_server_that_is_killed_in_the_middle_holds_nothing_up_and_is_caught_up_with;
 }
 
-static SERVERS: RwLock<()> = RwLock::new(());
+/// Held for writing by whoever kills one.
+pub static SERVERS: RwLock<()> = RwLock::new(());
 
 /// A server.
 struct At {

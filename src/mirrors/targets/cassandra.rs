@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use openssl::ssl::{SslContextBuilder, SslMethod, SslVerifyMode};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::timestamp_generator::TimestampGenerator;
@@ -22,6 +21,7 @@ use tokio::runtime::Runtime;
 use super::super::MirrorError;
 use super::super::entries::{Body, Entry, Key};
 use super::{Server, Show, Target, runtime, within};
+use crate::cassandra::{Cluster, connect};
 
 /// What is written in one go is stamped with less than so many microseconds more than where it begins, if the clock stands still.
 const BEYOND: i64 = 100_000;
@@ -70,38 +70,16 @@ impl Cassandra {
     pub fn open(server: Server) -> Result<Cassandra, MirrorError> {
         let runtime = runtime(&server)?;
         let stamps = Arc::new(Stamps(AtomicI64::new(0)));
-        let mut builder =
-            SessionBuilder::new().known_nodes(&server.hosts).timestamp_generator(stamps.clone());
-        if let (Some(user), Some(password)) = (&server.user, &server.password) {
-            builder = builder.user(user, password);
-        }
-        if let Some(ca) = &server.ca {
-            let failed = |error: openssl::error::ErrorStack| server.failed("read the certificates", error);
-            let mut tls = SslContextBuilder::new(SslMethod::tls_client()).map_err(failed)?;
-            tls.set_ca_file(ca).map_err(failed)?;
-            tls.set_verify(SslVerifyMode::PEER);
-            builder = builder.tls_context(Some(tls.build()));
-        }
-        let session = within(&runtime, &server, "connect", builder.build())?;
-        if let Some(nodes) = server.replication {
-            let make = format!(
-                "CREATE KEYSPACE IF NOT EXISTS \"{}\" WITH replication = {{'class': 'NetworkTopologyStrategy', \
-                 'replication_factor': {nodes}}}",
-                server.path
-            );
-            within(&runtime, &server, "make the keyspace", session.query_unpaged(make, ()))?;
-        }
-        let keyspace =
-            within(&runtime, &server, "use the keyspace", session.use_keyspace(&server.path, true));
-        keyspace.map_err(|error| MirrorError::Server {
-            mirror: server.mirror.clone(),
-            url: server.url.clone(),
-            message: format!(
-                "{error}; say `replication` in the mirror's config, or make the keyspace first, such as CREATE KEYSPACE {} WITH replication = {{'class': \
-                 'NetworkTopologyStrategy', 'replication_factor': 3}}",
-                server.path
-            ),
-        })?;
+        let cluster = Cluster {
+            hosts: server.hosts.clone(),
+            keyspace: server.path.clone(),
+            user: server.user.clone(),
+            password: server.password.clone(),
+            ca: server.ca.clone(),
+            replication: server.replication,
+        };
+        let builder = SessionBuilder::new().timestamp_generator(stamps.clone());
+        let session = within(&runtime, &server, "connect", connect(&cluster, builder))?;
         for statement in schema(&server.prefix) {
             within(&runtime, &server, "make the tables", session.query_unpaged(statement, ()))?;
         }

@@ -1,6 +1,8 @@
-//! Publications: in folders (`pipeline.rs`, `commands.rs`), told to others (`told.rs`), and in S3 (`server.rs`), for which
-//! `scripts/test.sh --services` starts a server.
+//! Publications: in folders (`pipeline.rs`, `commands.rs`), told to others (`told.rs`), in S3 (`server.rs`) and in Cassandra
+//! (`cassandra.rs`), for which `scripts/test.sh --services` starts servers.
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
 mod commands;
 pub mod hook;
 mod pipeline;

@@ -41,7 +41,7 @@ with_a_server! {
     a_bucket_that_is_not_there_is_said
 }
 
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -65,14 +65,14 @@ fn in_s3(url: &str, place: &str, more: &str) -> Home {
     home
 }
 
-/// A file that takes a while to send.
-fn large(home: &Home) {
+/// A file of so many MB, 96 of which take a while to send.
+pub fn large(home: &Home, megabytes: usize) {
     let mut chance = crate::support::Chance(3);
-    let bytes: Vec<u8> = (0..96 << 17).flat_map(|_| (chance.below(1 << 30) as u64).to_le_bytes()).collect();
+    let bytes: Vec<u8> = (0..megabytes << 17).flat_map(|_| (chance.below(1 << 30) as u64).to_le_bytes()).collect();
     std::fs::write(home.path("large.bin"), bytes).unwrap();
 }
 
-const PUBLISH_LARGE: [&str; 7] = ["publish", "films", "--files", "large.bin", "--kind", "query", "--json"];
+pub const PUBLISH_LARGE: [&str; 7] = ["publish", "films", "--files", "large.bin", "--kind", "query", "--json"];
 
 /// Waits until an upload is under way.
 fn until_uploading(url: &str, place: &str) {
@@ -83,7 +83,16 @@ fn until_uploading(url: &str, place: &str) {
     });
 }
 
-fn listed(home: &Home) -> serde_json::Value {
+/// The newest version, fetched, is that file.
+#[track_caller]
+pub fn is_as_published(home: &Home) {
+    let got = home.json(&["subscribe", "films", "--once", "--into", "fetched"]);
+    let fetched = Path::new(got["folder"].as_str().unwrap()).join("large.bin");
+    let [fetched, published] = [home.path("").join(fetched), home.path("large.bin")].map(std::fs::read);
+    assert!(fetched.unwrap() == published.unwrap());
+}
+
+pub fn listed(home: &Home) -> serde_json::Value {
     home.json(&["publications"])
 }
 
@@ -114,7 +123,7 @@ mod on {
     pub fn a_publisher_that_is_killed_in_the_middle_leaves_nothing_and_the_next_one_is_whole(url: &str) {
         let _server = server();
         let home = in_s3(url, "killed", "");
-        large(&home);
+        large(&home, 96);
         let first = home.json(&["publish", "films", "--model", "a"]);
         let mut child = home.command(&PUBLISH_LARGE).stdout(Stdio::null()).spawn().unwrap();
         until_uploading(url, "killed");
@@ -124,18 +133,13 @@ mod on {
         assert_eq!(newest[0]["newest"]["version"], first["version"]);
         assert_eq!(newest[0]["versions"], 1);
         home.ok(&PUBLISH_LARGE);
-        let got = home.json(&["subscribe", "films", "--once", "--into", "fetched"]);
-        let fetched = Path::new(got["folder"].as_str().unwrap()).join("large.bin");
-        assert!(
-            std::fs::read(home.path("").join(fetched)).unwrap()
-                == std::fs::read(home.path("large.bin")).unwrap()
-        );
+        is_as_published(&home);
     }
 
     pub fn a_server_that_is_killed_in_the_middle_is_waited_for_and_what_it_lost_is_sent_again(url: &str) {
         let _server = SERVER.write().unwrap_or_else(PoisonError::into_inner);
         let home = in_s3(url, "lost", "[subscriptions.films]\nuse = \"watch\"");
-        large(&home);
+        large(&home, 96);
         home.ok(&["replay", "log.jsonl"]);
         home.json(&["publish", "films", "--model", "a"]);
         let pipeline = home.serve(&["run", "--follow"]);
@@ -151,12 +155,7 @@ mod on {
         let published: serde_json::Value = serde_json::from_str(&out).unwrap();
         let newest = || followed(&pipeline, "films")["newest"]["version"].clone();
         until("it is told", || newest() == published["version"]);
-        let got = home.json(&["subscribe", "films", "--once", "--into", "fetched"]);
-        let fetched = Path::new(got["folder"].as_str().unwrap()).join("large.bin");
-        assert!(
-            std::fs::read(home.path("").join(fetched)).unwrap()
-                == std::fs::read(home.path("large.bin")).unwrap()
-        );
+        is_as_published(&home);
         until("all is well again", || followed(&pipeline, "films")["failure"].is_null());
     }
 
