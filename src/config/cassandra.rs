@@ -14,6 +14,7 @@ const OBJECT_MB: u32 = 256;
 /// How Cassandra is reached as a repository.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Cassandra")]
 pub struct Written {
     /// Who, where the cluster asks for that.
     pub user: String,

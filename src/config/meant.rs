@@ -9,6 +9,7 @@ use nearline_dataflows::types::Kind;
 use nearline_factors::ARITHMETIC;
 
 use super::jobs::{Job, jobs};
+use super::cassandra::cassandra;
 use super::kinds::{KindTable, kinds};
 use super::mirrors::{Mirror, mirrors};
 use super::number::{KeyError, MAX_VALUE, micros, within};
@@ -348,7 +349,11 @@ impl TryFrom<Written> for Config {
             serve: serve(written.serve)?,
             traces: traces(written.traces)?,
             kafka: kafka(written.kafka)?,
-            access: Access { s3: s3(written.s3)?, hdfs: hdfs(written.hdfs)? },
+            access: Access {
+                s3: s3(written.s3)?,
+                hdfs: hdfs(written.hdfs)?,
+                cassandra: cassandra(written.cassandra)?,
+            },
             archive: archive(written.archive)?,
             mirrors: mirrors(written.mirrors)?,
             alerts: alerts(written.alerts, &subscriptions, &jobs)?,
@@ -398,6 +403,10 @@ fn archive(written: written::Archive) -> Result<Option<Archive>, KeyError> {
         file: bytes("file_mb", written.file_mb)?,
         repository: written.repository,
     };
+    if crate::repositories::is_for_what_fits(&archive.repository) {
+        let problem = "cannot be in Cassandra: the archive grows without end, and its files are large; use a folder, S3 or HDFS";
+        return Err(KeyError::new(&["archive", "repository"], problem));
+    }
     Ok(Some(archive).filter(|archive| !archive.repository.is_empty()))
 }
 

@@ -5,6 +5,7 @@
 //! lists are made by, and the variants. That part is hashed into the store ([`Config::meaning_hash`]), since a view made under
 //! another meaning is another view. The rest says how to run, and changes nothing that is stored.
 
+mod cassandra;
 pub mod columns;
 mod edited;
 pub mod jobs;
@@ -25,6 +26,7 @@ mod written;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use cassandra::Cassandra;
 pub use edited::{Edit, edited};
 pub use kinds::{KindTable, MAX_KINDS, MAX_WEIGHT};
 pub use meant::{

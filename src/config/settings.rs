@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cassandra::Cassandra;
+
 /// The value of a setting as it is written: itself, with `${NAME}` for a variable of the environment, or the file that
 /// holds it.
 #[derive(Clone, PartialEq, Deserialize, JsonSchema)]
@@ -44,6 +46,8 @@ pub struct Access {
     pub s3: Settings,
     /// HDFS.
     pub hdfs: Settings,
+    /// Cassandra.
+    pub cassandra: Cassandra,
 }
 
 /// A setting whose value cannot be had.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cassandra::Written as Cassandra;
 use super::mirrors::Written as Mirror;
 use super::publications::written::{Alert, Publications, Subscription};
 use super::settings::Settings;
@@ -47,6 +48,8 @@ pub struct Written {
     /// How HDFS is reached (hdfs://HOST:PORT/FOLDER, or a name service): `user`, and settings by Hadoop's names, which go before its
     /// files in HADOOP_CONF_DIR. `${NAME}` and { file = "PATH" } as in `[s3]`.
     pub hdfs: Settings,
+    /// How Cassandra is reached as a repository of publications (cassandra://HOST:PORT,HOST:PORT/KEYSPACE/PREFIX).
+    pub cassandra: Cassandra,
     /// Where every accepted record goes besides, as Parquet.
     pub archive: Archive,
     /// Servers that lists and counts are mirrored in, by a name of your own.
@@ -82,6 +85,7 @@ impl Default for Written {
             kafka: Kafka::default(),
             s3: Settings::default(),
             hdfs: Settings::default(),
+            cassandra: Cassandra::default(),
             archive: Archive::default(),
             mirrors: BTreeMap::new(),
             publications: Publications::default(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::manifest::{self, Publication, PublishedFile};
 use super::{PublicationError, Publications, json, retried};
 use crate::failpoints::reach;
+use crate::repositories::RepositoryError;
 
 impl Publications {
     /// Fetches a publication's files into a folder that is there, and checks them.
@@ -73,7 +74,10 @@ impl Publications {
         let Publication { name, version, .. } = publication;
         let object = format!("{name}/{version}/{}", file.name);
         let mut out = Hashed { out, hasher: blake3::Hasher::new() };
-        let size = self.repository.get_all(&object, &mut out)?;
+        let size = match self.repository.get_all(&object, &mut out) {
+            Err(RepositoryError::Damaged { problem, .. }) => return Err(self.damaged(&object, problem)),
+            read => read?,
+        };
         let hash = out.hasher.finalize().to_hex();
         match size {
             None => {

@@ -145,6 +145,9 @@ impl Publications {
     ) -> Result<bool, PublicationError> {
         let Publication { name, version, .. } = publication;
         let object = |file: &str| format!("{name}/{version}/{file}");
+        for (file, _) in sources {
+            self.repository.fits(&object(&file.name), file.size)?;
+        }
         for (file, path) in sources {
             retried(|| {
                 let mut hashed = Hashed::open(path, progress)?;

@@ -10,7 +10,7 @@ use crate::config::SettingError;
 pub enum RepositoryError {
     /// No address of a repository.
     #[error(
-        "{url:?} is no address of a repository: write a folder, file:///FOLDER, s3://BUCKET/PREFIX or hdfs://HOST:PORT/FOLDER"
+        "{url:?} is no address of a repository: write a folder, file:///FOLDER, s3://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER or cassandra://HOST:PORT/KEYSPACE"
     )]
     Address {
         /// What was given.
@@ -39,6 +39,31 @@ pub enum RepositoryError {
         url: String,
         /// The Cargo feature.
         feature: &'static str,
+    },
+    /// Larger than this repository takes objects.
+    #[error(
+        "{url} takes no object of {} MB such as {name}, but of {} MB at most: use a folder, S3 or HDFS, or set `object_mb` of [cassandra]",
+        size.div_ceil(1_000_000), limit / 1_000_000
+    )]
+    TooLarge {
+        /// The repository.
+        url: String,
+        /// The object.
+        name: String,
+        /// How many bytes it has.
+        size: u64,
+        /// How many it may have.
+        limit: u64,
+    },
+    /// What is there is not what was put there.
+    #[error("{url}/{name} is damaged: {problem}")]
+    Damaged {
+        /// The repository.
+        url: String,
+        /// The object.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A file or folder of this machine.
     #[error("cannot {doing} {}: {source}", path.display())]
@@ -94,9 +119,17 @@ impl RepositoryError {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } if url.starts_with("s3://") => {
                 "; see that [s3], or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, may do this"
             }
+            Error::PermissionDenied { .. } if url.starts_with("cassandra://") => {
+                "; see that `user` and `password` of [cassandra] are right, and may do this"
+            }
             Error::NotFound { .. } if url.starts_with("s3://") => "; see that the bucket is there",
             _ => "",
         };
+        if let Error::Precondition { source, .. } = &error {
+            // Nothing here asks under a condition: it is what a repository says of itself.
+            let problem = source.to_string();
+            return RepositoryError::Damaged { url: url.to_owned(), name: name.to_owned(), problem };
+        }
         let passing = is_passing(&error);
         let problem = format!("{}{remedy}", innermost(&error));
         RepositoryError::Failed { url: url.to_owned(), doing, name: name.to_owned(), problem, passing }
@@ -111,7 +144,11 @@ impl RepositoryError {
     pub fn is_bad_use(&self) -> bool {
         matches!(
             self,
-            Self::Address { .. } | Self::Name { .. } | Self::Setting { .. } | Self::NotBuiltIn { .. }
+            Self::Address { .. }
+                | Self::Name { .. }
+                | Self::Setting { .. }
+                | Self::NotBuiltIn { .. }
+                | Self::TooLarge { .. }
         )
     }
 }

@@ -1,9 +1,12 @@
 //! Repositories: where publications and the archive lie, by URL. A folder (`file:///…`, or its path), a bucket of S3
-//! and what speaks like it (`s3://BUCKET/PREFIX`), or a folder of HDFS (`hdfs://HOST:PORT/FOLDER`).
+//! and what speaks like it (`s3://BUCKET/PREFIX`), a folder of HDFS (`hdfs://HOST:PORT/FOLDER`), or, for publications that fit,
+//! a keyspace of Cassandra (`cassandra://HOST:PORT/KEYSPACE/PREFIX`).
 //!
 //! An object appears whole or not at all, and what is said to be there is on disk. Names are paths with `/` below the
 //! repository's URL. Calls wait for their answer; they are not for threads that serve others.
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
 mod failure;
 #[cfg(feature = "hdfs")]
 mod hdfs;
@@ -41,6 +44,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// For how long an answer of a client that sets no bound itself is waited for.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// What the URLs of repositories in Cassandra begin with.
+const CASSANDRA: &str = "cassandra";
+
 /// A place for objects, by URL.
 pub struct Repository {
     url: String,
@@ -58,6 +64,8 @@ enum Place {
     S3,
     #[cfg_attr(not(feature = "hdfs"), expect(dead_code, reason = "a feature"))]
     Hdfs,
+    #[cfg(feature = "cassandra")]
+    Cassandra(cassandra::Cassandra),
 }
 
 /// An object that is there.
@@ -77,7 +85,12 @@ pub fn unknown_of_hdfs(settings: &Settings) -> Option<&str> {
     settings.0.keys().map(String::as_str).find(|key| !ours.contains(key) && !key.contains('.'))
 }
 
-/// Whether an address is that of a repository on a server.
+/// Whether an address is that of a repository for what fits: publications that are not too large, and no archive.
+pub fn is_for_what_fits(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, _)| scheme == CASSANDRA)
+}
+
+/// Whether an address is that of a repository on a server, for anything.
 pub fn is_on_server(url: &str) -> bool {
     ["s3://", "hdfs://"].iter().any(|scheme| url.starts_with(scheme))
 }
@@ -92,6 +105,12 @@ impl Repository {
             #[cfg(not(feature = "hdfs"))]
             Some(("hdfs", _)) => {
                 return Err(RepositoryError::NotBuiltIn { url: url.to_owned(), feature: "hdfs" });
+            }
+            #[cfg(feature = "cassandra")]
+            Some((CASSANDRA, rest)) => return cassandra::open(url, rest, &access.cassandra),
+            #[cfg(not(feature = "cassandra"))]
+            Some((CASSANDRA, _)) => {
+                return Err(RepositoryError::NotBuiltIn { url: url.to_owned(), feature: "cassandra" });
             }
             Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
             Some(_) => return Err(RepositoryError::Address { url: url.to_owned() }),
@@ -134,6 +153,21 @@ impl Repository {
         match &self.place {
             Place::Folder(folder) => Some(folder.join(name)),
             _ => None,
+        }
+    }
+
+    /// Refuses an object that is too large for this repository, before anything of it is sent.
+    #[cfg_attr(not(feature = "cassandra"), expect(unused_variables, reason = "a feature"))]
+    pub fn fits(&self, name: &str, size: u64) -> Result<(), RepositoryError> {
+        match &self.place {
+            #[cfg(feature = "cassandra")]
+            Place::Cassandra(store) if size > store.limit() => Err(RepositoryError::TooLarge {
+                url: self.url.clone(),
+                name: name.to_owned(),
+                size,
+                limit: store.limit(),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -294,6 +328,11 @@ impl Repository {
             left.iter().try_for_each(|object| self.delete(&object.name))?;
             return Ok(left.len());
         }
+        #[cfg(feature = "cassandra")]
+        if let Place::Cassandra(store) = &self.place {
+            let swept = self.runtime.block_on(store.sweep(under, before));
+            return swept.map_err(|error| self.failed("clear up in", under, error));
+        }
         let Some(folder) = self.path_of(under).filter(|folder| folder.is_dir()) else { return Ok(0) };
         let failed = |source| RepositoryError::Io { doing: "clear up in", path: folder.clone(), source };
         sweep(&folder, before).map_err(failed)
@@ -388,11 +427,9 @@ impl fmt::Debug for Repository {
 
 /// Reads a whole file into a repository.
 pub fn put_file(repository: &Repository, name: &str, file: &Path) -> Result<u64, RepositoryError> {
-    let opened = File::open(file).map_err(|source| RepositoryError::Io {
-        doing: "read",
-        path: file.to_path_buf(),
-        source,
-    })?;
+    let failed = |source| RepositoryError::Io { doing: "read", path: file.to_path_buf(), source };
+    let opened = File::open(file).map_err(failed)?;
+    repository.fits(name, opened.metadata().map_err(failed)?.len())?;
     repository.put_all(name, &mut io::BufReader::with_capacity(1 << 20, opened))
 }
 

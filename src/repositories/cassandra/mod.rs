@@ -164,6 +164,14 @@ fn names_in(folder: &str) -> Range<String> {
     format!("{folder}/")..format!("{folder}0")
 }
 
+impl PartialEq for Cassandra {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Cassandra {}
+
 impl fmt::Display for Cassandra {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{NAME}({}{})", self.0.cluster.keyspace, self.0.repository)
