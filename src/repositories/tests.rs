@@ -1,17 +1,28 @@
-//! A folder as a repository. S3 is tested against a server, in `tests/it`.
+//! What every repository does: in a folder, and in Cassandra where `NEARLINE_CASSANDRA` names a server (`cassandra/tests.rs` has
+//! what is Cassandra's own). The others are tested against servers in `tests/it`.
 
 use super::*;
 
-fn repository() -> (tempfile::TempDir, Repository) {
+/// Where the repository in a folder is, and repositories of a test's own.
+fn repositories(test: &str) -> (tempfile::TempDir, Vec<Repository>) {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().join("deep/er").display().to_string();
-    let repository = Repository::open(&url, &Access::default()).unwrap();
-    (folder, repository)
+    let mut all = vec![Repository::open(&url, &Access::default()).unwrap()];
+    #[cfg(feature = "cassandra")]
+    all.extend(cassandra::tests::place(&format!("any-{test}"), 256_000_000).map(|there| there.repository));
+    let _ = test;
+    (folder, all)
 }
 
 #[test]
 fn what_is_put_is_there_whole_and_listed_by_name() {
-    let (_folder, repository) = repository();
+    let (_folder, all) = repositories("put");
+    for repository in all {
+        is_there_whole_and_listed(&repository);
+    }
+}
+
+fn is_there_whole_and_listed(repository: &Repository) {
     repository.put("models/b/manifest.json", "{}").unwrap();
     let long: Vec<u8> = (0..3 * PART / 2).map(|i| i as u8).collect();
     assert_eq!(repository.put_all("models/a/items.parquet", &mut &long[..]).unwrap(), long.len() as u64);
@@ -41,10 +52,12 @@ fn what_is_put_is_there_whole_and_listed_by_name() {
 
 #[test]
 fn of_several_who_put_a_new_object_one_does() {
-    let (_folder, repository) = repository();
-    assert!(repository.put_new("a", "first").unwrap());
-    assert!(!repository.put_new("a", "second").unwrap());
-    assert_eq!(repository.get("a").unwrap().unwrap(), b"first");
+    let (_folder, all) = repositories("new");
+    for repository in all {
+        assert!(repository.put_new("a", "first").unwrap());
+        assert!(!repository.put_new("a", "second").unwrap());
+        assert_eq!(repository.get("a").unwrap().unwrap(), b"first");
+    }
 }
 
 #[test]
@@ -60,10 +73,12 @@ fn what_breaks_off_while_it_is_sent_never_appears() {
             Ok(count)
         }
     }
-    let (folder, repository) = repository();
-    let error = repository.put_all("a/b", &mut Breaks(2 * PART)).unwrap_err().to_string();
-    assert!(error.contains("a/b") && error.contains("the disk is gone"), "{error}");
-    assert_eq!(repository.list("").unwrap(), []);
+    let (folder, all) = repositories("breaks");
+    for repository in all {
+        let error = repository.put_all("a/b", &mut Breaks(2 * PART)).unwrap_err().to_string();
+        assert!(error.contains("a/b") && error.contains("the disk is gone"), "{error}");
+        assert_eq!(repository.list("").unwrap(), []);
+    }
     assert_eq!(std::fs::read_dir(folder.path().join("deep/er/a")).map_or(0, Iterator::count), 0);
 }
 

@@ -13,7 +13,7 @@ mod problem;
 mod reading;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod writing;
 
 use std::collections::{BTreeSet, HashSet};

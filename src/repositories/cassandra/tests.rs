@@ -11,8 +11,8 @@ use super::*;
 use crate::config::Access;
 
 /// A repository of its own, and what lies under it.
-struct There {
-    repository: Repository,
+pub(in crate::repositories) struct There {
+    pub repository: Repository,
     store: Cassandra,
 }
 
@@ -20,7 +20,7 @@ struct There {
 const MOST: u64 = 256_000_000;
 
 /// Opens it; objects may have so many bytes.
-fn place(name: &str, object: u64) -> Option<There> {
+pub(in crate::repositories) fn place(name: &str, object: u64) -> Option<There> {
     let server = std::env::var("NEARLINE_CASSANDRA").ok().filter(|server| !server.is_empty());
     let Some(server) = server else {
         let said = format!("\nskipped {name}, as NEARLINE_CASSANDRA names no server\n");
