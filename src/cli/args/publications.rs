@@ -31,7 +31,8 @@ pub struct PublishArgs {
     /// What the files hold.
     #[arg(long, value_enum, requires = "files")]
     pub kind: Option<FilesKind>,
-    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX or hdfs://HOST:PORT/FOLDER; the config's unless given.
+    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER or
+    /// cassandra://HOST:PORT/KEYSPACE; the config's unless given.
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
 }
@@ -51,7 +52,8 @@ pub struct ThenPublishArgs {
     /// Publish what comes of it under this name; whoever follows the publication also comes to know where it failed.
     #[arg(long, value_name = "NAME")]
     pub publish: Option<String>,
-    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX or hdfs://HOST:PORT/FOLDER; the config's unless given.
+    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER or
+    /// cassandra://HOST:PORT/KEYSPACE; the config's unless given.
     #[arg(long, value_name = "URL", requires = "publish")]
     pub to: Option<String>,
 }
@@ -59,7 +61,8 @@ pub struct ThenPublishArgs {
 /// Where publications are read from.
 #[derive(Debug, Args)]
 pub struct FromArgs {
-    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX or hdfs://HOST:PORT/FOLDER; the config's unless given.
+    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER or
+    /// cassandra://HOST:PORT/KEYSPACE; the config's unless given.
     #[arg(long, value_name = "URL", global = true)]
     pub from: Option<String>,
 }

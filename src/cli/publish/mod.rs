@@ -90,7 +90,7 @@ pub(super) fn open(context: &Context, url: Option<&str>, flag: &str) -> Result<P
     let known = context.config.publications.repository.as_deref();
     let url = url.or(known).ok_or_else(|| {
         Failure::Use(format!(
-            "there is no repository: name one with {flag} (a folder, s3://BUCKET/PREFIX, or hdfs://HOST:PORT/FOLDER), or set \
+            "there is no repository: name one with {flag} (a folder, s3://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER, or cassandra://HOST:PORT/KEYSPACE), or set \
              publications.repository in the config"
         ))
     })?;

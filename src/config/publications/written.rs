@@ -12,7 +12,8 @@ use super::super::span::Span;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Publications {
-    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX or hdfs://HOST:PORT/FOLDER. Without one `--to` and `--from` say where.
+    /// The repository: a folder, file:///FOLDER, s3://BUCKET/PREFIX, hdfs://HOST:PORT/FOLDER or
+    /// cassandra://HOST:PORT/KEYSPACE. Without one `--to` and `--from` say where.
     pub repository: String,
     /// How many versions of a publication are kept at least.
     pub keep: u32,
