@@ -27,6 +27,8 @@ case "$kind" in
 user = \"$NEARLINE_MYSQL_USER\"
 password = \"$NEARLINE_MYSQL_PASSWORD\"" ;;
     cassandra) server="url = \"cassandra://$NEARLINE_CASSANDRA/nearline\"
+${NEARLINE_CASSANDRA_USER:+user = \"$NEARLINE_CASSANDRA_USER\"
+password = \"$NEARLINE_CASSANDRA_PASSWORD\"}
 replication = 1" ;;
     kafka) server="url = \"kafka://$NEARLINE_KAFKA/nearline\"" ;;
     *) echo "usage: scripts/bench_mirrors.sh memcached|redis|mysql|cassandra|kafka [RATE] [SECONDS]" >&2; exit 2 ;;

@@ -311,6 +311,10 @@ mysql_told() {
 
 # ---- Cassandra: one node -------------------------------------------------------------------------------------------------
 
+# Who may come in: the one that is there from the first start on. It is a test server at loopback: this is no secret.
+cassandra_user=cassandra
+cassandra_password=cassandra
+
 cassandra_yaml() {
     local folder="$scratch/cassandra"
     cat <<YAML
@@ -334,6 +338,9 @@ hints_directory: $folder/hints
 saved_caches_directory: $folder/saved_caches
 cdc_raw_directory: $folder/cdc_raw
 auto_snapshot: false
+authenticator: PasswordAuthenticator
+authorizer: CassandraAuthorizer
+role_manager: CassandraRoleManager
 YAML
 }
 
@@ -357,12 +364,24 @@ cassandra_from_packages() {
     done
     start cassandra java -Xms512m -Xmx768m -XX:+UseG1GC -Djdk.attach.allowAttachSelf=true \
         -Dcassandra.config="file://$folder/cassandra.yaml" -Dcassandra.storagedir="$folder" -Dcassandra-foreground=yes \
-        -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=100 -Djava.io.tmpdir="$folder" \
+        -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=100 \
+        -Dcassandra.superuser_setup_delay_ms=0 -Djava.io.tmpdir="$folder" \
         "${opens[@]}" -cp "$jars/*" org.apache.cassandra.service.CassandraDaemon
 }
 
-cassandra_answers() { open_port "$(port cassandra native)"; }
-cassandra_told() { echo "NEARLINE_CASSANDRA=127.0.0.1:$(port cassandra native)"; }
+cassandra_answers() {
+    open_port "$(port cassandra native)" || return 1
+    with_docker || grep -qF "Created default superuser role" "$scratch/cassandra/log"
+}
+
+cassandra_told() {
+    echo "NEARLINE_CASSANDRA=127.0.0.1:$(port cassandra native)"
+    # That of Docker's image lets everybody in.
+    if ! with_docker; then
+        echo "NEARLINE_CASSANDRA_USER=$cassandra_user"
+        echo "NEARLINE_CASSANDRA_PASSWORD=$cassandra_password"
+    fi
+}
 
 # ---- HDFS: one name node and one data node in one process --------------------------------------------------------------
 

@@ -155,7 +155,11 @@ impl At {
                 let (user, password) = (of("NEARLINE_MYSQL_USER"), of("NEARLINE_MYSQL_PASSWORD"));
                 ("/nearline".to_owned(), format!("user = \"{user}\"\npassword = \"{password}\"\n"))
             }
-            "cassandra" => ("/nearline".to_owned(), "replication = 1\n".to_owned()),
+            #[cfg(feature = "cassandra")]
+            "cassandra" => {
+                let user = crate::publications::cassandra::user_and_password();
+                ("/nearline".to_owned(), format!("replication = 1\n{user}"))
+            }
             "kafka" => (format!("/{}", self.topic()), String::new()),
             _ => (String::new(), String::new()),
         };

@@ -256,6 +256,10 @@ impl ObjectStore for Cassandra {
                 _ => objects.push(object),
             }
         }
+        if prefix.is_root() {
+            let begun = self.begun(&folders).await.map_err(|problem| problem.of(""))?;
+            folders.extend(begun);
+        }
         let common_prefixes = folders.into_iter().collect();
         Ok(ListResult { common_prefixes, objects, extensions: Default::default() })
     }

@@ -1,5 +1,6 @@
 //! Objects read and listed.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use object_store::path::Path as Name;
 use object_store::{GetOptions, GetResult, GetResultPayload, ObjectMeta};
 
 use super::problem::{Problem, patiently};
-use super::tables::{At, Entry};
+use super::tables::{At, DROPPED, Entry, UPLOAD};
 use super::{Cassandra, NAME, TOP, folder_of, moment, names_in};
 
 /// So many chunks are on their way at a time.
@@ -119,6 +120,24 @@ impl Cassandra {
             }
         }
         Ok(all)
+    }
+
+    /// Folders in which there is nothing but what was begun or dropped: they are there, for somebody to sweep them.
+    pub(super) async fn begun(&self, known: &BTreeSet<Name>) -> Result<Vec<Name>, Problem> {
+        let tables = self.tables().await?;
+        let repository = &self.0.repository;
+        let mut begun = Vec::new();
+        for folder in patiently(|| tables.folders(repository)).await? {
+            let name = Name::parse(&folder).ok().filter(|name| folder != TOP && !known.contains(name));
+            let Some(name) = name else { continue };
+            for kind in [UPLOAD, DROPPED] {
+                if !patiently(|| tables.loose(repository, &folder, kind)).await?.is_empty() {
+                    begun.push(name.clone());
+                    break;
+                }
+            }
+        }
+        Ok(begun)
     }
 }
 

@@ -25,6 +25,9 @@ use crate::cassandra::{Cluster, connect};
 const SCHEMA: &str = include_str!("../../../schemas/repository.cql");
 /// Their names.
 const NAMES: [&str; 3] = ["nearline_objects_1", "nearline_chunks_1", "nearline_folders_1"];
+/// Kinds of rows that name bytes of no object.
+pub(super) const UPLOAD: &str = "upload";
+pub(super) const DROPPED: &str = "dropped";
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 /// So many chunks lie in a partition: 8 MiB.

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use object_store::ObjectStoreExt;
 use scylla::value::CqlValue;
 
+use super::super::PATIENCE;
 use super::*;
-use crate::config::Access;
+use crate::config::{Access, Setting};
 
 /// A repository of its own, and what lies under it.
 pub(in crate::repositories) struct There {
@@ -29,12 +30,21 @@ pub(in crate::repositories) fn place(name: &str, object: u64) -> Option<There> {
         return None;
     };
     let url = format!("cassandra://{server}/nearline/{name}-{}", std::process::id());
-    let mut access = Access::default();
-    access.cassandra.replication = Some(1);
+    let mut access = access();
     access.cassandra.object = object;
     let repository = Repository::open(&url, &access).unwrap();
     let Place::Cassandra(store) = &repository.place else { panic!("another place") };
     Some(There { store: store.clone(), repository })
+}
+
+/// How the server is reached.
+fn access() -> Access {
+    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut access = Access::default();
+    access.cassandra.replication = Some(1);
+    access.cassandra.user = of("NEARLINE_CASSANDRA_USER");
+    access.cassandra.password = of("NEARLINE_CASSANDRA_PASSWORD").map(Setting::Text);
+    access
 }
 
 impl There {
@@ -52,7 +62,7 @@ impl There {
         self.wait(async {
             let tables = self.store.tables().await.unwrap();
             let mut all = Vec::new();
-            for kind in ["upload", "dropped"] {
+            for kind in [tables::UPLOAD, tables::DROPPED] {
                 all.extend(tables.loose(&self.store.0.repository, folder, kind).await.unwrap());
             }
             all
@@ -151,6 +161,7 @@ fn an_upload_that_is_broken_off_is_never_seen_and_swept_once_it_is_old() {
     drop(upload(1));
     let broken = there.loose("a").remove(0);
     assert_eq!((there.repository.list("").unwrap(), there.chunks(&broken.generation)), (vec![], 16));
+    assert_eq!(there.repository.folders("").unwrap(), ["a"], "else nobody would sweep it");
     let now = SystemTime::now();
     let sweep = |under: &str, before| there.repository.sweep_unfinished(under, before).unwrap();
     assert_eq!(sweep("a", now - Duration::from_secs(60)), 0, "it may go on");
@@ -158,6 +169,7 @@ fn an_upload_that_is_broken_off_is_never_seen_and_swept_once_it_is_old() {
     assert_eq!(sweep("a/other", now + Duration::from_secs(60)), 0);
     assert_eq!(sweep("a", now + Duration::from_secs(60)), 1);
     assert_eq!((there.loose("a"), there.chunks(&broken.generation)), (vec![], 0));
+    assert_eq!(there.repository.folders("").unwrap(), [""; 0]);
     // One that was swept while it went on cannot end any more, and what it still writes is nowhere.
     let mut upload = upload(2);
     let broken = there.loose("a").remove(0);
@@ -266,4 +278,44 @@ fn addresses_are_checked_before_anything_is_asked() {
         let error = open(bad).unwrap_err();
         assert!(error.is_bad_use() && error.to_string().contains("cassandra://"), "{bad}: {error}");
     }
+}
+
+#[test]
+fn who_may_not_come_in_or_write_is_told_so_at_once_and_who_may_needs_no_more_than_that() {
+    let Some(there) = place("users", MOST) else { return };
+    if access().cassandra.user.is_none() {
+        // This server lets everybody in.
+        return;
+    }
+    there.repository.put("a/b", "here").unwrap();
+    let as_user = |user: &str, password: &str| {
+        let mut access = access();
+        access.cassandra.replication = None;
+        access.cassandra.user = Some(user.to_owned());
+        access.cassandra.password = Some(Setting::Text(password.to_owned()));
+        Repository::open(there.repository.url(), &access).unwrap()
+    };
+    let refused = |done: Result<(), RepositoryError>| {
+        let error = done.unwrap_err();
+        assert!(!error.is_passing() && error.to_string().contains("[cassandra]"), "{error}");
+    };
+    let began = std::time::Instant::now();
+    refused(as_user("nobody", "knows").put("a/b", "there"));
+    let user = format!("user{}", std::process::id());
+    there.cql(&format!("CREATE ROLE {user} WITH PASSWORD = 'secret' AND LOGIN = true"), vec![]);
+    refused(as_user(&user, "guess").put("a/b", "there"));
+    refused(as_user(&user, "secret").put("a/b", "there"));
+    refused(as_user(&user, "secret").get("a/b").map(drop));
+    assert!(began.elapsed() < PATIENCE, "what is not allowed is not tried again");
+    for right in ["SELECT", "MODIFY"] {
+        there.cql(&format!("GRANT {right} ON KEYSPACE nearline TO {user}"), vec![]);
+    }
+    // What is allowed is remembered by the server for some seconds.
+    std::thread::sleep(Duration::from_secs(3));
+    let repository = as_user(&user, "secret");
+    repository.put("a/b", "there").unwrap();
+    repository.put_all("a/c", &mut &long(1)[..]).unwrap();
+    assert_eq!(repository.get("a/b").unwrap().unwrap(), b"there");
+    repository.delete("a/c").unwrap();
+    there.cql(&format!("DROP ROLE {user}"), vec![]);
 }

@@ -10,7 +10,7 @@ use object_store::{MultipartUpload, PutPayload, PutResult, UploadPart};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::problem::{Patience, Problem, patiently};
-use super::tables::{At, Entry, Loose, New};
+use super::tables::{At, DROPPED, Entry, Loose, New, UPLOAD};
 use super::{CHUNK, Cassandra, SMALL, folder_of, moment, written};
 
 /// So many chunks of a part are on their way at a time; there may be several parts.
@@ -148,13 +148,13 @@ impl Cassandra {
         };
         let mut count = 0;
         for folder in folders {
-            for upload in patiently(|| tables.loose(repository, &folder, "upload")).await? {
+            for upload in patiently(|| tables.loose(repository, &folder, UPLOAD)).await? {
                 let at = At { repository: repository.clone(), folder: folder.clone(), name: upload.object.clone() };
                 if is_under(&upload.object) && moment(upload.at) < before {
                     patiently(|| tables.give_up(&at, &upload, true)).await?;
                 }
             }
-            for dropped in patiently(|| tables.loose(repository, &folder, "dropped")).await? {
+            for dropped in patiently(|| tables.loose(repository, &folder, DROPPED)).await? {
                 let at = At { repository: repository.clone(), folder: folder.clone(), name: dropped.object.clone() };
                 if is_under(&dropped.object) {
                     patiently(|| tables.clear(&at, &dropped)).await?;

@@ -53,10 +53,20 @@ fn in_cassandra(server: &str, name: &str, more: &str) -> Home {
     home.write(
         "nearline.toml",
         &format!(
-            "[publications]\nrepository = \"{repository}\"\npoll_s3 = \"100ms\"\n{more}\n[cassandra]\nreplication = 1\n"
+            "[publications]\nrepository = \"{repository}\"\npoll_s3 = \"100ms\"\n{more}\n[cassandra]\nreplication = 1\n{}",
+            user_and_password()
         ),
     );
     home
+}
+
+/// As the config has them; nothing where the server asks for none.
+pub fn user_and_password() -> String {
+    let of = |name: &str| variable(&format!("NEARLINE_CASSANDRA_{name}"));
+    match (of("USER"), of("PASSWORD")) {
+        (Some(user), Some(password)) => format!("user = \"{user}\"\npassword = \"{password}\"\n"),
+        _ => String::new(),
+    }
 }
 
 /// How many uploads have begun in a home's repository and not ended.
@@ -66,7 +76,11 @@ fn uploads(server: &str, home: &Home) -> usize {
     let repository = format!("/{}", prefix.rsplit('/').next().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let session = SessionBuilder::new().known_node(server).build().await.unwrap();
+        let mut builder = SessionBuilder::new().known_node(server);
+        if let Some(user) = variable("NEARLINE_CASSANDRA_USER") {
+            builder = builder.user(user, variable("NEARLINE_CASSANDRA_PASSWORD").unwrap());
+        }
+        let session = builder.build().await.unwrap();
         let ask = "SELECT name FROM nearline.nearline_objects_1 WHERE repository = ? AND folder = 'films' AND kind = 'upload'";
         let found = session.query_unpaged(ask, (repository,)).await.unwrap();
         found.into_rows_result().unwrap().rows_num()
@@ -171,8 +185,7 @@ mod on {
         let _server = held();
         let home = in_cassandra(place, "wrong", "");
         let none = format!("cassandra://{place}/no_such_keyspace");
-        let without = "[cassandra]\nobject_mb = 1\n";
-        home.write("without.toml", without);
+        home.write("without.toml", &format!("[cassandra]\nobject_mb = 1\n{}", user_and_password()));
         let publish = |to: &str, what: &[&str]| {
             home.say(&[&["--config", "without.toml", "publish", "films", "--to", to][..], what].concat())
         };

@@ -2,7 +2,7 @@
 //! (`cassandra.rs`), for which `scripts/test.sh --services` starts servers.
 
 #[cfg(feature = "cassandra")]
-mod cassandra;
+pub mod cassandra;
 mod commands;
 pub mod hook;
 mod pipeline;
