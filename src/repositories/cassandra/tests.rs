@@ -195,9 +195,13 @@ fn an_upload_that_goes_on_is_not_swept() {
         let mut upload = there.store.put_multipart(&Name::from("a/b")).await.unwrap();
         upload.put_part(part.clone().into()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let (tables, repository) = (there.store.tables().await.unwrap(), &there.store.0.repository);
+        let seen = tables.loose(repository, "a", tables::UPLOAD).await.unwrap().remove(0);
         let before = SystemTime::now() - Duration::from_millis(300);
         upload.put_part(part.clone().into()).await.unwrap();
         assert_eq!(there.store.sweep("a", before).await.unwrap(), 0);
+        // Nor by somebody who looked before it was touched.
+        assert!(!tables.give_up(&there.store.at(&Name::from("a/b")), &seen, true).await.unwrap());
         upload.complete().await.unwrap();
     });
     assert_eq!(there.repository.get("a/b").unwrap().unwrap(), [part.clone(), part].concat());
