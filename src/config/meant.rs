@@ -8,8 +8,8 @@ use nearline_dataflows::kinds::{KindRule, Seen};
 use nearline_dataflows::types::Kind;
 use nearline_factors::ARITHMETIC;
 
-use super::jobs::{Job, jobs};
 use super::cassandra::cassandra;
+use super::jobs::{Job, jobs};
 use super::kinds::{KindTable, kinds};
 use super::mirrors::{Mirror, mirrors};
 use super::number::{KeyError, MAX_VALUE, micros, within};

@@ -49,11 +49,7 @@ const SMALL: usize = 16 << 10;
 const CHUNK: usize = 512 << 10;
 
 /// Opens a repository: `rest` is `HOST:PORT,HOST:PORT/KEYSPACE/PREFIX`. Nothing is asked of the cluster yet.
-pub(super) fn open(
-    url: &str,
-    rest: &str,
-    access: &config::Cassandra,
-) -> Result<Repository, RepositoryError> {
+pub(super) fn open(url: &str, rest: &str, access: &config::Cassandra) -> Result<Repository, RepositoryError> {
     let address = || RepositoryError::Address { url: url.to_owned() };
     let mut parts = rest.splitn(3, '/');
     let (hosts, keyspace) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

@@ -55,9 +55,9 @@ impl Problem {
         let attempt = match self {
             Problem::Execute(ExecutionError::LastAttemptError(attempt)) => attempt,
             Problem::Prepare(PrepareError::AllAttemptsFailed { first_attempt }) => first_attempt,
-            Problem::Connect(ConnectError::Make { error: ExecutionError::LastAttemptError(attempt), .. }) => {
-                attempt
-            }
+            Problem::Connect(ConnectError::Make {
+                error: ExecutionError::LastAttemptError(attempt), ..
+            }) => attempt,
             _ => return None,
         };
         match attempt {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream};
 use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use object_store::path::Path as Name;
 use object_store::{GetOptions, GetResult, GetResultPayload, ObjectMeta};
 
@@ -18,11 +18,7 @@ const AHEAD: usize = 8;
 
 impl Cassandra {
     /// What is known of an object, and its bytes as they are asked for.
-    pub(super) async fn read(
-        &self,
-        location: &Name,
-        options: GetOptions,
-    ) -> object_store::Result<GetResult> {
+    pub(super) async fn read(&self, location: &Name, options: GetOptions) -> object_store::Result<GetResult> {
         let at = self.at(location);
         let entry = self.entry(&at).await.map_err(|problem| problem.of(location.as_ref()))?;
         let meta = meta(location.clone(), &entry);

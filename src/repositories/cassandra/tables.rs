@@ -103,7 +103,8 @@ pub(super) struct Tables {
 
 const OF_OBJECT: &str = "repository = ? AND folder = ? AND kind = 'object' AND name = ?";
 const OF_UPLOAD: &str = "repository = ? AND folder = ? AND kind = 'upload' AND name = ?";
-const INSERT_LOOSE: &str = "INSERT INTO nearline_objects_1 (repository, folder, kind, name, object, size, chunk, at) VALUES";
+const INSERT_LOOSE: &str =
+    "INSERT INTO nearline_objects_1 (repository, folder, kind, name, object, size, chunk, at) VALUES";
 
 impl Tables {
     /// Connects, and makes the tables where they are not there.
@@ -412,7 +413,8 @@ impl Loose {
 /// Makes the tables. Where they are there nothing is asked for that a mere user may not do.
 async fn make(session: &Session, keyspace: &str) -> Result<(), Problem> {
     let there = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
-    let there = session.query_unpaged(there, (keyspace,)).await?.into_rows_result().map_err(Problem::answer)?;
+    let there =
+        session.query_unpaged(there, (keyspace,)).await?.into_rows_result().map_err(Problem::answer)?;
     let there: Vec<String> = there
         .rows::<(String,)>()
         .map_err(Problem::answer)?

@@ -278,7 +278,13 @@ fn addresses_are_checked_before_anything_is_asked() {
     for good in ["cassandra://a/films", "cassandra://a:1,b:2/films/deep/er/"] {
         assert!(open(good).is_ok(), "{good}");
     }
-    for bad in ["cassandra://a", "cassandra:///films", "cassandra://a:0/films", "cassandra://me@a/films", "cassandra://a/b;c"] {
+    for bad in [
+        "cassandra://a",
+        "cassandra:///films",
+        "cassandra://a:0/films",
+        "cassandra://me@a/films",
+        "cassandra://a/b;c",
+    ] {
         let error = open(bad).unwrap_err();
         assert!(error.is_bad_use() && error.to_string().contains("cassandra://"), "{bad}: {error}");
     }

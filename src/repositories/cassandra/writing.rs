@@ -118,7 +118,8 @@ impl Cassandra {
 
     /// Takes out the bytes of what is no object any more. Where that fails they are swept in their time.
     async fn clear(&self, at: &At, dropped: Option<&Entry>) {
-        let Some(dropped) = dropped.filter(|dropped| dropped.chunk > 0).map(|dropped| dropped.loose(at)) else {
+        let Some(dropped) = dropped.filter(|dropped| dropped.chunk > 0).map(|dropped| dropped.loose(at))
+        else {
             return;
         };
         let cleared = async {
@@ -149,13 +150,21 @@ impl Cassandra {
         let mut count = 0;
         for folder in folders {
             for upload in patiently(|| tables.loose(repository, &folder, UPLOAD)).await? {
-                let at = At { repository: repository.clone(), folder: folder.clone(), name: upload.object.clone() };
+                let at = At {
+                    repository: repository.clone(),
+                    folder: folder.clone(),
+                    name: upload.object.clone(),
+                };
                 if is_under(&upload.object) && moment(upload.at) < before {
                     patiently(|| tables.give_up(&at, &upload, true)).await?;
                 }
             }
             for dropped in patiently(|| tables.loose(repository, &folder, DROPPED)).await? {
-                let at = At { repository: repository.clone(), folder: folder.clone(), name: dropped.object.clone() };
+                let at = At {
+                    repository: repository.clone(),
+                    folder: folder.clone(),
+                    name: dropped.object.clone(),
+                };
                 if is_under(&dropped.object) {
                     patiently(|| tables.clear(&at, &dropped)).await?;
                     count += 1;

@@ -72,7 +72,8 @@ pub fn user_and_password() -> String {
 /// How many uploads have begun in a home's repository and not ended.
 fn uploads(server: &str, home: &Home) -> usize {
     let config = std::fs::read_to_string(home.path("nearline.toml")).unwrap();
-    let prefix = config.lines().find_map(|line| line.strip_prefix("repository = ")).unwrap().trim_matches('"');
+    let prefix =
+        config.lines().find_map(|line| line.strip_prefix("repository = ")).unwrap().trim_matches('"');
     let repository = format!("/{}", prefix.rsplit('/').next().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -100,7 +101,9 @@ fn held() -> RwLockReadGuard<'static, ()> {
 mod on {
     use super::*;
 
-    pub fn a_model_goes_through_cassandra_into_a_running_pipeline_and_old_versions_are_taken_out(place: &str) {
+    pub fn a_model_goes_through_cassandra_into_a_running_pipeline_and_old_versions_are_taken_out(
+        place: &str,
+    ) {
         let _server = held();
         let follow = "keep = 1\nkeep_for = \"1ms\"\ngrace = \"1s\"\n[subscriptions.films]\nuse = \"model\"";
         let home = in_cassandra(place, "models", follow);

@@ -68,11 +68,13 @@ fn in_s3(url: &str, place: &str, more: &str) -> Home {
 /// A file of so many MB, 96 of which take a while to send.
 pub fn large(home: &Home, megabytes: usize) {
     let mut chance = crate::support::Chance(3);
-    let bytes: Vec<u8> = (0..megabytes << 17).flat_map(|_| (chance.below(1 << 30) as u64).to_le_bytes()).collect();
+    let bytes: Vec<u8> =
+        (0..megabytes << 17).flat_map(|_| (chance.below(1 << 30) as u64).to_le_bytes()).collect();
     std::fs::write(home.path("large.bin"), bytes).unwrap();
 }
 
-pub const PUBLISH_LARGE: [&str; 7] = ["publish", "films", "--files", "large.bin", "--kind", "query", "--json"];
+pub const PUBLISH_LARGE: [&str; 7] =
+    ["publish", "films", "--files", "large.bin", "--kind", "query", "--json"];
 
 /// Waits until an upload is under way.
 fn until_uploading(url: &str, place: &str) {
