@@ -6,11 +6,12 @@
 //!
 //! What is written but not an object yet (an upload), or not any more, has a row too, in the same partition, and these rows
 //! change in one lightweight transaction. So at each moment either an object or a loose row names each chunk, and what was broken
-//! off is found without looking at all chunks. `tables.rs` has rows and statements, `writing.rs` and `reading.rs` what is done with
+//! off is found without looking at all chunks. `tables.rs` has the rows (`statements.rs`), `writing.rs` and `reading.rs` what is done with
 //! them, `problem.rs` what goes wrong.
 
 mod problem;
 mod reading;
+mod statements;
 mod tables;
 #[cfg(test)]
 pub(super) mod tests;

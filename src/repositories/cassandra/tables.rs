@@ -19,6 +19,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlTimestamp, CqlValue, Row};
 
 use super::problem::Problem;
+use super::statements::Statements;
 use crate::cassandra::{Cluster, connect};
 
 /// The tables as they are made.
@@ -82,29 +83,8 @@ pub(super) struct Loose {
 /// A session and its statements.
 pub(super) struct Tables {
     session: Session,
-    look: PreparedStatement,
-    look_for_certain: PreparedStatement,
-    put: PreparedStatement,
-    take: PreparedStatement,
-    list: PreparedStatement,
-    loose: PreparedStatement,
-    begin: PreparedStatement,
-    touch: PreparedStatement,
-    end: PreparedStatement,
-    end_if: PreparedStatement,
-    drop: PreparedStatement,
-    end_dropped: PreparedStatement,
-    chunk: PreparedStatement,
-    put_chunk: PreparedStatement,
-    take_part: PreparedStatement,
-    folders: PreparedStatement,
-    put_folder: PreparedStatement,
+    statements: Statements,
 }
-
-const OF_OBJECT: &str = "repository = ? AND folder = ? AND kind = 'object' AND name = ?";
-const OF_UPLOAD: &str = "repository = ? AND folder = ? AND kind = 'upload' AND name = ?";
-const INSERT_LOOSE: &str =
-    "INSERT INTO nearline_objects_1 (repository, folder, kind, name, object, size, chunk, at) VALUES";
 
 impl Tables {
     /// Connects, and makes the tables where they are not there.
@@ -117,79 +97,12 @@ impl Tables {
         let builder = SessionBuilder::new().default_execution_profile_handle(profile.into_handle());
         let session = connect(cluster, builder).await?;
         make(&session, &cluster.keyspace).await?;
-        let prepare = async |text: String| session.prepare(text).await.map_err(Problem::Prepare);
-        // What may be done twice: the client does it again by itself, at another node.
-        let again = async |text: String| {
-            let mut prepared = session.prepare(text).await.map_err(Problem::Prepare)?;
-            prepared.set_is_idempotent(true);
-            Ok::<_, Problem>(prepared)
-        };
-        let look = "SELECT generation, size, chunk, at, bytes FROM nearline_objects_1 WHERE";
-        let mut look_for_certain = again(format!("{look} {OF_OBJECT}")).await?;
-        look_for_certain.set_consistency(Consistency::Serial);
-        Ok(Tables {
-            look: again(format!("{look} {OF_OBJECT}")).await?,
-            look_for_certain,
-            put: prepare(format!(
-                "UPDATE nearline_objects_1 SET generation = ?, size = ?, chunk = ?, bytes = ?, at = toTimestamp(now()) \
-                 WHERE {OF_OBJECT} IF generation = ?"
-            ))
-            .await?,
-            take: prepare(format!("DELETE FROM nearline_objects_1 WHERE {OF_OBJECT} IF generation = ?")).await?,
-            list: again(
-                "SELECT name, generation, size, chunk, at FROM nearline_objects_1 WHERE repository = ? AND folder = ? AND \
-                 kind = 'object' AND name >= ? AND name < ?"
-                    .to_owned(),
-            )
-            .await?,
-            loose: again(
-                "SELECT name, object, size, chunk, at FROM nearline_objects_1 WHERE repository = ? AND folder = ? AND \
-                 kind = ?"
-                    .to_owned(),
-            )
-            .await?,
-            begin: prepare(format!(
-                "{INSERT_LOOSE} (?, ?, 'upload', ?, ?, ?, ?, toTimestamp(now())) IF NOT EXISTS"
-            ))
-            .await?,
-            touch: prepare(format!(
-                "UPDATE nearline_objects_1 SET at = toTimestamp(now()) WHERE {OF_UPLOAD} IF EXISTS"
-            ))
-            .await?,
-            end: prepare(format!("DELETE FROM nearline_objects_1 WHERE {OF_UPLOAD} IF EXISTS")).await?,
-            end_if: prepare(format!("DELETE FROM nearline_objects_1 WHERE {OF_UPLOAD} IF at = ?")).await?,
-            drop: prepare(format!("{INSERT_LOOSE} (?, ?, 'dropped', ?, ?, ?, ?, toTimestamp(now()))")).await?,
-            end_dropped: prepare(
-                "DELETE FROM nearline_objects_1 WHERE repository = ? AND folder = ? AND kind = 'dropped' AND name = ? \
-                 IF EXISTS"
-                    .to_owned(),
-            )
-            .await?,
-            chunk: again(
-                "SELECT bytes FROM nearline_chunks_1 WHERE generation = ? AND part = ? AND number = ?".to_owned(),
-            )
-            .await?,
-            put_chunk: again(
-                "INSERT INTO nearline_chunks_1 (generation, part, number, bytes) VALUES (?, ?, ?, ?) USING TIMESTAMP 1"
-                    .to_owned(),
-            )
-            .await?,
-            take_part: again(
-                "DELETE FROM nearline_chunks_1 USING TIMESTAMP 2 WHERE generation = ? AND part = ?".to_owned(),
-            )
-            .await?,
-            folders: again("SELECT folder FROM nearline_folders_1 WHERE repository = ?".to_owned()).await?,
-            put_folder: again(
-                "INSERT INTO nearline_folders_1 (repository, folder) VALUES (?, ?) USING TIMESTAMP 1".to_owned(),
-            )
-            .await?,
-            session,
-        })
+        Ok(Tables { statements: Statements::prepare(&session).await?, session })
     }
 
     /// What is known of an object; `for_certain` also ends what somebody else has begun to write and not ended.
     pub async fn entry(&self, at: &At, for_certain: bool) -> Result<Option<Entry>, Problem> {
-        let look = if for_certain { &self.look_for_certain } else { &self.look };
+        let look = if for_certain { &self.statements.look_for_certain } else { &self.statements.look };
         let found = self.session.execute_unpaged(look, (&at.repository, &at.folder, &at.name)).await?;
         let rows = found.into_rows_result().map_err(Problem::answer)?;
         let row = rows
@@ -217,12 +130,12 @@ impl Tables {
         ];
         row.extend(at.values(&at.name));
         row.push(old.and_then(|old| text(&old.generation)));
-        change.add(&self.put, row);
+        change.add(&self.statements.put, row);
         if new.bytes.is_none() {
-            change.add(&self.end, at.values(&new.generation).into());
+            change.add(&self.statements.end, at.values(&new.generation).into());
         }
         if let Some(old) = old.filter(|old| old.chunk > 0) {
-            change.add(&self.drop, old.loose(at).values(at));
+            change.add(&self.statements.drop, old.loose(at).values(at));
         }
         self.change(change).await
     }
@@ -232,9 +145,9 @@ impl Tables {
         let mut change = Change::default();
         let mut row: Vec<_> = at.values(&at.name).into();
         row.push(Some(CqlValue::Text(old.generation.clone())));
-        change.add(&self.take, row);
+        change.add(&self.statements.take, row);
         if old.chunk > 0 {
-            change.add(&self.drop, old.loose(at).values(at));
+            change.add(&self.statements.drop, old.loose(at).values(at));
         }
         self.change(change).await
     }
@@ -243,14 +156,14 @@ impl Tables {
     pub async fn begin(&self, at: &At, upload: &Loose) -> Result<(), Problem> {
         // Where the answer to the first attempt was lost it is there: the name is nobody else's.
         let mut change = Change::default();
-        change.add(&self.begin, upload.values(at));
+        change.add(&self.statements.begin, upload.values(at));
         self.change(change).await.map(drop)
     }
 
     /// Says that an upload goes on, and whether it is still there.
     pub async fn touch(&self, at: &At, generation: &str) -> Result<bool, Problem> {
         let mut change = Change::default();
-        change.add(&self.touch, at.values(generation).into());
+        change.add(&self.statements.touch, at.values(generation).into());
         self.change(change).await
     }
 
@@ -262,8 +175,8 @@ impl Tables {
         if unless_touched {
             row.push(Some(CqlValue::Timestamp(CqlTimestamp(upload.at))));
         }
-        change.add(if unless_touched { &self.end_if } else { &self.end }, row);
-        change.add(&self.drop, upload.values(at));
+        change.add(if unless_touched { &self.statements.end_if } else { &self.statements.end }, row);
+        change.add(&self.statements.drop, upload.values(at));
         self.change(change).await
     }
 
@@ -271,16 +184,17 @@ impl Tables {
     pub async fn clear(&self, at: &At, dropped: &Loose) -> Result<(), Problem> {
         let parts = dropped.size.div_ceil((dropped.chunk * IN_PART).max(1));
         for part in 0..parts as i32 {
-            self.session.execute_unpaged(&self.take_part, (&dropped.generation, part)).await?;
+            self.session.execute_unpaged(&self.statements.take_part, (&dropped.generation, part)).await?;
         }
         let mut change = Change::default();
-        change.add(&self.end_dropped, at.values(&dropped.generation).into());
+        change.add(&self.statements.end_dropped, at.values(&dropped.generation).into());
         self.change(change).await.map(drop)
     }
 
     /// Uploads that have begun in a folder, or bytes that were dropped there.
     pub async fn loose(&self, repository: &str, folder: &str, kind: &str) -> Result<Vec<Loose>, Problem> {
-        let rows = self.session.execute_iter(self.loose.clone(), (repository, folder, kind)).await?;
+        let rows =
+            self.session.execute_iter(self.statements.loose.clone(), (repository, folder, kind)).await?;
         let rows = rows
             .rows_stream::<(String, String, i64, i32, CqlTimestamp)>()
             .map_err(Problem::answer)?
@@ -302,7 +216,8 @@ impl Tables {
         names: (&str, &str),
     ) -> Result<Vec<(String, Entry)>, Problem> {
         let (from, to) = names;
-        let rows = self.session.execute_iter(self.list.clone(), (repository, folder, from, to)).await?;
+        let rows =
+            self.session.execute_iter(self.statements.list.clone(), (repository, folder, from, to)).await?;
         let rows = rows
             .rows_stream::<(String, String, i64, i32, CqlTimestamp)>()
             .map_err(Problem::answer)?
@@ -316,21 +231,21 @@ impl Tables {
 
     /// Folders that there may be.
     pub async fn folders(&self, repository: &str) -> Result<Vec<String>, Problem> {
-        let rows = self.session.execute_iter(self.folders.clone(), (repository,)).await?;
+        let rows = self.session.execute_iter(self.statements.folders.clone(), (repository,)).await?;
         let rows = rows.rows_stream::<(String,)>().map_err(Problem::answer)?;
         Ok(rows.map_ok(|(folder,)| folder).try_collect().await?)
     }
 
     /// Says that there may be a folder.
     pub async fn put_folder(&self, repository: &str, folder: &str) -> Result<(), Problem> {
-        self.session.execute_unpaged(&self.put_folder, (repository, folder)).await?;
+        self.session.execute_unpaged(&self.statements.put_folder, (repository, folder)).await?;
         Ok(())
     }
 
     /// A chunk, by its number.
     pub async fn chunk(&self, generation: &str, number: u64) -> Result<Option<Bytes>, Problem> {
         let key = (generation, (number / IN_PART) as i32, number as i32);
-        let found = self.session.execute_unpaged(&self.chunk, key).await?;
+        let found = self.session.execute_unpaged(&self.statements.chunk, key).await?;
         let rows = found.into_rows_result().map_err(Problem::answer)?;
         Ok(rows.maybe_first_row::<(Bytes,)>().map_err(Problem::answer)?.map(|(bytes,)| bytes))
     }
@@ -338,7 +253,7 @@ impl Tables {
     /// Writes a chunk.
     pub async fn put_chunk(&self, generation: &str, number: u64, bytes: &Bytes) -> Result<(), Problem> {
         let row = (generation, (number / IN_PART) as i32, number as i32, bytes);
-        self.session.execute_unpaged(&self.put_chunk, row).await?;
+        self.session.execute_unpaged(&self.statements.put_chunk, row).await?;
         Ok(())
     }
 
