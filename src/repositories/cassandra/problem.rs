@@ -16,15 +16,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(Box<ConnectError>),
     #[error("{0}")]
-    Prepare(PrepareError),
+    Prepare(Box<PrepareError>),
     #[error("{0}")]
-    Execute(#[from] ExecutionError),
+    Execute(Box<ExecutionError>),
     #[error("{0}")]
-    Pages(#[from] PagerExecutionError),
+    Pages(Box<PagerExecutionError>),
     #[error("{0}")]
-    Page(#[from] NextRowError),
+    Page(Box<NextRowError>),
     #[error("the answer cannot be read: {0}")]
     Answer(String),
     #[error("others write it all the time")]
@@ -53,11 +53,18 @@ impl Problem {
     /// What the cluster said, where it said something.
     fn said(&self) -> Option<&DbError> {
         let attempt = match self {
-            Problem::Execute(ExecutionError::LastAttemptError(attempt)) => attempt,
-            Problem::Prepare(PrepareError::AllAttemptsFailed { first_attempt }) => first_attempt,
-            Problem::Connect(ConnectError::Make {
-                error: ExecutionError::LastAttemptError(attempt), ..
-            }) => attempt,
+            Problem::Execute(error) => match &**error {
+                ExecutionError::LastAttemptError(attempt) => attempt,
+                _ => return None,
+            },
+            Problem::Prepare(error) => match &**error {
+                PrepareError::AllAttemptsFailed { first_attempt } => first_attempt,
+                _ => return None,
+            },
+            Problem::Connect(error) => match &**error {
+                ConnectError::Make { error: ExecutionError::LastAttemptError(attempt), .. } => attempt,
+                _ => return None,
+            },
             _ => return None,
         };
         match attempt {
@@ -68,33 +75,42 @@ impl Problem {
 
     /// Whether the cluster does not let us do it. A session that is not let in says so in words alone.
     fn is_forbidden(&self) -> bool {
-        match self {
-            Problem::Connect(ConnectError::Session(error)) => {
-                let said = error.to_string().to_lowercase();
-                said.contains("authenticat") || said.contains("credentials")
-            }
-            _ => matches!(self.said(), Some(DbError::Unauthorized | DbError::AuthenticationError)),
-        }
+        let not_let_in = match self {
+            Problem::Connect(error) => match &**error {
+                ConnectError::Session(error) => {
+                    let said = error.to_string().to_lowercase();
+                    said.contains("authenticat") || said.contains("credentials")
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        not_let_in || matches!(self.said(), Some(DbError::Unauthorized | DbError::AuthenticationError))
     }
 
     /// Whether it may go when it is tried again.
     fn is_passing(&self) -> bool {
+        let lasts = matches!(
+            self.said(),
+            Some(
+                DbError::SyntaxError
+                    | DbError::Invalid
+                    | DbError::ConfigError
+                    | DbError::ProtocolError
+                    | DbError::FunctionFailure { .. }
+            )
+        );
         match self {
-            Problem::Connect(ConnectError::Certificates { .. } | ConnectError::Use { .. }) => false,
-            Problem::Connect(_) | Problem::Prepare(_) | Problem::Execute(_) => {
-                let for_good = matches!(
-                    self.said(),
-                    Some(
-                        DbError::SyntaxError
-                            | DbError::Invalid
-                            | DbError::ConfigError
-                            | DbError::ProtocolError
-                            | DbError::FunctionFailure { .. }
-                    )
-                );
-                !for_good && !self.is_forbidden()
+            Problem::Connect(error)
+                if matches!(**error, ConnectError::Certificates { .. } | ConnectError::Use { .. }) =>
+            {
+                false
             }
-            Problem::Pages(_) | Problem::Page(_) => true,
+            Problem::Connect(_)
+            | Problem::Prepare(_)
+            | Problem::Execute(_)
+            | Problem::Pages(_)
+            | Problem::Page(_) => !lasts && !self.is_forbidden(),
             _ => false,
         }
     }
@@ -117,6 +133,22 @@ impl Problem {
             _ => Error::NotSupported { source: self.into() },
         }
     }
+}
+
+/// Errors of the client are large, and so are in boxes.
+macro_rules! boxed {
+    ($($error:ident => $problem:ident),*) => {
+        $(impl From<$error> for Problem {
+            fn from(error: $error) -> Self {
+                Problem::$problem(Box::new(error))
+            }
+        })*
+    };
+}
+
+boxed! {
+    ConnectError => Connect, PrepareError => Prepare, ExecutionError => Execute, PagerExecutionError => Pages,
+    NextRowError => Page
 }
 
 /// Does something again where it fails and that may pass, for as long as the patience lasts.

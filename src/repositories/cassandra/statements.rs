@@ -75,7 +75,7 @@ pub(super) struct Statements {
 impl Statements {
     /// Prepares them in the keyspace that a session is in.
     pub async fn prepare(session: &Session) -> Result<Statements, Problem> {
-        let once = async |text: &str| session.prepare(text).await.map_err(Problem::Prepare);
+        let once = async |text: &str| session.prepare(text).await.map_err(Problem::from);
         // What may be done twice: the client does it again by itself, at another node.
         let again = async |text: &str| {
             let mut prepared = once(text).await?;

@@ -26,7 +26,7 @@ pub(in crate::repositories) fn place(name: &str, object: u64) -> Option<There> {
     let Some(server) = server else {
         let said = format!("\nskipped {name}, as NEARLINE_CASSANDRA names no server\n");
         // Not by `eprintln!`, which a test that passes keeps to itself.
-        std::io::stderr().write_all(said.as_bytes()).unwrap();
+        io::stderr().write_all(said.as_bytes()).unwrap();
         return None;
     };
     let url = format!("cassandra://{server}/nearline/{name}-{}", std::process::id());
@@ -269,7 +269,7 @@ fn what_is_read_and_listed_is_this_repositorys_alone() {
     assert_eq!(other.repository.get("a/1").unwrap(), None);
     // The clock is the cluster's.
     let age = SystemTime::now().duration_since(one.repository.head("b/4").unwrap().unwrap().modified.into());
-    assert!(age.map_or_else(|ahead| ahead.duration(), |age| age) < Duration::from_secs(60));
+    assert!(age.unwrap_or_else(|ahead| ahead.duration()) < Duration::from_secs(60));
 }
 
 #[test]
