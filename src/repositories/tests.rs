@@ -7,11 +7,19 @@ use super::*;
 fn repositories(test: &str) -> (tempfile::TempDir, Vec<Repository>) {
     let folder = tempfile::tempdir().unwrap();
     let url = folder.path().join("deep/er").display().to_string();
-    let mut all = vec![Repository::open(&url, &Access::default()).unwrap()];
-    #[cfg(feature = "cassandra")]
-    all.extend(cassandra::tests::place(&format!("any-{test}"), 256_000_000).map(|there| there.repository));
-    let _ = test;
-    (folder, all)
+    let all = [Repository::open(&url, &Access::default()).unwrap()].into_iter();
+    let more = in_cassandra(&format!("any-{test}"));
+    (folder, all.chain(more).collect())
+}
+
+#[cfg(feature = "cassandra")]
+fn in_cassandra(name: &str) -> Option<Repository> {
+    cassandra::tests::place(name, 256_000_000).map(|there| there.repository)
+}
+
+#[cfg(not(feature = "cassandra"))]
+fn in_cassandra(_: &str) -> Option<Repository> {
+    None
 }
 
 #[test]
