@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
+use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
 use super::server::{PUBLISH_LARGE, is_as_published, large, listed, variable};
@@ -69,28 +70,39 @@ pub fn user_and_password() -> String {
     }
 }
 
-/// How many uploads have begun in a home's repository and not ended.
-fn uploads(server: &str, home: &Home) -> usize {
-    let config = std::fs::read_to_string(home.path("nearline.toml")).unwrap();
-    let prefix =
-        config.lines().find_map(|line| line.strip_prefix("repository = ")).unwrap().trim_matches('"');
-    let repository = format!("/{}", prefix.rsplit('/').next().unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+/// A look at the rows of a home's repository.
+struct Look {
+    runtime: tokio::runtime::Runtime,
+    session: Session,
+    repository: String,
+}
+
+impl Look {
+    fn new(server: &str, home: &Home) -> Look {
+        let config = std::fs::read_to_string(home.path("nearline.toml")).unwrap();
+        let url = config.lines().find_map(|line| line.strip_prefix("repository = ")).unwrap();
+        let repository = format!("/{}", url.trim_matches('"').rsplit('/').next().unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut builder = SessionBuilder::new().known_node(server);
         if let Some(user) = variable("NEARLINE_CASSANDRA_USER") {
             builder = builder.user(user, variable("NEARLINE_CASSANDRA_PASSWORD").unwrap());
         }
-        let session = builder.build().await.unwrap();
-        let ask = "SELECT name FROM nearline.nearline_objects_1 WHERE repository = ? AND folder = 'films' AND kind = 'upload'";
-        let found = session.query_unpaged(ask, (repository,)).await.unwrap();
-        found.into_rows_result().unwrap().rows_num()
-    })
-}
+        let session = runtime.block_on(builder.build()).unwrap();
+        Look { runtime, session, repository }
+    }
 
-/// Waits until an upload is under way.
-fn until_uploading(server: &str, home: &Home) {
-    until("an upload is under way", || uploads(server, home) == 1);
+    /// How many uploads have begun and not ended.
+    fn uploads(&self) -> usize {
+        let ask = "SELECT name FROM nearline.nearline_objects_1 \
+                   WHERE repository = ? AND folder = 'films' AND kind = 'upload'";
+        let found = self.runtime.block_on(self.session.query_unpaged(ask, (&self.repository,))).unwrap();
+        found.into_rows_result().unwrap().rows_num()
+    }
+
+    /// Waits until one is under way.
+    fn until_uploading(&self) {
+        until("an upload is under way", || self.uploads() == 1);
+    }
 }
 
 /// The server stays as it is while this is held.
@@ -144,19 +156,20 @@ mod on {
     pub fn a_publisher_that_is_killed_in_the_middle_leaves_nothing_that_is_not_swept(place: &str) {
         let _server = held();
         let home = in_cassandra(place, "killed", "grace = \"1s\"");
-        large(&home, 96);
+        large(&home, 240);
         let first = home.json(&["publish", "films", "--model", "a"]);
+        let look = Look::new(place, &home);
         let mut child = home.command(&PUBLISH_LARGE).stdout(Stdio::null()).spawn().unwrap();
-        until_uploading(place, &home);
+        look.until_uploading();
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(uploads(place, &home), 1);
+        assert_eq!(look.uploads(), 1);
         let newest = listed(&home);
         assert_eq!(newest[0]["newest"]["version"], first["version"]);
         assert_eq!(newest[0]["versions"], 1);
         std::thread::sleep(Duration::from_millis(1_100));
         home.ok(&["publications", "gc"]);
-        assert_eq!(uploads(place, &home), 0);
+        assert_eq!(look.uploads(), 0);
         home.ok(&PUBLISH_LARGE);
         is_as_published(&home);
     }
@@ -164,14 +177,15 @@ mod on {
     pub fn a_server_that_is_killed_in_the_middle_is_waited_for(place: &str) {
         let _server = SERVERS.write().unwrap_or_else(PoisonError::into_inner);
         let home = in_cassandra(place, "lost", "[subscriptions.films]\nuse = \"watch\"");
-        large(&home, 96);
+        large(&home, 240);
         home.ok(&["replay", "log.jsonl"]);
         home.json(&["publish", "films", "--model", "a"]);
         let pipeline = home.serve(&["run", "--follow"]);
         until("it is watched", || !followed(&pipeline, "films")["newest"].is_null());
+        let look = Look::new(place, &home);
         let child =
             home.command(&PUBLISH_LARGE).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        until_uploading(place, &home);
+        look.until_uploading();
         services("kill");
         until("the failure is seen", || !followed(&pipeline, "films")["failure"].is_null());
         services("up");
@@ -201,7 +215,8 @@ mod on {
         let files = ["--files", "small.txt", "large.bin", "--kind", "query"];
         let said = publish(&there, &files).ended(2);
         assert!(said.contains("large.bin") && said.contains("1 MB") && said.contains("HDFS"), "{said}");
-        assert_eq!(listed(&home), serde_json::json!([]));
+        let there = home.json(&["--config", "without.toml", "publications", "--from", &there]);
+        assert_eq!((&there[0]["versions"], &there[0]["bytes"]), (&0.into(), &0.into()), "{there}");
         // The archive grows without end.
         home.write("without.toml", &format!("[archive]\nrepository = \"{there}\"\n"));
         let said = home.say(&["--config", "without.toml", "replay", "log.jsonl"]).ended(2);
