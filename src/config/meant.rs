@@ -8,13 +8,12 @@ use nearline_dataflows::kinds::{KindRule, Seen};
 use nearline_dataflows::types::Kind;
 use nearline_factors::ARITHMETIC;
 
-use super::cassandra::cassandra;
 use super::jobs::{Job, jobs};
 use super::kinds::{KindTable, kinds};
 use super::mirrors::{Mirror, mirrors};
 use super::number::{KeyError, MAX_VALUE, micros, within};
 use super::publications::{Alert, Publications, Subscription, alerts, publications, subscriptions};
-use super::settings::{Access, Settings};
+use super::settings::{Access, Settings, access};
 use super::span::Span;
 use super::variants::{Variants, variants};
 use super::written::{self, Token, Written};
@@ -349,11 +348,7 @@ impl TryFrom<Written> for Config {
             serve: serve(written.serve)?,
             traces: traces(written.traces)?,
             kafka: kafka(written.kafka)?,
-            access: Access {
-                s3: s3(written.s3)?,
-                hdfs: hdfs(written.hdfs)?,
-                cassandra: cassandra(written.cassandra)?,
-            },
+            access: access(written.s3, written.hdfs, written.cassandra)?,
             archive: archive(written.archive)?,
             mirrors: mirrors(written.mirrors)?,
             alerts: alerts(written.alerts, &subscriptions, &jobs)?,
@@ -479,27 +474,6 @@ fn kafka(written: written::Kafka) -> Result<Kafka, KeyError> {
         return Err(KeyError::new(&["kafka", "settings", key], format!("cannot be set: {why}")));
     }
     Ok(Kafka { wait: written.wait.duration(), settings: written.settings })
-}
-
-fn s3(written: Settings) -> Result<Settings, KeyError> {
-    match crate::repositories::unknown_of_s3(&written) {
-        Some(key) => {
-            let problem = "no setting of S3; usual ones are endpoint, region, access_key_id, secret_access_key, allow_http";
-            Err(KeyError::new(&["s3", key], problem))
-        }
-        None => Ok(written),
-    }
-}
-
-fn hdfs(written: Settings) -> Result<Settings, KeyError> {
-    match crate::repositories::unknown_of_hdfs(&written) {
-        Some(key) => {
-            let problem =
-                "no setting of HDFS: it is `user`, or one of Hadoop's, such as \"dfs.nameservices\"";
-            Err(KeyError::new(&["hdfs", key], problem))
-        }
-        None => Ok(written),
-    }
 }
 
 fn train(written: &written::Train) -> Result<Train, KeyError> {

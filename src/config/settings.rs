@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::cassandra::Cassandra;
+use super::cassandra::{Cassandra, Written, cassandra};
+use super::number::KeyError;
 
 /// The value of a setting as it is written: itself, with `${NAME}` for a variable of the environment, or the file that
 /// holds it.
@@ -48,6 +49,31 @@ pub struct Access {
     pub hdfs: Settings,
     /// Cassandra.
     pub cassandra: Cassandra,
+}
+
+pub(super) fn access(of_s3: Settings, of_hdfs: Settings, of_cassandra: Written) -> Result<Access, KeyError> {
+    Ok(Access { s3: s3(of_s3)?, hdfs: hdfs(of_hdfs)?, cassandra: cassandra(of_cassandra)? })
+}
+
+fn s3(written: Settings) -> Result<Settings, KeyError> {
+    match crate::repositories::unknown_of_s3(&written) {
+        Some(key) => {
+            let problem = "no setting of S3; usual ones are endpoint, region, access_key_id, secret_access_key, allow_http";
+            Err(KeyError::new(&["s3", key], problem))
+        }
+        None => Ok(written),
+    }
+}
+
+fn hdfs(written: Settings) -> Result<Settings, KeyError> {
+    match crate::repositories::unknown_of_hdfs(&written) {
+        Some(key) => {
+            let problem =
+                "no setting of HDFS: it is `user`, or one of Hadoop's, such as \"dfs.nameservices\"";
+            Err(KeyError::new(&["hdfs", key], problem))
+        }
+        None => Ok(written),
+    }
 }
 
 /// A setting whose value cannot be had.

@@ -215,8 +215,8 @@ mod on {
         let files = ["--files", "small.txt", "large.bin", "--kind", "query"];
         let said = publish(&there, &files).ended(2);
         assert!(said.contains("large.bin") && said.contains("1 MB") && said.contains("HDFS"), "{said}");
-        let there = home.json(&["--config", "without.toml", "publications", "--from", &there]);
-        assert_eq!((&there[0]["versions"], &there[0]["bytes"]), (&0.into(), &0.into()), "{there}");
+        let left = home.json(&["--config", "without.toml", "publications", "--from", &there]);
+        assert_eq!((&left[0]["versions"], &left[0]["bytes"]), (&0.into(), &0.into()), "{left}");
         // The archive grows without end.
         home.write("without.toml", &format!("[archive]\nrepository = \"{there}\"\n"));
         let said = home.say(&["--config", "without.toml", "replay", "log.jsonl"]).ended(2);
