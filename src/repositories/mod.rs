@@ -62,7 +62,6 @@ pub struct Repository {
 enum Place {
     Folder(PathBuf),
     S3,
-    #[cfg_attr(not(feature = "hdfs"), expect(dead_code, reason = "a feature"))]
     Hdfs,
     #[cfg(feature = "cassandra")]
     Cassandra(cassandra::Cassandra),
