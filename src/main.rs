@@ -26,7 +26,9 @@ fn give_memory_back() {
 fn main() -> ExitCode {
     give_memory_back();
     nearline::jobs::parent::end_with_parent();
-    let filter = EnvFilter::try_from_env("NEARLINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Cassandra's client warns of each connection that breaks and each look through a table: we say ourselves what that means.
+    let filter =
+        EnvFilter::try_from_env("NEARLINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,scylla=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
