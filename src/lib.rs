@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod mirrors;
 pub mod offline;
 pub mod planning;
+pub mod processes;
 pub mod publications;
 #[cfg(feature = "query")]
 pub mod query;

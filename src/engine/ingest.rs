@@ -15,6 +15,7 @@ use nearline_dataflows::types::{
 use super::placement::Said;
 use crate::dictionary::{Dictionary, ItemNames, Names, Places};
 use crate::digests::{DigestKey, hex};
+use crate::processes::hash;
 use crate::records::{self, Record};
 use crate::sources::{Batch, Offset, Reason, Rejected};
 use crate::stores::formats::TombstoneValue;
@@ -337,7 +338,7 @@ impl Ingest {
         let known = self.members.len();
         let member = Member(self.members.number(id));
         if self.members.len() > known {
-            self.routes.push(route(id));
+            self.routes.push(hash(id));
             if !self.dormant.is_empty()
                 && let Some(tombstone) = self.dormant.remove(&self.key.member(id))
             {
@@ -470,9 +471,4 @@ impl TombstoneBody {
             events: self.events.iter().map(event).collect::<Option<_>>()?,
         })
     }
-}
-
-/// The fixed hash (32-bit FNV-1a) that says which worker a member belongs to.
-fn route(id: &str) -> u32 {
-    id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::committed::Counts;
+use crate::processes::Part;
 use crate::records::{self, Record};
 use crate::sources::Batch;
 use crate::stores::formats::{self, TombstoneValue, meta};
@@ -45,6 +46,10 @@ pub struct Standing {
     pub pending: bool,
     /// The fingerprint of the key that digests are made with.
     pub key: Option<String>,
+    /// Which part of a pipeline of several processes the store has; none where it has all.
+    pub part: Option<Part>,
+    /// The newest epoch that all processes were known to have on disk.
+    pub synced: u64,
 }
 
 impl Standing {
@@ -89,6 +94,8 @@ impl Standing {
         let variants = get(meta::VARIANTS)?.map(|value| serde_json::from_slice(&value)).transpose();
         let variants =
             variants.map_err(|error| formats::damaged(Table::Meta, meta::VARIANTS, &error.to_string()))?;
+        let part = get(meta::PART)?.map(|value| serde_json::from_slice(&value)).transpose();
+        let part = part.map_err(|error| formats::damaged(Table::Meta, meta::PART, &error.to_string()))?;
         let model = get(meta::MODEL)?.map(|value| String::from_utf8_lossy(&value).into_owned());
         let format = get(meta::FORMAT)?.and_then(|value| value.try_into().ok()).map(u32::from_be_bytes);
         Ok(Standing {
@@ -103,6 +110,8 @@ impl Standing {
             centres,
             pending: get(meta::PENDING)?.is_some(),
             key: get(meta::KEY)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
+            part,
+            synced: integer(meta::SYNCED)?.map_or(0, |epoch| epoch as u64),
         })
     }
 }

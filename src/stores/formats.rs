@@ -73,6 +73,12 @@ pub mod meta {
     pub const ERASING: &[u8] = b"erasing";
     /// With a model's version and a member's digest: the model was trained on the member, who was forgotten since.
     pub const TRAINED_ON: &[u8] = b"trained_on";
+    /// Which part of a pipeline of several processes the store has, as JSON: [`Part`](crate::processes::Part); absent where
+    /// there is one process.
+    pub const PART: &[u8] = b"part";
+    /// The newest epoch that all processes were known to have on disk when offsets were written last, a big-endian u64;
+    /// absent where there is one process.
+    pub const SYNCED: &[u8] = b"synced";
 }
 
 /// The model beside the live one, with its variants.
