@@ -36,9 +36,9 @@ impl Share {
     }
 }
 
-/// The fixed hash (32-bit FNV-1a) of an external id. Stores are shared out by it: another one would be another format.
+/// The fixed hash of an external id, which the graph shares out by too. Another one would be another format.
 pub fn hash(id: &str) -> u32 {
-    id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    nearline_dataflows::spread::hash(id.as_bytes())
 }
 
 /// What a store of a pipeline of several processes says of itself: `meta`'s `part`.
