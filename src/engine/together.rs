@@ -42,8 +42,26 @@ impl Pipeline<'_> {
         end
     }
 
+    /// Takes a batch, and closes epochs that are full.
+    pub(super) fn take_together(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        let mut taken = 0;
+        loop {
+            let room = self.room();
+            taken = self.gather(batch, taken, room);
+            if self.room() == 0 {
+                self.close_together()?;
+            }
+            if taken == batch.len() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Closes the epoch with all other processes; says whether none of them has anything more to bring.
     pub(super) fn close_together(&mut self) -> Result<bool, EngineError> {
+        if !self.options.bulk {
+            self.room_to_close()?;
+        }
         let finishing = self.meet()?;
         if self.options.bulk {
             self.close(Mode::Bulk, vec![Control::Later])?;
@@ -61,10 +79,13 @@ impl Pipeline<'_> {
         let mut names = NewNames::default();
         all.brought.iter().for_each(|brought| names.merge(&brought.names));
         self.ingest.learn(&names);
+        // Of the batch that was taken last, not of these.
+        let refused = std::mem::take(&mut self.ingest.refused);
         for brought in &all.brought {
             let batch = brought.batch().ok_or(EngineError::Stopped)?;
             self.ingest.take(&Arc::new(batch), 0, usize::MAX);
         }
+        self.ingest.refused = refused;
         self.ingest.records.offsets = all.offsets;
         self.ingest.records.rejected.extend(all.rejected);
         Ok(all.brought.iter().all(|brought| brought.finishing))

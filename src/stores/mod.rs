@@ -238,6 +238,19 @@ pub enum StoreError {
         .0.display()
     )]
     Witness(PathBuf),
+    /// Another process of the pipeline is gone.
+    #[error(
+        "process {process} of the pipeline, at {address}, is gone ({what}): nothing more is committed here; start all \
+         processes again, what was acknowledged is kept"
+    )]
+    Gone {
+        /// The other process.
+        process: usize,
+        /// Where it was.
+        address: String,
+        /// What happened.
+        what: String,
+    },
     /// The answer is not in memory, where only that was asked.
     #[error("it has to be read from files")]
     NotInMemory,

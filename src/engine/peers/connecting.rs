@@ -77,7 +77,9 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
                     let place = hello.share.process;
                     found[place] = Some((stream, hello));
                 }
-                Err(error) => tracing::warn!(%from, %error, "somebody who called is no process of this pipeline"),
+                Err(error) => {
+                    tracing::warn!(%from, %error, "somebody who called is no process of this pipeline")
+                }
             }
         }
         if Instant::now() >= next_call {
@@ -94,7 +96,8 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
             break;
         }
         if Instant::now() >= next_word {
-            let names: Vec<String> = missing.iter().map(|other| format!("{other} ({})", hosts.0[*other])).collect();
+            let names: Vec<String> =
+                missing.iter().map(|other| format!("{other} ({})", hosts.0[*other])).collect();
             tracing::info!(processes = names.join(", "), "waiting for other processes");
             next_word = Instant::now() + SAY;
         }

@@ -48,7 +48,7 @@ pub struct Hello {
 }
 
 /// What follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Agreed {
     /// The pipeline.
     pub pipeline: String,

@@ -47,7 +47,7 @@ impl Watch {
     }
 
     /// Who is told when a process is gone, besides the workers.
-    pub(super) fn tells(&self, committed: &Arc<Committed>, arrivals: Sender<Parcel>) {
+    pub fn tells(&self, committed: &Arc<Committed>, arrivals: Sender<Parcel>) {
         let _ = self.committed.set(committed.clone());
         let _ = self.arrivals.set(arrivals);
     }
@@ -91,12 +91,7 @@ const HEADER: usize = 48;
 
 impl Link {
     /// Over a connection that was made and greeted.
-    pub fn new(
-        stream: TcpStream,
-        process: usize,
-        address: Arc<str>,
-        watch: Arc<Watch>,
-    ) -> io::Result<Self> {
+    pub fn new(stream: TcpStream, process: usize, address: Arc<str>, watch: Arc<Watch>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(None)?;
         stream.set_write_timeout(None)?;

@@ -89,7 +89,7 @@ impl Errands {
 }
 
 /// This process in step with the others.
-pub(super) struct Together {
+pub struct Together {
     share: Share,
     workers: usize,
     errands: Errands,
@@ -105,16 +105,23 @@ pub(super) struct Together {
 }
 
 /// What all processes brought to an epoch.
-pub(super) struct Epochful {
+pub struct Epochful {
     /// By process.
     pub brought: Vec<Brought>,
-    /// What this one read: how far its sources are, and what it could not take.
+    /// How far this one's sources are.
     pub offsets: Vec<(Arc<str>, Offset)>,
+    /// What it could not take.
     pub rejected: Vec<(Arc<str>, Rejected)>,
 }
 
 impl Together {
-    pub fn new(peers: &Peers, errands: Errands, arrivals: Receiver<Parcel>, committed: Arc<Committed>) -> Self {
+    /// In step with the processes that were found.
+    pub fn new(
+        peers: &Peers,
+        errands: Errands,
+        arrivals: Receiver<Parcel>,
+        committed: Arc<Committed>,
+    ) -> Self {
         Together {
             share: peers.share,
             workers: peers.workers,
@@ -179,10 +186,17 @@ impl Together {
     }
 
     /// Takes a record of a source for the process that has its member; says why it cannot be taken.
-    pub fn gather(&mut self, record: &Record<'_>, normal: &[u8], ingest: &Ingest) -> Result<(), (Reason, String)> {
+    pub fn gather(
+        &mut self,
+        record: &Record<'_>,
+        normal: &[u8],
+        ingest: &Ingest,
+    ) -> Result<(), (Reason, String)> {
         let owner = match record {
             Record::Event(event) | Record::Retract(event) => Some(self.share.owner(event.member)),
-            Record::RetractId { member, .. } | Record::Forget { member, .. } => Some(self.share.owner(member)),
+            Record::RetractId { member, .. } | Record::Forget { member, .. } => {
+                Some(self.share.owner(member))
+            }
             Record::Trim { .. } | Record::Item(_) => None,
             Record::Tombstone(_) => return Err((Reason::Tombstone, IMPORT.into())),
             Record::Key(_) => return Err((Reason::Key, IMPORT.into())),
@@ -217,7 +231,13 @@ impl Together {
         let gathered = std::mem::replace(&mut self.gathered, Gathered::new(self.share.processes));
         let Gathered { names, records, offsets, rejected, parts } = gathered;
         let _ = records;
-        let own = Brought { from: self.share.process, names, finishing: self.finishing, stopped, records: Vec::new() };
+        let own = Brought {
+            from: self.share.process,
+            names,
+            finishing: self.finishing,
+            stopped,
+            records: Vec::new(),
+        };
         let mut parcels = Vec::with_capacity(self.share.processes);
         let mut own_records = Vec::new();
         for (process, records) in parts.into_iter().enumerate() {
@@ -253,4 +273,5 @@ impl Together {
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why an export cannot be imported here.
-const IMPORT: &str = "an export is imported into a pipeline of one process; `nearline reshard` makes several of it";
+const IMPORT: &str =
+    "an export is imported into a pipeline of one process; `nearline reshard` makes several of it";

@@ -6,11 +6,12 @@
 
 use crossbeam_channel::Sender;
 use nearline_dataflows::types::Epoch;
+use timely::dataflow::InputHandleVec;
 use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Probe;
 use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::probe;
 use timely::dataflow::operators::vec::input::Input;
-use timely::dataflow::operators::{InputHandleVec, Probe};
 use timely::worker::Worker;
 
 /// What one process sends to another for one epoch.
@@ -67,7 +68,7 @@ pub fn build(worker: &mut Worker, start: Epoch, is_first: bool, arrivals: Sender
                 }
             });
         });
-        let (stored, none) = scope.new_input::<Vec<()>>();
+        let (stored, none) = scope.new_input::<()>();
         let all = probe::Handle::new();
         none.probe_with(&all);
         (parcels, stored, all)
