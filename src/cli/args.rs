@@ -267,9 +267,15 @@ pub enum Command {
         sources: SourceArgs,
     },
     /// Recompute all views from the records and compare; prints the digest.
-    #[command(after_help = "Example:\n  nearline verify && echo right\n  nearline verify --mirror cache\n\n\
-        Exit code 1 where something differs.")]
+    #[command(
+        after_help = "Example:\n  nearline verify && echo right\n  nearline verify --mirror cache\n  nearline verify data-0 data-1 data-2\n\n\
+        The stores of several processes are verified together, as one: name the data folders of all. Exit code 1 where\n\
+        something differs, or is not in the store where it belongs."
+    )]
     Verify {
+        /// The data folders of all processes of a pipeline; that of `--data` unless given.
+        #[arg(value_name = "FOLDER", conflicts_with = "mirror")]
+        folders: Vec<PathBuf>,
         /// How many threads; all cores unless given.
         #[arg(long, value_name = "N", value_parser = pipe::workers)]
         workers: Option<usize>,

@@ -35,6 +35,7 @@ mod train_progress;
 mod train_saving;
 mod tune;
 mod variants;
+mod verify;
 mod watched;
 
 use std::io;
@@ -234,7 +235,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Evaluate(args) => evaluate::evaluate(&context, args),
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { mirror: Some(name), .. } => mirrors::verify(&context, &name),
-        Command::Verify { workers, mirror: None } => records::verify(&context, workers),
+        Command::Verify { folders, workers, mirror: None } => verify::verify(&context, folders, workers),
         Command::Export { without_key } => records::export(&context, without_key),
         Command::Forget(args) => erase::forget(&context, &args),
         Command::Archive { command } => archive::archive(&context, command),

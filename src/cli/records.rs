@@ -1,4 +1,4 @@
-//! `check`, `verify` and `export`: what was or would be taken, and whether the views are what the records say.
+//! `check` and `export`: what would be taken, and what was.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -6,17 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::args::SourceArgs;
-use super::line_up::LineUp;
-use super::{Context, Failure, opening, pipe, show};
+use super::{Context, Failure, pipe, show};
 use crate::digests::to_hex;
 use crate::engine::ingest::TombstoneBody;
 use crate::engine::recover::{self, Standing};
-use crate::engine::verify::Comparison;
-use crate::engine::{Engine, EngineOptions};
 use crate::records::{Record, Tombstone, write_json};
 use crate::sources::{self, SourceError};
+use crate::stores::Store;
 use crate::stores::rocks::RocksStore;
-use crate::stores::{Store, StoreError};
 
 /// How many rejected lines `check` shows for each reason.
 const SHOWN: u64 = 3;
@@ -90,46 +87,6 @@ pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
     } else {
         Err(Failure::No(format!("{} lines would be rejected", show::count(rejected))))
     }
-}
-
-/// `nearline verify`.
-pub fn verify(context: &Context, workers: Option<usize>) -> Result<(), Failure> {
-    let stored: Arc<dyn Store> = Arc::new(RocksStore::open_reader(context.folder.path())?);
-    let standing = Standing::of(&*stored)?;
-    if standing.epoch == 0 {
-        return Err(StoreError::Empty(context.folder.path().to_owned()).into());
-    }
-    if standing.pending {
-        let message = "the views lag behind the records: a bulk load or a rebuild is under way or was broken off; \
-                       start `nearline run` to make them good";
-        return Err(Failure::No(message.into()));
-    }
-    standing.made_with(context.config.meaning_hash())?;
-    let live = LineUp::stored(&context.folder, &standing.lists)?.given(None, &context.config);
-    let comparison = Arc::new(Comparison::new(stored.clone()).without(standing.missing_views()));
-    let options = EngineOptions {
-        key: context.folder.key(standing.key.as_deref())?,
-        rebuild: true,
-        centres: opening::centres_in_use(&context.folder, &standing).map(|centres| centres.centres),
-        ..opening::engine_options(&context.config, Some(live), workers)
-    };
-    Engine::start(stored, comparison.clone(), options)?.finish()?;
-    let verdict = comparison.verdict(standing.epoch)?;
-    if context.json {
-        show::json(&verdict)?;
-    } else {
-        let entries = show::count(verdict.entries);
-        show::text(&format!("{}  epoch {}, {entries} entries", verdict.stored, verdict.epoch))?;
-    }
-    if verdict.equal {
-        return Ok(());
-    }
-    let examples = verdict.examples.iter().map(|example| format!("\n  {example}")).collect::<String>();
-    Err(Failure::No(format!(
-        "{} entries differ from what the records say, whose digest is {}{examples}",
-        show::count(verdict.differing),
-        verdict.recomputed
-    )))
 }
 
 /// `nearline export`.

@@ -26,6 +26,19 @@ pub struct Counts {
     pub members: u64,
 }
 
+impl Counts {
+    /// The sum of the two: of stores of several processes.
+    pub fn and(self, other: Counts) -> Counts {
+        Counts {
+            live_events: self.live_events + other.live_events,
+            accepted: self.accepted + other.accepted,
+            without_effect: self.without_effect + other.without_effect,
+            rejected: self.rejected + other.rejected,
+            members: self.members + other.members,
+        }
+    }
+}
+
 /// How far the committer is: shared with whoever waits for it.
 #[derive(Default)]
 pub struct Committed {

@@ -4,8 +4,11 @@
 //! store of its own; what all of them need is in every store: the catalogue, *now* and `trending`.
 
 mod hosts;
+pub mod parts;
+mod placement;
 
 pub use hosts::{Hosts, HostsError};
+pub use placement::Placement;
 
 /// Which of the processes of a pipeline this one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

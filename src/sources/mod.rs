@@ -141,6 +141,14 @@ impl Offset {
         }
     }
 
+    /// How much is read: bytes of a log, messages of a partition.
+    pub fn read(&self) -> u64 {
+        match self {
+            Offset::Partition(offset) => offset.next,
+            Offset::Log(offset) => offset.bytes,
+        }
+    }
+
     /// That of a partition of a topic.
     pub fn partition(self) -> Option<PartitionOffset> {
         match self {

@@ -10,6 +10,7 @@ pub mod long_read;
 pub mod memory;
 pub mod mirrored;
 pub mod rocks;
+pub mod union;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -251,6 +252,11 @@ pub enum StoreError {
         /// What happened.
         what: String,
     },
+    /// Several stores are read as one.
+    #[error(
+        "stores of several processes that are read as one cannot be written to: each process writes to its own"
+    )]
+    ReadOnly,
     /// The answer is not in memory, where only that was asked.
     #[error("it has to be read from files")]
     NotInMemory,

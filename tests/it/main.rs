@@ -27,6 +27,7 @@ mod marks;
 mod memory;
 mod mirrors;
 mod models;
+mod parts;
 mod performance;
 mod publications;
 #[cfg(feature = "query")]
