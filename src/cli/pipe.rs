@@ -89,6 +89,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let given = &args.sources;
     let stop = Arc::new(AtomicBool::new(false));
     let mut options = source_options(config, given, how.follow, stop.clone())?;
+    (options.share, options.own_files) = (args.processes.share(), args.processes.own_files);
     let is_topic = |name: &String| name.starts_with(kafka::SCHEME);
     if how.from.is_some() && !given.sources.iter().any(is_topic) {
         return Err(Failure::Use("--from is for topics: files are read from where reading ended".into()));

@@ -8,7 +8,7 @@ use super::args::ProcessesArgs;
 use crate::config::Config;
 use crate::digests::{DigestKey, to_hex};
 use crate::engine::peers::hello::{Hello, PROTOCOL};
-use crate::engine::peers::{Peers, connect};
+use crate::engine::peers::{Peers, PeersError, connect};
 use crate::engine::recover::Standing;
 use crate::folder::{Folder, write_key};
 use crate::processes::{Hosts, Part, Share};
@@ -33,8 +33,9 @@ impl Joining {
         listen: Option<&str>,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Self>, Failure> {
-        let (process, hosts) = (args.process.unwrap_or(0), args.hosts.as_deref());
-        let processes = args.processes.unwrap_or(1);
+        let share = args.share();
+        let Share { process, processes } = share;
+        let hosts = args.hosts.as_deref();
         if processes == 1 {
             return match (process, hosts) {
                 (0, _) => Ok(None),
@@ -68,7 +69,7 @@ impl Joining {
             }
         }
         let http = listen.map(|listen| reachable(listen, &hosts.0[process]));
-        Ok(Some(Joining { share: Share { process, processes }, hosts, stop: stop.clone(), http }))
+        Ok(Some(Joining { share, hosts, stop: stop.clone(), http }))
     }
 
     /// Waits for the others and agrees with them, and keeps in the store what it is a part of.
@@ -119,8 +120,10 @@ impl Joining {
             centres: standing.centres.as_ref().map(|centres| centres.version.clone()),
             http: self.http.clone(),
         };
-        let peers =
-            connect(&self.hosts, own, &self.stop).map_err(|error| Failure::Failed(error.to_string()))?;
+        let peers = connect(&self.hosts, own, &self.stop).map_err(|error| match error {
+            PeersError::Interrupted => Failure::Interrupted(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        })?;
         if let Some(given) = &peers.agreed.key {
             write_key(&folder.key_file(), given)?;
             *key = given.clone();

@@ -33,6 +33,11 @@ impl Share {
         hash(id) as usize % self.processes
     }
 
+    /// Whether this process reads a partition of a topic.
+    pub fn reads(self, topic: &str, partition: i32) -> bool {
+        (hash(topic) as usize + partition.max(0) as usize) % self.processes == self.process
+    }
+
     /// Whether this process has it.
     pub fn owns(self, id: &str) -> bool {
         self.owner(id) == self.process

@@ -29,6 +29,7 @@ mod mirrors;
 mod models;
 mod parts;
 mod performance;
+mod processes;
 mod publications;
 #[cfg(feature = "query")]
 mod query;
