@@ -74,6 +74,8 @@ impl Server {
         following: Option<&Following>,
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
+        let committed = served.handle.committed();
+        let reader = if committed.is_of_several() { reader.behind(committed.clone()) } else { reader };
         let Served { handle, latest_at, adopt, commands } = served.clone();
         let pipeline = Pipeline::start(handle, latest_at, adopt, commands)?;
         self.app.reads_topics(lags.clone());

@@ -235,7 +235,7 @@ impl Running {
     /// Interrupts it, as from a keyboard.
     pub fn interrupt(&self) {
         let pid = self.id().to_string();
-        std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        Command::new("kill").args(["-INT", &pid]).status().unwrap();
     }
 
     /// Kills it at once, without a word.
