@@ -24,6 +24,7 @@ mod publications;
 mod publish;
 mod query;
 mod records;
+mod reshard;
 mod server;
 mod show;
 mod subscribe;
@@ -235,6 +236,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { mirror: Some(name), .. } => mirrors::verify(&context, &name),
         Command::Verify { folders, workers, mirror: None } => verify::verify(&context, folders, workers),
+        Command::Reshard(args) => reshard::reshard(&context, &args),
         Command::Export { without_key } => records::export(&context, without_key),
         Command::Forget(args) => erase::forget(&context, &args),
         Command::Archive { command } => archive::archive(&context, command),

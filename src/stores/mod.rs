@@ -89,7 +89,7 @@ impl Table {
     ];
 
     /// How many of them folders have, those of the newest format first.
-    pub const OF_FORMATS: [usize; 6] = [21, 16, 15, 13, 12, 9];
+    pub const OF_FORMATS: [usize; 7] = [21, 21, 16, 15, 13, 12, 9];
 
     /// The lists of the standby model and what follows from its factors, in the order of [`Table::TURNING`].
     pub const STANDBY: [Table; 5] = [
@@ -188,6 +188,13 @@ pub enum StoreError {
         .0.display()
     )]
     Restoring(PathBuf),
+    /// The folder was being made of those of another number of processes, and not all were made.
+    #[error(
+        "the data folder {} is not whole: `nearline reshard` is making it, or was broken off; remove the folders that it \
+         was to make and say it again: those that it reads are as they were",
+        .0.display()
+    )]
+    Resharding(PathBuf),
     /// The folder was written by a later version.
     #[error("the data folder {} has format {found}, and this nearline reads up to {known}; use a newer nearline", .path.display())]
     Newer {
