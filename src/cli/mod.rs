@@ -106,7 +106,10 @@ impl std::fmt::Display for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Failure::Failed(error.to_string())
+        match error {
+            StoreError::OfAnother { .. } | StoreError::InAll { .. } => Failure::Use(error.to_string()),
+            error => Failure::Failed(error.to_string()),
+        }
     }
 }
 
@@ -121,7 +124,7 @@ impl From<ServingError> for Failure {
         match error {
             ServingError::OtherConfig(other) => other.into(),
             ServingError::Model(error) => error.into(),
-            _ => Failure::Failed(error.to_string()),
+            ServingError::Store(error) => error.into(),
         }
     }
 }
