@@ -140,7 +140,7 @@ impl Variants {
 }
 
 /// What the lists of a store are made with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MadeWith {
     /// The version of the live model.
     pub model: Option<String>,

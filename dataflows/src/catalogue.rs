@@ -10,8 +10,8 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::operators::vec::Broadcast;
 
+use crate::spread::Spread;
 use crate::types::{Epoch, Item, ItemVersion};
 
 /// An item that was withdrawn, or is no longer.
@@ -41,13 +41,15 @@ impl Versions {
     }
 }
 
-/// Builds the operator. The first output is the versions that took over, each on one worker; the second the
-/// changes of availability, on every worker.
+/// Builds the operator. Every process is given all versions, and keeps them. The first output is the versions that took
+/// over, each on one worker of each process; the second the changes of availability, on every worker.
 pub fn catalogue<'scope>(
     versions: StreamVec<'scope, Epoch, ItemVersion>,
+    spread: Spread,
 ) -> (StreamVec<'scope, Epoch, ItemVersion>, StreamVec<'scope, Epoch, Availability>) {
     let mut builder = OperatorBuilder::new("catalogue".to_owned(), versions.scope());
-    let exchange = Exchange::new(|version: &ItemVersion| u64::from(version.item.0));
+    let own = spread.clone();
+    let exchange = Exchange::new(move |version: &ItemVersion| own.own(version.item.0.into()));
     let mut input = builder.new_input(versions, exchange);
     let (winners_out, winners) = builder.new_output();
     let (changes_out, changes) = builder.new_output();
@@ -88,5 +90,5 @@ pub fn catalogue<'scope>(
             }
         }
     });
-    (winners, changes.broadcast())
+    (winners, spread.to_own_workers(changes, "availability"))
 }

@@ -28,7 +28,6 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use differential_dataflow::hashable::Hashable;
 use nearline_factors::Factors;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -42,6 +41,7 @@ use crate::lists::Made;
 use crate::members::{Control, Role, Touched};
 use crate::placed::{Placed, Places, Side};
 use crate::profile::ItemState;
+use crate::spread::Spread;
 use crate::types::{Epoch, Item, Member};
 
 /// Centres of clusters, for the members of one model.
@@ -133,10 +133,13 @@ pub struct ClusterInputs<'scope> {
 
 /// Builds the operators: who moved, and the counts that an epoch changed, each once; zero where no member of the cluster
 /// likes the item any more.
-pub fn clusters(inputs: ClusterInputs<'_>) -> (StreamVec<'_, Epoch, Moved>, StreamVec<'_, Epoch, Counted>) {
+pub fn clusters(
+    inputs: ClusterInputs<'_>,
+    spread: Spread,
+) -> (StreamVec<'_, Epoch, Moved>, StreamVec<'_, Epoch, Counted>) {
     let controls = inputs.controls.clone();
     let (moved, changes) = places(inputs);
-    (moved, counts(changes, controls))
+    (moved, counts(changes, controls, spread))
 }
 
 /// What arrived for one epoch that is not over yet.
@@ -251,8 +254,9 @@ fn close(places: &mut Places, pending: Pending) -> (Vec<Moved>, Vec<CountChange>
 fn counts<'scope>(
     changes: StreamVec<'scope, Epoch, CountChange>,
     controls: StreamVec<'scope, Epoch, Control>,
+    spread: Spread,
 ) -> StreamVec<'scope, Epoch, Counted> {
-    let by_item = Exchange::new(|(_, item, _): &CountChange| item.hashed());
+    let by_item = Exchange::new(move |(_, of, _): &CountChange| spread.by_item(of.item, of));
     type Builder = CapacityContainerBuilder<Vec<Counted>>;
     changes.binary_frontier::<_, Builder, _, _, _, _>(
         controls,

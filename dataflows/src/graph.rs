@@ -31,6 +31,7 @@ use crate::now::now;
 use crate::performance::{ListCell, performance};
 use crate::popularity::{self, popularity};
 use crate::progress::{Begun, ProgressOptions, continue_watching};
+use crate::spread::Spread;
 use crate::together::{ItemPair, TogetherOptions, together};
 use crate::trending::{Trend, TrendingOptions, trending};
 use crate::types::{Epoch, ItemVersion, LookUps, Member, Op};
@@ -107,9 +108,10 @@ impl Inputs {
     }
 }
 
-/// Wires one worker's part of the graph.
+/// Wires one worker's part of the graph, whose workers are of so many processes.
 pub fn build(
     scope: Scope<'_, Epoch>,
+    processes: usize,
     meaning: &Meaning,
     LookUps { ids, placements, assignment }: LookUps,
     sink: Rc<dyn Sink>,
@@ -120,6 +122,7 @@ pub fn build(
     let (known_in, known) = scope.new_input();
     let probe = probe::Handle::new();
     let length = meaning.length;
+    let spread = Spread::of(&scope, processes, ids.clone());
     let progress =
         ProgressOptions { from: meaning.begun_from, below: meaning.begun_below, length, ids: ids.clone() };
     let trends = TrendingOptions {
@@ -130,13 +133,13 @@ pub fn build(
     };
     let baskets = TogetherOptions { basket: meaning.basket, ids };
 
-    let (items, availability) = catalogue(versions);
+    let (items, availability) = catalogue(versions, spread.clone());
     let members = members(ops, controls.clone(), availability, meaning.kinds.clone(), placements, assignment);
     let now = now(members.newest);
-    let counts = popularity(members.changes, controls.clone());
+    let counts = popularity(members.changes, controls.clone(), spread.clone());
     let trending = trending(counts.clone(), now.clone(), trends);
-    let performance = performance(members.listed);
-    let together = together(members.touched.clone(), baskets);
+    let performance = performance(members.listed, spread.clone());
+    let together = together(members.touched.clone(), baskets, spread.clone());
 
     let watching = for_touched(members.touched.clone(), "continue_watching", move |touched| {
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));
@@ -146,8 +149,11 @@ pub fn build(
         Rc::new(Made { role: touched.role, lists: lists(touched, length) })
     });
     let touched = members.touched;
-    let (moved, liked) = clusters(ClusterInputs { touched, made: picks.clone(), controls, known });
+    let (moved, liked) =
+        clusters(ClusterInputs { touched, made: picks.clone(), controls, known }, spread.clone());
 
+    let now = spread.to_every_process(now, "now everywhere");
+    let trending = spread.to_every_process(trending, "trending everywhere");
     let out = Outlet { sink, probe: probe.clone() };
     out.deliver(members.effects, "records out", |data| Delta::Records(std::mem::take(data)));
     out.deliver(counts, "popularity out", |data| Delta::Popularity(std::mem::take(data)));

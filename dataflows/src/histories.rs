@@ -28,11 +28,13 @@ pub struct Newest {
     pub item: Item,
     /// What.
     pub kind: Kind,
+    /// The worker that has the member; a member's number says whose it is only there.
+    pub worker: usize,
 }
 
 impl Newest {
     fn of(member: Member, event: &Event) -> Self {
-        Newest { at: event.at(), member, item: event.item, kind: event.kind() }
+        Newest { at: event.at(), member, item: event.item, kind: event.kind(), worker: 0 }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod profile;
 pub mod progress;
 mod runs;
 pub mod signals;
+pub mod spread;
 pub mod together;
 pub mod transform;
 pub mod trending;

@@ -397,7 +397,8 @@ impl State {
     fn send_newest(&mut self, capability: &Capability<Epoch>, outputs: &mut ActiveOutputs<'_>) {
         if self.histories.newest() != self.newest_sent {
             self.newest_sent = self.histories.newest();
-            outputs.newest.session(capability).give((self.worker, self.newest_sent));
+            let newest = self.newest_sent.map(|newest| Newest { worker: self.worker, ..newest });
+            outputs.newest.session(capability).give((self.worker, newest));
         }
     }
 

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use differential_dataflow::hashable::Hashable;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
 
+use crate::spread::Spread;
 use crate::types::{Day, Epoch, Event, Kind, List, Placement, Variant, day_of};
 
 /// What is counted together.
@@ -45,8 +45,9 @@ pub type ListChange = (ListCell, isize);
 /// Builds the operator: the counts that an epoch changed, each once; zero where there are no such events any more.
 pub fn performance<'scope>(
     listed: StreamVec<'scope, Epoch, ListChange>,
+    spread: Spread,
 ) -> StreamVec<'scope, Epoch, (ListCell, u64)> {
-    let by_cell = Exchange::new(|(cell, _): &ListChange| cell.hashed());
+    let by_cell = Exchange::new(move |(cell, _): &ListChange| spread.by_none(cell));
     listed.unary_frontier(by_cell, "performance", |_, _| {
         // No count is zero.
         let mut counts: BTreeMap<ListCell, i64> = BTreeMap::new();

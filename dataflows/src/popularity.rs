@@ -24,7 +24,6 @@
 
 use std::collections::BTreeMap;
 
-use differential_dataflow::hashable::Hashable;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -33,6 +32,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 
 use crate::members::{Cell, CellChange, Control};
 use crate::runs::{Runs, sum_up};
+use crate::spread::Spread;
 use crate::types::Epoch;
 
 /// A cell whose count has changed.
@@ -62,8 +62,9 @@ struct Pending {
 pub fn popularity<'scope>(
     changes: StreamVec<'scope, Epoch, CellChange>,
     controls: StreamVec<'scope, Epoch, Control>,
+    spread: Spread,
 ) -> StreamVec<'scope, Epoch, Counted> {
-    let by_cell = Exchange::new(|(cell, _): &CellChange| cell.hashed());
+    let by_cell = Exchange::new(move |(cell, _): &CellChange| spread.by_item(cell.item, cell));
     let scope = changes.scope();
     type Builder = CapacityContainerBuilder<Vec<Counted>>;
     changes.binary_frontier::<_, Builder, _, _, _, _>(controls, by_cell, Pipeline, "popularity", |_, info| {

@@ -22,7 +22,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use differential_dataflow::hashable::Hashable;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -30,6 +29,7 @@ use timely::dataflow::operators::Operator;
 
 use crate::members::{Role, Touched};
 use crate::profile::ItemState;
+use crate::spread::Spread;
 use crate::types::{Epoch, Ids, Item, Member};
 
 /// Two items, in no order; or one, with itself.
@@ -80,8 +80,9 @@ type PairChange = (ItemPair, i32);
 pub fn together<'scope>(
     touched: StreamVec<'scope, Epoch, Rc<Touched>>,
     options: TogetherOptions,
+    spread: Spread,
 ) -> StreamVec<'scope, Epoch, (ItemPair, u32)> {
-    counts(baskets(touched, options))
+    counts(baskets(touched, options), spread)
 }
 
 /// How the pairs of the members' baskets change.
@@ -186,8 +187,9 @@ impl Sums {
 /// What the pairs count then. The worker that a pair belongs to keeps its count.
 fn counts<'scope>(
     changes: StreamVec<'scope, Epoch, PairChange>,
+    spread: Spread,
 ) -> StreamVec<'scope, Epoch, (ItemPair, u32)> {
-    let by_pair = Exchange::new(|(pair, _): &PairChange| pair.hashed());
+    let by_pair = Exchange::new(move |(pair, _): &PairChange| spread.by_pair(pair.items(), pair));
     type Builder = CapacityContainerBuilder<Vec<(ItemPair, u32)>>;
     changes.unary_frontier::<Builder, _, _, _>(by_pair, "together", |_, _| {
         // No count is zero.

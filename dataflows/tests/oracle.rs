@@ -1,4 +1,5 @@
-//! The graph against the oracle: every view at every epoch, at 1, 2 and 3 workers, however epochs are cut.
+//! The graph against the oracle: every view at every epoch, at 1, 2 and 3 workers and as two processes, however epochs are
+//! cut.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -177,23 +178,30 @@ impl Sink for Collect {
     }
 }
 
+/// Four workers stand for two processes.
+fn processes(workers: usize) -> usize {
+    if workers == 4 { 2 } else { 1 }
+}
+
 /// Runs the graph over the cuts; what came out, by epoch.
 fn run(workers: usize, assigned: Assigned, cuts: Vec<Cut>) -> BTreeMap<Epoch, Vec<Delta>> {
     let taken: Taken = Taken::default();
     let out = taken.clone();
     let models = models();
+    let processes = processes(workers);
     timely::execute(timely::Config::process(workers), move |worker| {
         let index = worker.index();
         let sink = Rc::new(Collect(out.clone()));
-        let (mut inputs, probe) =
-            worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning(), look_ups(assigned), sink));
+        let (mut inputs, probe) = worker.dataflow::<Epoch, _, _>(|scope| {
+            graph::build(scope, processes, &meaning(), look_ups(assigned), sink)
+        });
         for (epoch, cut) in cuts.iter().enumerate() {
             for op in &cut.ops {
                 if matches!(op.action, Action::Trim(_)) || op.member.index() % workers == index {
                     inputs.ops.send(*op);
                 }
             }
-            if index == 0 {
+            if index.is_multiple_of(workers / processes) {
                 cut.versions.iter().for_each(|version| inputs.items.send(version.clone()));
             }
             for known in cut.known.iter().filter(|known| known.member.index() % workers == index) {
@@ -561,7 +569,7 @@ proptest! {
     fn every_view_equals_the_oracle_at_every_epoch(
         mut cuts in prop::collection::vec(any_cut(), 1..10),
         assigned in any_assigned(),
-        workers in 1..4_usize,
+        workers in 1..5_usize,
     ) {
         cuts.push(Cut::default());
         cuts.last_mut().expect("one was pushed").controls.push(Step::All);
@@ -575,7 +583,7 @@ proptest! {
         (live, standby) in (any_lining(), any_lining()),
         clustered in prop::collection::vec((0..11_usize, any::<(bool, bool)>()), 0..4),
         assigned in any_assigned(),
-        workers in 1..4_usize,
+        workers in 1..5_usize,
     ) {
         let mut cuts: Vec<Cut> = cuts
             .into_iter()
@@ -604,7 +612,7 @@ proptest! {
     fn any_order_duplication_and_cut_ends_in_the_same_views(
         mut ops in prop::collection::vec(any_op(), 1..60),
         sizes in prop::collection::vec(1..20_usize, 1..8),
-        workers in 1..4_usize,
+        workers in 1..5_usize,
         seed in any::<u64>(),
     ) {
         let first = end_of(1, vec![ops.clone()]);
@@ -719,7 +727,7 @@ fn events_of_two_countries_on_one_list_are_one_count_that_goes_with_the_last_of_
     };
     let cut = |ops: Vec<Op>| Cut { ops, ..Cut::default() };
     let cell = |day: u32| ListCell { day, list: List(1), variant: Variant(1), position: 3, kind: Kind(0) };
-    for workers in 1..4 {
+    for workers in 1..5 {
         // Hour 3 is the last of a day. The first of these names no list.
         let cuts = vec![
             cut(vec![on(1, 0, 3), on(2, 0, 3), on(3, 1, 3), on(3, 2, 4)]),

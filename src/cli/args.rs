@@ -27,7 +27,7 @@ pub use self::folder::{BackupArgs, ForgetArgs, PlanArgs, ReshardArgs};
 pub use self::jobs::{JobsArgs, JobsCommand};
 pub use self::mirrors::MirrorsCommand;
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
-pub use self::pipe::{ListenArgs, PipeArgs, ProduceArgs, ReplayArgs, RunArgs, SourceArgs};
+pub use self::pipe::{ListenArgs, PipeArgs, ProcessesArgs, ProduceArgs, ReplayArgs, RunArgs, SourceArgs};
 pub use self::publications::{
     FilesKind, PublicationsArgs, PublicationsCommand, PublishArgs, SubscribeArgs, ThenPublishArgs,
 };

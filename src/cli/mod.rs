@@ -19,6 +19,7 @@ mod opening;
 mod performance;
 mod pipe;
 mod plan;
+mod processes;
 mod produce;
 mod publications;
 mod publish;

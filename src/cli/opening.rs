@@ -7,6 +7,7 @@ use std::time::Duration;
 use nearline_dataflows::graph::Meaning;
 
 use super::line_up::{Change, LineUp};
+use super::processes::Joining;
 use super::{Context, Failure, cluster, now_ms};
 use crate::archive::Archive;
 use crate::batch::Batches;
@@ -20,6 +21,7 @@ use crate::erasure::Eraser;
 use crate::folder::Folder;
 use crate::mirrors::Mirrors;
 use crate::offline::centres::CentresFolder;
+use crate::processes::Share;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::Store;
 use crate::stores::formats::Standby;
@@ -51,16 +53,22 @@ pub struct Opening<'a> {
     pub bulk: bool,
     /// Told what is committed.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The other processes of the pipeline, where there are some.
+    pub joining: Option<&'a Joining>,
 }
 
 /// Opens a folder for writing and starts an engine on it. Where the lists are to be made with something else than they
 /// are, that is built up beside and takes over; a bulk load makes all lists anew.
 pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Result<Opened, Failure> {
-    let Opening { change, workers, bulk, observer } = opening;
+    let Opening { change, workers, bulk, observer, joining } = opening;
     let rocks = store_options(config, observer.is_some());
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(folder.path(), rocks)?);
     let standing = Standing::of(&*store)?;
-    let anew = bulk || standing.epoch == 0 || standing.is_to_be_made_anew();
+    if joining.is_none() {
+        whole(folder, &standing)?;
+    }
+    // Processes build nothing beside: with another model all make their lists anew, before they are ready.
+    let anew = bulk || joining.is_some() || standing.epoch == 0 || standing.is_to_be_made_anew();
     let in_use = if anew || standing.meaning != Some(config.meaning_hash()) {
         InUse::anew(folder, config, &standing, change)?
     } else {
@@ -77,9 +85,16 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     let mirrors = Mirrors::of(config, &store, &standing)?;
     let eraser = Eraser::new(store.clone(), folder.clone(), rejected.clone(), long_read);
     let eraser = Arc::new(eraser.with_archive(archive.clone()).with_mirrors(mirrors.clone()));
+    let mut key = folder.key(standing.key.as_deref())?;
+    let peers = joining.map(|joining| {
+        let lists = in_use.live.made_with.clone();
+        let how = (workers.unwrap_or_else(|| config.run.threads()).max(1), bulk);
+        joining.join((folder, &*store, &standing), config, lists, how, &mut key)
+    });
     let options = EngineOptions {
         rejected: Some(rejected),
-        key: folder.key(standing.key.as_deref())?,
+        key,
+        peers: peers.transpose()?,
         key_file: Some(folder.key_file()),
         bulk,
         beside: in_use
@@ -107,6 +122,19 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
         mirrors,
         before: standing.counts,
     })
+}
+
+/// Refuses a part of a pipeline of several processes.
+fn whole(folder: &Folder, standing: &Standing) -> Result<(), Failure> {
+    let Some(Share { process, processes }) = standing.part.as_ref().map(|part| part.share) else {
+        return Ok(());
+    };
+    Err(Failure::Use(format!(
+        "{} is the part of process {process} of a pipeline of {processes}: start that with `nearline run --processes \
+         {processes} --process {process} --hosts FILE` and its others, or make a folder of one process of all parts with \
+         `nearline reshard`",
+        folder.path().display()
+    )))
 }
 
 /// How a store is opened for writing.
@@ -262,6 +290,7 @@ pub fn engine_options(config: &Config, live: Option<GivenLineUp>, workers: Optio
         centres: None,
         archive: None,
         mirrors: None,
+        peers: None,
     }
 }
 

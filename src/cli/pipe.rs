@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::{ListenArgs, PipeArgs, ReplayArgs, RunArgs, SourceArgs};
 use super::line_up::Change;
 use super::opening::{Opening, adopting, open_engine};
+use super::processes::Joining;
 use super::server::Server;
 use super::subscriptions::Following;
 use super::{Context, Failure, cluster, commands, erase, jobs, now_ms, show};
@@ -88,11 +89,18 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let given = &args.sources;
     let stop = Arc::new(AtomicBool::new(false));
     let mut options = source_options(config, given, how.follow, stop.clone())?;
+    (options.share, options.own_files) = (args.processes.share(), args.processes.own_files);
     let is_topic = |name: &String| name.starts_with(kafka::SCHEME);
     if how.from.is_some() && !given.sources.iter().any(is_topic) {
         return Err(Failure::Use("--from is for topics: files are read from where reading ended".into()));
     }
     let jobs = if how.goes_on() { Some(Arc::new(jobs::scheduler(context)?)) } else { None };
+    let listen = how.listen.and_then(|given| given.listen.as_deref());
+    let joining = Joining::of(&args.processes, config, listen, &stop)?;
+    if joining.is_some() {
+        // It may wait long for the others.
+        stop_on_signal(stop.clone())?;
+    }
     // Before the records are read back, which may take minutes: whoever asks is told so.
     let server = how.listen.map(|given| Server::start(given, config)).transpose()?.flatten();
     let opening = Opening {
@@ -100,6 +108,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         workers: args.workers,
         bulk: how.bulk,
         observer: server.as_ref().map(Server::observer),
+        joining: joining.as_ref(),
     };
     let opened = open_engine(&context.folder, config, opening)?;
     if let Some(centres) = how.centres {
@@ -144,7 +153,9 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         board.into_iter().for_each(|board| server.does_jobs(board));
     }
     // Before anybody is told that it runs, and interrupts it.
-    stop_on_signal(stop.clone())?;
+    if joining.is_none() {
+        stop_on_signal(stop.clone())?;
+    }
     let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;

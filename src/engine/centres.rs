@@ -32,6 +32,9 @@ pub enum CentresError {
     /// A bulk load makes its views at its end.
     #[error("a bulk load is under way; its views are made at its end: ask again then")]
     Loading,
+    /// There are several processes.
+    #[error("a pipeline of several processes takes over no centres of clusters while it runs")]
+    SeveralProcesses,
     /// They are of another model.
     #[error(
         "the centres were made with model {made_with}, and no member's lists are; make centres anew with `nearline cluster`, \

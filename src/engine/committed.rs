@@ -1,11 +1,13 @@
 //! How far the store is: what the committer says of itself, shared with whoever waits for an epoch.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nearline_dataflows::types::Epoch;
 
+use super::peers::{Errand, Errands};
 use crate::stores::StoreError;
 
 /// Counts of records since the folder was made.
@@ -38,11 +40,22 @@ impl Counts {
 }
 
 /// How far the committer is: shared with whoever waits for it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Committed {
     state: Mutex<State>,
     changed: Condvar,
+    /// Where there are several processes: what is on disk here, and perhaps not in all of them yet.
+    gate: OnceLock<Gate>,
 }
+
+/// Epochs that are on disk here and wait for the other processes.
+struct Gate {
+    errands: Errands,
+    waiting: Mutex<VecDeque<(Epoch, Counts, After)>>,
+}
+
+/// What is done once an epoch is committed.
+type After = Option<Box<dyn FnOnce() + Send>>;
 
 #[derive(Debug, Default, Clone)]
 struct State {
@@ -111,7 +124,40 @@ impl Committed {
         self.changed.notify_all();
     }
 
-    /// Says that an epoch is on disk.
+    /// From here on an epoch is committed once all processes have it; the first worker tells them of this one.
+    pub(super) fn with_others(&self, errands: Errands) {
+        let _ = self.gate.set(Gate { errands, waiting: Mutex::default() });
+    }
+
+    /// Says that an epoch is on disk here. It is committed then, unless other processes are to have it too.
+    pub(super) fn stored(&self, epoch: Epoch, counts: Counts, after: After) {
+        let Some(gate) = self.gate.get() else {
+            self.publish(epoch, counts);
+            return after.into_iter().for_each(|after| after());
+        };
+        gate.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back((epoch, counts, after));
+        gate.errands.send(Errand::Stored(epoch));
+    }
+
+    /// Says that all processes have an epoch on disk.
+    pub(super) fn stored_by_all(&self, epoch: Epoch) {
+        let Some(gate) = self.gate.get() else { return };
+        loop {
+            let next = {
+                let mut waiting = gate.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                if waiting.front().is_none_or(|(first, _, _)| *first > epoch) {
+                    return;
+                }
+                waiting.pop_front()
+            };
+            if let Some((epoch, counts, after)) = next {
+                self.publish(epoch, counts);
+                after.into_iter().for_each(|after| after());
+            }
+        }
+    }
+
+    /// Says that an epoch is committed.
     pub(super) fn publish(&self, epoch: Epoch, counts: Counts) {
         let mut state = self.state();
         (state.epoch, state.counts) = (epoch, counts);

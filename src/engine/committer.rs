@@ -22,10 +22,11 @@ use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
 use super::mirroring::{self, Mirroring, Queueing};
 use super::observer::{Commit, Observer};
+use super::offsets::Offsets;
 use super::queue::{Queued, Waiting};
 use super::recover::Standing;
 use super::storing::{self, Job, Stopped, Storing};
-use super::writer::{Effects, Writer, write_offsets};
+use super::writer::{Effects, Writer};
 use crate::digests::DigestKey;
 use crate::failpoints::reach;
 use crate::sources::rejected::RejectedLog;
@@ -64,6 +65,10 @@ pub struct Committer {
     pub archive: Option<Arc<Waiting>>,
     /// What is queued for mirrors, where there are some.
     pub mirrors: Option<Arc<Mirroring>>,
+    /// Whether there are other processes.
+    pub several: bool,
+    /// The workers of this process.
+    pub own_workers: std::ops::Range<usize>,
 }
 
 /// A committer at work.
@@ -96,6 +101,7 @@ pub(super) struct Committing<'s> {
     archive: Option<Arc<Waiting>>,
     queued: Queued,
     pub(super) mirrors: Option<Arc<Mirroring>>,
+    offsets: Offsets,
 }
 
 /// Why nothing more is committed.
@@ -155,7 +161,19 @@ struct OpenEpoch {
 impl Committer {
     /// Commits epoch by epoch until nobody tells it anything any more, or the store fails.
     pub fn run(self, told: &Receiver<ToCommit>, start: &Standing) {
-        let Committer { store, names, key, workers, rejected, committed, observer, archive, mirrors } = self;
+        let Committer {
+            store,
+            names,
+            key,
+            workers,
+            rejected,
+            committed,
+            observer,
+            archive,
+            mirrors,
+            several,
+            own_workers,
+        } = self;
         committed.publish(start.epoch, start.counts);
         let batches = match Batches::of(&*store) {
             Ok(batches) => batches,
@@ -163,7 +181,7 @@ impl Committer {
         };
         let (storing, todo) = Storing::new();
         std::thread::scope(|scope| {
-            let (stored, observing) = (&*committed, observer.as_deref());
+            let (stored, observing) = (&*committed, observer.as_ref());
             let storer = std::thread::Builder::new().name("storer".into());
             if let Err(error) = storer.spawn_scoped(scope, move || storing::run(&todo, stored, observing)) {
                 storing::fail(&committed, StoreError::Thread(error.to_string()));
@@ -176,7 +194,7 @@ impl Committer {
                 key,
                 rejected,
                 committed: committed.clone(),
-                writer: Writer::new(names, start.counts, start.trimmed),
+                writer: Writer::new(names, start.counts, start.trimmed).of_workers(own_workers),
                 open: BTreeMap::new(),
                 gathered: Vec::new(),
                 gathered_records: 0,
@@ -189,6 +207,7 @@ impl Committer {
                 archive,
                 queued: Queued::default(),
                 mirrors,
+                offsets: Offsets::new(several),
             };
             committing.run(told);
         });
@@ -264,6 +283,23 @@ impl<'s> Committing<'s> {
             ToCommit::Batch(step) => self.batch(step)?,
             ToCommit::Centres(centres) => self.centres = Some(centres),
             ToCommit::Live(events) => self.writer.counts.live_events = events,
+            ToCommit::StoredByAll(epoch) => {
+                self.offsets.stored_by_all(epoch);
+                // What comes next writes them with it.
+                if self.open.is_empty() && self.gathered.is_empty() && self.offsets.are_due() {
+                    let mut change = self.store.begin();
+                    self.offsets.write_due(&mut *change);
+                    self.storing.send(Job::Write(change))?;
+                }
+            }
+            ToCommit::KeepOffsets(reply) => {
+                self.storing.wait()?;
+                let mut change = self.store.begin();
+                self.offsets.write_due(&mut *change);
+                change.commit(true)?;
+                // Whoever waited has gone away.
+                let _ = reply.send(());
+            }
         }
         Ok(())
     }
@@ -311,7 +347,7 @@ impl<'s> Committing<'s> {
         let whole =
             WholeEpoch { epoch, records, deltas: open.deltas, lists: open.lists, members: open.members };
         match mode {
-            Mode::Discard => self.committed.publish(epoch, self.writer.counts),
+            Mode::Discard => self.committed.stored(epoch, self.writer.counts, None),
             Mode::Whole => self.commit_whole(&whole)?,
             Mode::Slice { built, members } => self.commit_slice(&whole, built, members)?,
             Mode::Turn => self.commit_turn(&whole)?,
@@ -356,7 +392,7 @@ impl<'s> Committing<'s> {
             None => {}
         }
         epoch.deltas.iter().for_each(|delta| self.writer.write_view(delta, &mut *change));
-        write_offsets(&epoch.records, &mut *change);
+        self.offsets.write(epoch.epoch, &epoch.records, &mut *change);
         self.writer.write_made(&self.key.fingerprint(), &mut *change);
         let told = self.observer.is_some().then(|| {
             let mut commit = Commit::of(epoch.epoch, &epoch.deltas, &self.writer.names);
@@ -397,7 +433,7 @@ impl<'s> Committing<'s> {
                 // The catalogue is kept nowhere else.
                 let items = epoch.deltas.iter().filter(|delta| matches!(delta, Delta::Items(_)));
                 items.for_each(|delta| self.writer.write_view(delta, &mut *change));
-                write_offsets(&epoch.records, &mut *change);
+                self.offsets.write(epoch.epoch, &epoch.records, &mut *change);
             }
             epoch.lists.iter().for_each(|delta| self.writer.write_view(delta, &mut *load));
             self.writer.held.hold(epoch.deltas);

@@ -3,7 +3,7 @@
 //! The one place where ids get numbers. An epoch that is open collects the records of its batches and what each
 //! worker is to be fed; closing it is the engine's business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use nearline_dataflows::types::{
     Action, Country, Event, Item, ItemVersion, Kind, List, LookUps, Member, Op, Place, Placement, Variant,
 };
 
+use super::peers::NewNames;
 use super::placement::Said;
 use crate::dictionary::{Dictionary, ItemNames, Names, Places};
 use crate::digests::{DigestKey, hex};
@@ -145,6 +146,8 @@ pub struct Ingest {
     pub records: EpochRecords,
     /// What each worker will be fed.
     pub feeds: Vec<WorkerFeed>,
+    /// Of how many processes this is one: a member's hash says first which process, then which worker.
+    processes: usize,
 }
 
 impl Ingest {
@@ -176,6 +179,57 @@ impl Ingest {
             refused: Vec::new(),
             records: EpochRecords::default(),
             feeds: (0..workers).map(|_| WorkerFeed::default()).collect(),
+            processes: 1,
+        }
+    }
+
+    /// The same for one of so many processes.
+    pub fn of_processes(self, processes: usize) -> Self {
+        Ingest { processes, ..self }
+    }
+
+    /// Notes the names of a record that have no number.
+    pub fn unknown(&self, record: &Record<'_>, new: &mut NewNames) {
+        let note = |known: &Dictionary, name: &str, new: &mut BTreeSet<String>| {
+            if known.get(name).is_none() && !new.contains(name) {
+                new.insert(name.to_owned());
+            }
+        };
+        match record {
+            Record::Event(event) | Record::Retract(event) => {
+                note(&self.items, event.item, &mut new.items);
+                if event.kind != self.last_kind.0 {
+                    note(&self.kinds, event.kind, &mut new.kinds);
+                }
+                if !event.context.is_empty() {
+                    let said = Said::of(event.context);
+                    note(&self.countries, &said.country, &mut new.countries);
+                    note(&self.lists, &said.list, &mut new.lists);
+                    note(&self.variants, &said.variant, &mut new.variants);
+                }
+            }
+            Record::Item(version) => note(&self.items, version.item, &mut new.items),
+            _ => {}
+        }
+    }
+
+    /// Gives new names their numbers, in order.
+    pub fn learn(&mut self, names: &NewNames) {
+        let numbered = [
+            (&mut self.items, &names.items),
+            (&mut self.countries, &names.countries),
+            (&mut self.lists, &names.lists),
+            (&mut self.variants, &names.variants),
+        ];
+        for (known, new) in numbered {
+            for name in new {
+                known.number(name);
+            }
+        }
+        // Beyond that many a record is refused by whoever takes it.
+        let room = usize::from(u16::MAX) + 1 - self.kinds.len().min(usize::from(u16::MAX) + 1);
+        for name in names.kinds.iter().take(room) {
+            self.kinds.number(name);
         }
     }
 
@@ -203,7 +257,7 @@ impl Ingest {
     /// Feeds a member's factor to the member's worker with the next epoch; nothing of who was never met.
     pub fn known(&mut self, member: &str, standby: bool, factor: Vec<f32>) {
         let Some(number) = self.members.get(member) else { return };
-        let worker = self.routes[number as usize] as usize % self.feeds.len();
+        let worker = self.worker(Member(number));
         let known = Known { member: Member(number), standby, factor: factor.into() };
         self.feeds[worker].known.push(known);
     }
@@ -324,8 +378,13 @@ impl Ingest {
         Ok(())
     }
 
+    /// Which of this process's workers has a member.
+    fn worker(&self, member: Member) -> usize {
+        self.routes[member.index()] as usize / self.processes % self.feeds.len()
+    }
+
     fn push(&mut self, member: Member, seq: u32, action: Action) {
-        let worker = self.routes[member.index()] as usize % self.feeds.len();
+        let worker = self.worker(member);
         self.feeds[worker].ops.push(Op { member, seq, action });
     }
 

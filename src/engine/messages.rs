@@ -1,5 +1,6 @@
 //! What the committer is told: an epoch's records by ingest, its changes by the workers, and what to do with them.
 
+use crossbeam_channel::Sender;
 use nearline_dataflows::graph::Delta;
 use nearline_dataflows::types::Epoch;
 
@@ -104,6 +105,10 @@ pub enum ToCommit {
     },
     /// The folder's key has changed, by an import.
     Key(DigestKey),
+    /// Every process of the pipeline has all up to this epoch on disk.
+    StoredByAll(Epoch),
+    /// Write the offsets of all that every process has on disk, synced, and say so.
+    KeepOffsets(Sender<()>),
     /// How many live events were read back: a bulk load that was broken off may have left more than were counted.
     Live(u64),
 }

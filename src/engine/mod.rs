@@ -18,6 +18,8 @@ mod memory;
 mod messages;
 pub mod mirroring;
 pub mod observer;
+mod offsets;
+pub mod peers;
 mod pipeline;
 mod placement;
 mod pointer;
@@ -27,6 +29,7 @@ pub mod socket;
 mod storing;
 mod takeover;
 mod times;
+mod together;
 mod trimming;
 pub mod verify;
 pub mod workers;
@@ -160,6 +163,8 @@ pub struct EngineOptions {
     pub archive: Option<Arc<queue::Waiting>>,
     /// What is queued for mirrors; without it nothing is.
     pub mirrors: Option<Arc<mirroring::Mirroring>>,
+    /// The other processes of the pipeline, where there are some.
+    pub peers: Option<peers::Peers>,
 }
 
 impl EngineOptions {
@@ -193,6 +198,29 @@ enum Message {
     Centres(Option<Arc<Centres>>, Sender<Result<CentresUsed, CentresError>>),
     /// Close the epoch with which a bulk load ends.
     Finish,
+}
+
+impl Message {
+    /// Whether it is for a pipeline of one process alone.
+    fn is_for_one_process(&self) -> bool {
+        matches!(
+            self,
+            Message::Use(..) | Message::RollBack(_) | Message::BatchStep(..) | Message::Centres(Some(_), _)
+        )
+    }
+
+    /// Says that it cannot be done here.
+    fn refuse(self) {
+        // Whoever asked has gone away.
+        match self {
+            Message::Use(_, reply) | Message::RollBack(reply) => {
+                drop(reply.send(Err(TakeoverError::SeveralProcesses)));
+            }
+            Message::BatchStep(_, reply) => drop(reply.send(None)),
+            Message::Centres(_, reply) => drop(reply.send(Err(CentresError::SeveralProcesses))),
+            _ => {}
+        }
+    }
 }
 
 /// What became of a batch.

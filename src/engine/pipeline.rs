@@ -15,13 +15,15 @@ use super::committer::Committer;
 use super::ingest::{EpochRecords, Ingest, WorkerFeed};
 use super::memory::{self, Limit};
 use super::messages::{Mode, ToCommit};
+use super::peers::Together;
 use super::recover::{self, Standing};
 use super::takeover::Models;
 use super::trimming::next_trim;
-use super::workers::{Feed, Workers};
+use super::workers::{Feed, Graph, Workers};
 use super::{Beside, EngineError, EngineOptions, GivenLineUp, Message, Submitted};
 use crate::digests::DigestKey;
 use crate::failpoints::reach;
+use crate::processes::Share;
 use crate::records::Record;
 use crate::sources::Batch;
 use crate::stores::{Store, Table, formats};
@@ -34,6 +36,8 @@ const UNDER_WAY: u64 = 2;
 /// With so many epochs under way intake waits: one more at the store, and one to be ready. What queued beyond would
 /// take memory without end and make nothing faster.
 const FULL: u64 = 4;
+/// How long whoever has nothing to do waits before it looks at the other processes.
+const IDLE: Duration = Duration::from_secs(1);
 /// How many records an epoch of a bulk load has. The committer gathers several for the store.
 const BULK: usize = 65_536;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
@@ -48,9 +52,17 @@ pub(super) fn run(
     committed: Arc<Committed>,
     ready: &Sender<()>,
 ) -> Result<(), EngineError> {
-    let standing = Standing::of(records)?;
+    let mut standing = Standing::of(records)?;
     let pristine = standing.epoch == 0;
-    let mut ingest = Ingest::new(options.key.clone(), &options.kind_names, options.workers, pristine);
+    let mut peers = options.peers.take();
+    let share = peers.as_ref().map_or(Share::WHOLE, |peers| peers.share);
+    let agreed = peers.as_ref().map(|peers| peers.agreed.clone());
+    if let Some(agreed) = &agreed {
+        options.rebuild |= agreed.anew;
+        standing.epoch = agreed.epoch;
+    }
+    let mut ingest = Ingest::new(options.key.clone(), &options.kind_names, options.workers, pristine)
+        .of_processes(share.processes);
     let (to_commit, commits) = bounded(WAITING_DELTAS);
     let committer = Committer {
         store: store.clone(),
@@ -62,6 +74,8 @@ pub(super) fn run(
         observer: options.observer.clone(),
         archive: options.archive.clone(),
         mirrors: options.mirrors.clone(),
+        several: share.is_of_several(),
+        own_workers: share.process * options.workers..(share.process + 1) * options.workers,
     };
     let start = standing.clone();
     let committing = std::thread::Builder::new()
@@ -70,7 +84,14 @@ pub(super) fn run(
         .map_err(|error| EngineError::Workers(error.to_string()))?;
     let (meaning, look_ups) = (options.meaning.clone(), ingest.look_ups(options.variants()));
     let observer = options.observer.clone();
-    let workers = Workers::start(options.workers, meaning, look_ups, to_commit.clone(), observer)?;
+    let graph = Graph { meaning, look_ups, to_commit: to_commit.clone(), observer };
+    let (workers, together) = match &mut peers {
+        None => (Workers::start(options.workers, graph)?, None),
+        Some(peers) => {
+            let (workers, together) = Workers::start_with(peers, options.workers, graph, &committed)?;
+            (workers, Some(together))
+        }
+    };
     let ended = (|| {
         let (live, beside) = (options.live.take(), options.beside.take());
         let mut pipeline = Pipeline {
@@ -87,8 +108,13 @@ pub(super) fn run(
             store: &*store,
             models: Models::default(),
             centres: options.centres.as_ref().map(|centres| centres.version.clone()),
+            together,
         };
         let to_build = pipeline.recover(records, &*store, &standing, live, beside)?;
+        if agreed.is_some_and(|agreed| agreed.differ) {
+            pipeline.tell_all(&*store, &standing)?;
+            pipeline.settled()?;
+        }
         // Whoever started the engine has gone away; it ends with the messages then.
         let _ = ready.send(());
         if let Some(line_up) = to_build {
@@ -117,7 +143,7 @@ pub(super) struct Pipeline<'a> {
     /// The newest epoch that was closed.
     pub(super) epoch: Epoch,
     /// When the open epoch got its first record.
-    opened: Option<Instant>,
+    pub(super) opened: Option<Instant>,
     /// When records were taken last.
     pub(super) taken_at: Option<Instant>,
     /// How much memory there is.
@@ -127,6 +153,8 @@ pub(super) struct Pipeline<'a> {
     pub(super) models: Models,
     /// The version of the centres of clusters in use.
     pub(super) centres: Option<String>,
+    /// The other processes, where there are some.
+    pub(super) together: Option<Together>,
 }
 
 impl Pipeline<'_> {
@@ -212,6 +240,11 @@ impl Pipeline<'_> {
                 })
             });
             let reading = reading.map_err(|error| EngineError::Workers(error.to_string()))?;
+            if self.together.is_some() {
+                live = self.read_back_together(&read, mode, control)? as usize;
+                drop(read);
+                return reading.join().map_err(|_| EngineError::Stopped)?;
+            }
             for mut batch in read {
                 if mode == Mode::Rebuild {
                     live += batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count();
@@ -229,11 +262,11 @@ impl Pipeline<'_> {
     /// Takes batches and closes epochs until told to finish. What is built beside is built in slices between epochs.
     fn serve(&mut self, told: &Receiver<Message>) -> Result<(), EngineError> {
         loop {
-            let message = match self.time_left() {
-                None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(left) => told.recv_timeout(left),
-            };
-            match message {
+            if self.is_asked_to_close() {
+                self.close_together()?;
+                continue;
+            }
+            match self.next_message(told) {
                 Ok(Message::Batch(batch)) => self.take(batch)?,
                 Ok(Message::Submit(batch, reply)) => {
                     self.take(batch)?;
@@ -242,6 +275,7 @@ impl Pipeline<'_> {
                     // Whoever asked has gone away; the records are kept all the same.
                     let _ = reply.send(Submitted { epoch: self.epoch, refused });
                 }
+                Ok(message) if self.together.is_some() && message.is_for_one_process() => message.refuse(),
                 Ok(Message::Use(line_up, reply)) => self.use_line_up(line_up, reply)?,
                 Ok(Message::RollBack(reply)) => self.roll_back(reply)?,
                 Ok(Message::Settle(stop, reply)) => {
@@ -260,16 +294,50 @@ impl Pipeline<'_> {
                     let _ = reply.send(used);
                 }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => self.close_live()?,
+                Err(RecvTimeoutError::Timeout) if self.is_due() => self.close_live()?,
+                Err(RecvTimeoutError::Timeout) => {}
             }
             self.between_epochs()?;
         }
-        self.close_live()?;
+        if self.together.is_some() {
+            self.finish_together()?;
+        } else {
+            self.close_live()?;
+        }
         if self.options.bulk {
             reach("before-last-epoch");
             self.close(Mode::EndBulk, vec![Control::Now])?;
         }
-        self.settled()
+        self.settled()?;
+        if self.together.is_some() { self.keep_offsets() } else { Ok(()) }
+    }
+
+    /// The next message, or that it is time for something.
+    fn next_message(&mut self, told: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        let left = self.time_left();
+        let Some(together) = &mut self.together else {
+            return match left {
+                None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(left) => told.recv_timeout(left),
+            };
+        };
+        let arrivals = together.arrivals();
+        let left = left.unwrap_or(IDLE).min(IDLE);
+        crossbeam_channel::select! {
+            recv(told) -> message => message.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(arrivals) -> parcel => {
+                parcel.into_iter().for_each(|parcel| together.put(parcel));
+                Err(RecvTimeoutError::Timeout)
+            }
+            default(left) => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// Whether another process has closed the next epoch, or the pipeline cannot go on.
+    fn is_asked_to_close(&mut self) -> bool {
+        let next = self.epoch + 1;
+        let Some(together) = &mut self.together else { return false };
+        together.is_asked_for(next) || self.committed.failure().is_some()
     }
 
     /// Passes a step of a batch job on, behind all records that came before it; says in which epoch what it says will
@@ -313,11 +381,19 @@ impl Pipeline<'_> {
         Some(if idle && !self.options.bulk { Duration::ZERO } else { left })
     }
 
+    /// Whether the open epoch has waited long enough. Whoever is in step with others may be woken before.
+    fn is_due(&self) -> bool {
+        self.together.is_none() || self.time_left().is_some_and(|left| left.is_zero())
+    }
+
     fn take(&mut self, batch: Batch) -> Result<(), EngineError> {
         self.keep_to_limit()?;
         self.taken_at = Some(Instant::now());
         let batch = Arc::new(batch);
         let mut taken = 0;
+        if self.together.is_some() {
+            return self.take_together(&batch);
+        }
         let mut trim = next_trim(&batch, 0);
         loop {
             let mut room = self.room();
@@ -371,8 +447,9 @@ impl Pipeline<'_> {
     }
 
     /// How many more records the open epoch takes.
-    fn room(&self) -> usize {
-        let records = self.ingest.records.slots.len();
+    pub(super) fn room(&self) -> usize {
+        let gathered = self.together.as_ref().map_or(0, Together::waiting);
+        let records = self.ingest.records.slots.len() + gathered;
         let busy = self.epoch - self.committed.epoch() >= UNDER_WAY;
         let size = if self.options.bulk { BULK } else { self.options.epoch_records };
         // An epoch of a few records was asked for in order to see each by itself; a large one takes memory.
@@ -383,14 +460,22 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn close_live(&mut self) -> Result<(), EngineError> {
+        if let Some(together) = &self.together {
+            return if together.is_empty() { Ok(()) } else { self.close_together().map(drop) };
+        }
         if self.ingest.records.is_empty() {
             return Ok(());
         }
         if self.options.bulk {
             return self.close(Mode::Bulk, vec![Control::Later]);
         }
-        self.committed.wait_for(self.epoch.saturating_sub(FULL - 1)).map_err(EngineError::Failed)?;
+        self.room_to_close()?;
         self.close(Mode::Whole, Vec::new())
+    }
+
+    /// Waits until not too many epochs are under way.
+    pub(super) fn room_to_close(&self) -> Result<(), EngineError> {
+        self.committed.wait_for(self.epoch.saturating_sub(FULL - 1)).map_err(EngineError::Failed)
     }
 
     /// Closes the open epoch: its records go to the committer, and to the workers.

@@ -3,6 +3,7 @@
 //! Sorting and writing a load takes as long as making it, so the two run side by side. At most one load is stored
 //! while another is made.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -65,12 +66,12 @@ impl<'s> Storing<'s> {
 }
 
 /// Stores job by job until there are no more or the store fails.
-pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed, observer: Option<&dyn Observer>) {
+pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed, observer: Option<&Arc<dyn Observer>>) {
     for job in todo {
         let done = match job {
             Job::Write(change) => change.commit(false),
             Job::Load(load) => load.commit(true).map(|()| reach("loaded")),
-            Job::Close { epoch, change, synced, counts, mut told } => {
+            Job::Close { epoch, change, synced, counts, told } => {
                 if let (Some(observer), Some(commit)) = (observer, &told) {
                     observer.before(commit);
                 }
@@ -78,11 +79,12 @@ pub fn run(todo: &Receiver<Job<'_>>, committed: &Committed, observer: Option<&dy
                 let began = Instant::now();
                 change.commit(synced).map(|()| {
                     reach("committed");
-                    committed.publish(epoch, counts);
-                    if let (Some(observer), Some(commit)) = (observer, &mut told) {
-                        commit.stored_in = began.elapsed();
-                        observer.after(commit);
-                    }
+                    let stored_in = began.elapsed();
+                    let tell = observer.cloned().zip(told).map(|(observer, mut commit)| {
+                        commit.stored_in = stored_in;
+                        Box::new(move || observer.after(&commit)) as Box<dyn FnOnce() + Send>
+                    });
+                    committed.stored(epoch, counts, tell);
                 })
             }
             Job::Wait(reply) => {

@@ -70,6 +70,11 @@ pub enum TakeoverError {
     /// A bulk load has no lists to build beside.
     #[error("a bulk load is under way; its lists are made at its end: ask again then")]
     Loading,
+    /// There are several processes.
+    #[error(
+        "a pipeline of several processes takes over a model when it starts: stop it, and start every process with --model"
+    )]
+    SeveralProcesses,
     /// Its files cannot be kept.
     #[error("the model cannot be kept in the data folder: {0}")]
     NotKept(String),

@@ -6,17 +6,24 @@ use std::sync::Arc;
 use std::thread::Thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use nearline_dataflows::graph::{self, Delta, Inputs, Meaning, Sink};
 use nearline_dataflows::members::Control;
 use nearline_dataflows::types::{Epoch, LookUps};
 use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
+use timely::communication::allocator::zero_copy::initialize::{
+    CommsGuard, initialize_networking_from_sockets,
+};
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::dataflow::operators::probe;
+use timely::worker::Worker;
 
+use super::committed::Committed;
 use super::ingest::WorkerFeed;
 use super::messages::ToCommit;
 use super::observer::Observer;
+use super::peers::{self, Ends, Errand, Errands, Peers, Together, Watch};
 use super::{EngineError, times};
 
 /// How many epochs may wait at a worker while it works on another.
@@ -34,21 +41,86 @@ pub struct Feed {
     pub controls: Vec<Control>,
 }
 
+/// What every worker builds its part of the graph with.
+#[derive(Clone)]
+pub struct Graph {
+    /// The meaning of the config.
+    pub meaning: Meaning,
+    /// What the graph looks up by number.
+    pub look_ups: LookUps,
+    /// Where what changes goes.
+    pub to_commit: Sender<ToCommit>,
+    /// Told how long operators work.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
 /// The running workers.
 pub struct Workers {
     feeds: Vec<(Sender<Feed>, Thread)>,
     guards: Option<WorkerGuards<()>>,
+    /// The threads of the connections to other processes, and what happens to these.
+    connections: Option<(CommsGuard, Arc<Watch>)>,
+}
+
+/// What one worker has of the other processes.
+struct Beyond {
+    ends: Option<Ends>,
+    errands: Receiver<Errand>,
+    watch: Arc<Watch>,
+    committed: Arc<Committed>,
 }
 
 impl Workers {
-    /// Starts `count` workers; what changes goes to `to_commit`.
-    pub fn start(
+    /// Starts `count` workers.
+    pub fn start(count: usize, graph: Graph) -> Result<Self, EngineError> {
+        let process = timely::CommunicationConfig::Process(count);
+        let (builders, others) = process.try_build().map_err(EngineError::Workers)?;
+        Self::start_on(builders, others, (0, 1), graph, |_| None)
+    }
+
+    /// Starts `count` workers of a graph that other processes have workers of too.
+    pub fn start_with(
+        peers: &mut Peers,
         count: usize,
-        meaning: Meaning,
-        look_ups: LookUps,
-        to_commit: Sender<ToCommit>,
-        observer: Option<Arc<dyn Observer>>,
+        graph: Graph,
+        committed: &Arc<Committed>,
+    ) -> Result<(Self, Together), EngineError> {
+        let failed = |error: std::io::Error| EngineError::Workers(error.to_string());
+        let hooks = timely::communication::Hooks::default();
+        let threads = ProcessBuilder::new_typed_vector(count, hooks.refill.clone(), hooks.spill.clone());
+        let links = std::mem::take(&mut peers.links);
+        let (process, processes) = (peers.share.process, peers.share.processes);
+        let (builders, connections) =
+            initialize_networking_from_sockets(threads, links, process, count, hooks).map_err(failed)?;
+        let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+        let (arrive, arrivals) = unbounded();
+        let (errand, errands) = unbounded();
+        let (watch, start) = (peers.watch.clone(), peers.agreed.epoch);
+        watch.tells(committed, arrive.clone());
+        let (watching, committing) = (watch.clone(), committed.clone());
+        let beyond = move |worker: &mut Worker| {
+            let is_first = worker.index().is_multiple_of(count);
+            let ends = peers::build(worker, start, is_first, arrive.clone());
+            let (errands, watch) = (errands.clone(), watching.clone());
+            Some(Beyond { ends, errands, watch, committed: committing.clone() })
+        };
+        let mut workers = Self::start_on(builders, Box::new(()), (process, processes), graph, beyond)?;
+        watch.wakes(workers.feeds.iter().map(|(_, thread)| thread.clone()).collect());
+        workers.connections = Some((connections, watch));
+        let errands = Errands::new(errand, workers.feeds[0].1.clone());
+        committed.with_others(errands.clone());
+        let together = Together::new(peers, errands, arrivals, committed.clone());
+        Ok((workers, together))
+    }
+
+    fn start_on(
+        builders: Vec<AllocatorBuilder>,
+        others: Box<dyn std::any::Any + Send>,
+        (process, processes): (usize, usize),
+        graph: Graph,
+        beyond: impl Fn(&mut Worker) -> Option<Beyond> + Send + Sync + 'static,
     ) -> Result<Self, EngineError> {
+        let count = builders.len();
         let mut senders = Vec::with_capacity(count);
         let mut receivers = Vec::with_capacity(count);
         for _ in 0..count {
@@ -57,27 +129,27 @@ impl Workers {
             receivers.push(receiver);
         }
         let (hello, hellos) = bounded(count);
-        let config = timely::Config {
-            communication: timely::CommunicationConfig::Process(count),
-            worker: WorkerConfig::default(),
-        };
-        let guards = timely::execute(config, move |worker| {
-            let index = worker.index();
-            if let Some(observer) = &observer {
-                times::observe(worker, observer.clone());
-            }
-            let sink = Rc::new(ToCommitter { worker: index, to_commit: to_commit.clone() });
-            let (inputs, probe) =
-                worker.dataflow::<Epoch, _, _>(|scope| graph::build(scope, &meaning, look_ups.clone(), sink));
-            // Nobody listens any more where the engine gave up; the feed is closed then.
-            let _ = hello.send((index, std::thread::current()));
-            run(worker, &receivers[index], inputs, &probe, &to_commit);
-        })
-        .map_err(EngineError::Workers)?;
+        let guards =
+            timely::execute::execute_from(builders, others, WorkerConfig::default(), move |worker| {
+                let index = worker.index() - process * count;
+                let Graph { meaning, look_ups, to_commit, observer } = graph.clone();
+                if let Some(observer) = &observer {
+                    times::observe(worker, observer.clone());
+                }
+                let sink = Rc::new(ToCommitter { worker: index, to_commit: to_commit.clone() });
+                let (inputs, probe) = worker.dataflow::<Epoch, _, _>(|scope| {
+                    graph::build(scope, processes, &meaning, look_ups, sink)
+                });
+                let beyond = beyond(worker);
+                // Nobody listens any more where the engine gave up; the feed is closed then.
+                let _ = hello.send((index, std::thread::current()));
+                run(worker, &receivers[index], (inputs, &probe), &to_commit, beyond);
+            })
+            .map_err(EngineError::Workers)?;
         let mut threads: Vec<(usize, Thread)> = hellos.iter().take(count).collect();
         threads.sort_by_key(|(index, _)| *index);
         let feeds = senders.into_iter().zip(threads.into_iter().map(|(_, thread)| thread)).collect();
-        Ok(Workers { feeds, guards: Some(guards) })
+        Ok(Workers { feeds, guards: Some(guards), connections: None })
     }
 
     /// How many there are.
@@ -100,6 +172,11 @@ impl Workers {
             thread.unpark();
         }
         drop(self.guards.take());
+        match self.connections.take() {
+            // Its threads wait for processes that are gone; the program ends without them.
+            Some((connections, watch)) if watch.is_lost() => std::mem::forget(connections),
+            connections => drop(connections),
+        }
     }
 }
 
@@ -116,11 +193,11 @@ impl Sink for ToCommitter {
 }
 
 fn run(
-    worker: &mut timely::worker::Worker,
+    worker: &mut Worker,
     feed: &Receiver<Feed>,
-    mut inputs: Inputs,
-    probe: &probe::Handle<Epoch>,
+    (mut inputs, probe): (Inputs, &probe::Handle<Epoch>),
     to_commit: &Sender<ToCommit>,
+    mut beyond: Option<Beyond>,
 ) {
     // Invariant: epochs that were fed and have not come out whole, oldest first.
     let mut open: VecDeque<Epoch> = VecDeque::new();
@@ -139,11 +216,39 @@ fn run(
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => closed = true,
         }
-        let wait = if feed.is_empty() && !closed { Some(IDLE) } else { Some(Duration::ZERO) };
+        let errands = beyond.as_mut().is_some_and(Beyond::run_errands);
+        let wait = if feed.is_empty() && !closed && !errands { Some(IDLE) } else { Some(Duration::ZERO) };
         worker.step_or_park(wait);
         while let Some(epoch) = open.front().filter(|epoch| !probe.less_equal(*epoch)) {
             let _ = to_commit.send(ToCommit::Done { worker: worker.index(), epoch: *epoch });
             open.pop_front();
+        }
+        if let Some(beyond) = &mut beyond {
+            beyond.tell_how_far_all_are(to_commit);
+            if beyond.watch.is_lost() {
+                // What waits for other processes would wait for ever.
+                worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+                return;
+            }
+        }
+    }
+}
+
+impl Beyond {
+    /// Does what this process sends the others; whether there was something.
+    fn run_errands(&mut self) -> bool {
+        let Some(ends) = &mut self.ends else { return false };
+        let errands: Vec<Errand> = self.errands.try_iter().collect();
+        let any = !errands.is_empty();
+        errands.into_iter().for_each(|errand| ends.run(errand));
+        any
+    }
+
+    fn tell_how_far_all_are(&mut self, to_commit: &Sender<ToCommit>) {
+        if let Some(epoch) = self.ends.as_mut().and_then(Ends::stored_by_all) {
+            // Before whoever waits for the epoch learns that it is committed, and asks for what goes with it.
+            let _ = to_commit.send(ToCommit::StoredByAll(epoch));
+            self.committed.stored_by_all(epoch);
         }
     }
 }

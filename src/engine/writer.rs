@@ -71,15 +71,6 @@ pub fn put_made_with(lists: &MadeWith, change: &mut dyn Transaction) {
         None => change.delete(Table::Meta, meta::VARIANTS),
     }
 }
-
-/// Writes how far the sources of an epoch are.
-pub fn write_offsets(records: &EpochRecords, change: &mut dyn Transaction) {
-    for (source, offset) in &records.offsets {
-        let offset = serde_json::to_vec(offset).unwrap_or_default();
-        change.put(Table::Offsets, source.as_bytes(), &offset);
-    }
-}
-
 /// Writes entries into a transaction, with buffers that are used again.
 pub struct Writer {
     /// Ids by number.
@@ -96,6 +87,8 @@ pub struct Writer {
     /// Members of whom a forget left no list and no factor: there is nothing to remove, and a removal would bring
     /// their ids back to the disk.
     pub nothing_left: HashSet<Member>,
+    /// The workers of this process.
+    own_workers: std::ops::Range<usize>,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -111,9 +104,15 @@ impl Writer {
             made: None,
             held: Held::default(),
             nothing_left: HashSet::new(),
+            own_workers: 0..usize::MAX,
             key: Vec::new(),
             value: Vec::new(),
         }
+    }
+
+    /// The same where only these workers are of this process.
+    pub fn of_workers(self, own_workers: std::ops::Range<usize>) -> Self {
+        Writer { own_workers, ..self }
     }
 
     /// Everything up to this `at` is forgotten.
@@ -321,6 +320,10 @@ impl Writer {
             Delta::ClusterPopularity(counts) => self.write_liked(counts, change),
             Delta::Now(Some(now)) => {
                 change.put(Table::Meta, meta::NOW, &now.at.to_be_bytes());
+                if !self.own_workers.contains(&now.worker) {
+                    // Whose event it is is known there.
+                    return change.delete(Table::Meta, meta::NOW_EVENT);
+                }
                 let event = serde_json::json!({
                     "member": &*self.names.members[now.member.index()],
                     "item": &*self.names.items[now.item.index()],

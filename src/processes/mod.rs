@@ -35,15 +35,20 @@ impl Share {
         hash(id) as usize % self.processes
     }
 
+    /// Whether this process reads a partition of a topic.
+    pub fn reads(self, topic: &str, partition: i32) -> bool {
+        (hash(topic) as usize + partition.max(0) as usize) % self.processes == self.process
+    }
+
     /// Whether this process has it.
     pub fn owns(self, id: &str) -> bool {
         self.owner(id) == self.process
     }
 }
 
-/// The fixed hash (32-bit FNV-1a) of an external id. Stores are shared out by it: another one would be another format.
+/// The fixed hash of an external id, which the graph shares out by too. Another one would be another format.
 pub fn hash(id: &str) -> u32 {
-    id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    nearline_dataflows::spread::hash(id.as_bytes())
 }
 
 /// What a store of a pipeline of several processes says of itself: `meta`'s `part`.

@@ -247,6 +247,19 @@ pub enum StoreError {
         .0.display()
     )]
     Witness(PathBuf),
+    /// Another process of the pipeline is gone.
+    #[error(
+        "process {process} of the pipeline, at {address}, is gone ({what}): nothing more is committed here; start all \
+         processes again, what was acknowledged is kept"
+    )]
+    Gone {
+        /// The other process.
+        process: usize,
+        /// Where it was.
+        address: String,
+        /// What happened.
+        what: String,
+    },
     /// Several stores are read as one.
     #[error(
         "stores of several processes that are read as one cannot be written to: each process writes to its own"

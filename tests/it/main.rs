@@ -30,6 +30,7 @@ mod models;
 mod parts;
 mod parts_http;
 mod performance;
+mod processes;
 mod publications;
 #[cfg(feature = "query")]
 mod query;

@@ -158,6 +158,7 @@ pub fn options(key: u8) -> EngineOptions {
         rebuild: false,
         archive: None,
         mirrors: None,
+        peers: None,
         centres: Some(small_centres(&small_model())),
     }
 }

@@ -115,11 +115,8 @@ impl Home {
     }
 
     /// The same of a command that was made ready.
-    pub fn start_command(&self, mut command: Command) -> Running {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdin = child.stdin.take();
-        let mut running = Running { child: Some(child), stdin };
+    pub fn start_command(&self, command: Command) -> Running {
+        let mut running = Running::begin(command);
         let socket = self.path("nearline-data/nearline.sock");
         until("it serves its socket", || {
             let ended = running.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
@@ -199,6 +196,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a command whose standard input stays open, and waits for nothing.
+    pub fn begin(mut command: Command) -> Running {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        Running { child: Some(child), stdin }
+    }
+
     pub fn send(&mut self, lines: &str) {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(lines.as_bytes()).unwrap();
@@ -220,6 +225,17 @@ impl Running {
         let mut child = self.child.take().unwrap();
         until("it ends of itself", || child.try_wait().unwrap().is_some());
         said(child.wait_with_output().unwrap())
+    }
+
+    /// Whether it has ended of itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Interrupts it, as from a keyboard.
+    pub fn interrupt(&self) {
+        let pid = self.id().to_string();
+        std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
     }
 
     /// Kills it at once, without a word.

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::MAX_WORKERS;
+use crate::processes::Share;
 use crate::sources::kafka::Start;
+/// The most processes that a pipeline has.
+const MAX_PROCESSES: usize = 1024;
+
 /// Where records come from.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
@@ -30,6 +34,35 @@ pub struct PipeArgs {
     /// How many threads run the graph; all cores unless given.
     #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<usize>,
+    /// Whether it is one of several.
+    #[command(flatten)]
+    pub processes: ProcessesArgs,
+}
+
+/// One process of several.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "One pipeline in several processes (docs/processes.md)")]
+pub struct ProcessesArgs {
+    /// Be one of so many processes, which share the members out by a hash of their ids; each has a folder of its own.
+    #[arg(long, value_name = "N", value_parser = processes, requires = "hosts")]
+    pub processes: Option<usize>,
+    /// Which of them, from 0 on.
+    #[arg(long, value_name = "I", requires = "processes")]
+    pub process: Option<usize>,
+    /// Where they are: a line HOST:PORT for each process, in order.
+    #[arg(long, value_name = "FILE", requires = "processes")]
+    pub hosts: Option<PathBuf>,
+    /// Read all of the files that are named: they are of this process alone. Unless given, the processes share them out,
+    /// and each must be given the same ones.
+    #[arg(long, requires = "processes")]
+    pub own_files: bool,
+}
+
+impl ProcessesArgs {
+    /// Which process it is.
+    pub fn share(&self) -> Share {
+        Share { process: self.process.unwrap_or(0), processes: self.processes.unwrap_or(1) }
+    }
 }
 
 /// Flags of `replay`.
@@ -91,6 +124,12 @@ pub struct RunArgs {
     /// Close an epoch after this many records at the latest.
     #[arg(long, value_name = "N")]
     pub epoch_records: Option<usize>,
+}
+
+/// A number of processes.
+fn processes(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_PROCESSES).contains(number));
+    number.ok_or_else(|| format!("give a number from 1 to {MAX_PROCESSES}"))
 }
 
 /// A number of workers.
