@@ -6,6 +6,8 @@
 mod hosts;
 pub mod parts;
 mod placement;
+pub mod reading;
+pub mod reshard;
 
 pub use hosts::{Hosts, HostsError};
 pub use placement::Placement;

@@ -32,6 +32,8 @@ use crate::engine::committed::Committed;
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
 use crate::offline::Model;
+use crate::processes::{Part, Share};
+use crate::stores::part::PartStore;
 use crate::stores::rocks::{BlockCache, RocksStore};
 use crate::stores::{Store, StoreError, Table, Tables, formats};
 use crate::variants::Making;
@@ -46,6 +48,10 @@ use variants::Counted;
 /// Reads a data folder: each answer from one moment of the store.
 pub struct Reader {
     store: Arc<dyn Store>,
+    /// Which process of several the store is of.
+    share: Option<Share>,
+    /// The stores of all processes, where they can be read from here.
+    whole: Option<Arc<dyn Store>>,
     /// What is known besides.
     pub known: Known,
 }
@@ -128,8 +134,34 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads a store that is open here; each answer is of the newest epoch.
+    /// Reads a store that is open here; each answer is of the newest epoch. One that says that it is a part is read as one.
     pub fn over(store: Arc<dyn Store>, folder: &Folder, config: Config) -> Self {
+        // What cannot be read is told whoever asks.
+        let part = store.get(Table::Meta, formats::meta::PART).ok().flatten();
+        let part = part.and_then(|value| serde_json::from_slice::<Part>(&value).ok());
+        let reader = Reader::new(store, folder, config);
+        match part {
+            Some(part) => reader.of_part(part.share, None),
+            None => reader,
+        }
+    }
+
+    /// The same of the store of one process of several: where counts are wanted, which are in all stores, they are read in
+    /// the whole, or it is said where they are.
+    pub fn of_part(mut self, share: Share, whole: Option<Arc<dyn Store>>) -> Self {
+        if self.share.replace(share).is_none() {
+            self.store = Arc::new(PartStore::new(self.store, share));
+        }
+        self.whole = whole.or(self.whole);
+        self
+    }
+
+    /// Which process of several the store is of; none where it has all.
+    pub fn share(&self) -> Option<Share> {
+        self.share
+    }
+
+    fn new(store: Arc<dyn Store>, folder: &Folder, config: Config) -> Self {
         let variants = config.variants.as_ref().map_or(0, |variants| variants.variants.len());
         let known = Known {
             folder: folder.clone(),
@@ -144,7 +176,7 @@ impl Reader {
             liked: Mutex::default(),
             config,
         };
-        Reader { store, known }
+        Reader { store, share: None, whole: None, known }
     }
 
     /// Keeps the catalogue in memory, as it is now. Whoever commits to the store tells it what changes.
@@ -172,6 +204,32 @@ impl Reader {
             }
         })?;
         answer.expect("a store shows a moment or says why not")
+    }
+
+    /// Asks something of one moment of all processes' stores.
+    pub fn read_all<T>(
+        &self,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        let Some(whole) = &self.whole else { return self.read(ask) };
+        let (mut ask, mut answer) = (Some(ask), None);
+        whole.at_one_moment(&mut |tables| {
+            if let Some(ask) = ask.take() {
+                answer = Some(self.serving(tables).and_then(|serving| ask(&serving)));
+            }
+        })?;
+        answer.expect("a store shows a moment or says why not")
+    }
+
+    /// Asks something of one moment; where that takes counts that are in the stores of all processes, of one of these.
+    pub fn read_further<T>(
+        &self,
+        ask: impl Fn(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        match self.read(&ask) {
+            Err(ServingError::Store(StoreError::InAll { .. })) if self.whole.is_some() => self.read_all(ask),
+            answer => answer,
+        }
     }
 
     /// The same without ever waiting; nothing where that cannot be, because it would take a file or long work.

@@ -28,6 +28,7 @@ mod memory;
 mod mirrors;
 mod models;
 mod parts;
+mod parts_http;
 mod performance;
 mod processes;
 mod publications;
