@@ -215,7 +215,7 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         whole.at_one_moment(&mut |tables| {
             if let Some(ask) = ask.take() {
-                answer = Some(self.serving(tables).and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Long).and_then(|serving| ask(&serving)));
             }
         })?;
         answer.expect("a store shows a moment or says why not")
