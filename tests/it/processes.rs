@@ -315,7 +315,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.names.iter().for_each(|name| drop(self.ip(&format!("netns del {name}"))));
+        for name in &self.names {
+            self.ip(&format!("netns del {name}"));
+        }
     }
 }
 
