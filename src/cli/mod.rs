@@ -126,6 +126,7 @@ impl From<ServingError> for Failure {
             ServingError::OtherConfig(other) => other.into(),
             ServingError::Model(error) => error.into(),
             ServingError::Store(error) => error.into(),
+            ServingError::Ended(error) => Failure::Failed(error.to_string()),
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod why;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, KindTable};
+use crate::engine::committed::Committed;
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
 use crate::offline::Model;
@@ -65,6 +66,8 @@ pub struct Known {
     pub models: Models,
     /// The catalogue, where it is kept in memory.
     pub catalogue: Option<Catalogue>,
+    /// Up to which epoch all processes have everything, where there are several.
+    pub committed: Option<Arc<Committed>>,
     /// How many members each variant has, as it was counted last.
     counted: Mutex<Option<Arc<Counted>>>,
     /// What the store last said of itself, and in which version of it.
@@ -103,6 +106,9 @@ pub enum ServingError {
     /// The answer would be about other lists than the stored ones.
     #[error(transparent)]
     OtherConfig(#[from] OtherConfig),
+    /// The pipeline has ended before all its processes had what was read.
+    #[error("{0}")]
+    Ended(Arc<StoreError>),
     /// The folder's model failed.
     #[error(transparent)]
     Model(#[from] crate::offline::model::ModelError),
@@ -161,6 +167,7 @@ impl Reader {
             folder: folder.clone(),
             models: Models::new(folder.clone(), variants),
             catalogue: None,
+            committed: None,
             standing: Mutex::new(None),
             shelves: Mutex::default(),
             counted: Mutex::default(),
@@ -179,6 +186,12 @@ impl Reader {
         Ok(self)
     }
 
+    /// Shows no epoch before all processes have it, as that says.
+    pub fn behind(mut self, committed: Arc<Committed>) -> Self {
+        self.known.committed = Some(committed);
+        self
+    }
+
     /// Asks something of one moment.
     pub fn read<T>(
         &self,
@@ -187,7 +200,7 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         self.store.at_one_moment(&mut |tables| {
             if let Some(ask) = ask.take() {
-                answer = Some(self.serving(tables).and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Long).and_then(|serving| ask(&serving)));
             }
         })?;
         answer.expect("a store shows a moment or says why not")
@@ -202,7 +215,7 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         whole.at_one_moment(&mut |tables| {
             if let Some(ask) = ask.take() {
-                answer = Some(self.serving(tables).and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Long).and_then(|serving| ask(&serving)));
             }
         })?;
         answer.expect("a store shows a moment or says why not")
@@ -227,9 +240,7 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         let of_one_moment = self.store.at_one_moment_in_memory(&mut |tables| {
             if let Some(ask) = ask.take() {
-                let patience = Takes::Look;
-                let serving = self.serving(tables).map(|serving| Serving { patience, ..serving });
-                answer = Some(serving.and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Look).and_then(|serving| ask(&serving)));
             }
         });
         answer.filter(|answer| of_one_moment && !not_in_memory(answer))
@@ -243,9 +254,7 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         let shown = self.store.at_one_moment_cached(&mut |tables| {
             if let Some(ask) = ask.take() {
-                let patience = Takes::Moment;
-                let serving = self.serving(tables).map(|serving| Serving { patience, ..serving });
-                answer = Some(serving.and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Moment).and_then(|serving| ask(&serving)));
             }
         });
         match shown {
@@ -274,7 +283,7 @@ impl Reader {
             let known = Standing::of(tables).and_then(|standing| Catalogue::read(tables, standing.epoch));
             answer = Some(known.map_err(ServingError::from).and_then(|catalogue| {
                 self.known.catalogue = Some(catalogue);
-                let serving = self.serving(tables)?;
+                let serving = self.serving(tables, Takes::Long)?;
                 let (known, live) = (&self.known, serving.standing.lists.model.as_deref());
                 let kinds = match model {
                     Some(model) => Arc::new(models::weighted(&known.config.kinds, &model.manifest)),
@@ -286,10 +295,19 @@ impl Reader {
         answer.expect("a store shows a moment or says why not")
     }
 
-    fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
+    fn serving<'a>(&'a self, tables: &'a dyn Tables, patience: Takes) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
+        if let Some(committed) = &self.known.committed
+            && committed.epoch() < standing.epoch
+        {
+            // On disk here, and perhaps not in every process: nobody sees it before it is.
+            if patience < Takes::Long {
+                return Err(StoreError::NotInMemory.into());
+            }
+            committed.wait_for(standing.epoch).map_err(ServingError::Ended)?;
+        }
         let store = &*self.store;
-        Ok(Serving { tables, standing, known: &self.known, kinds: None, store, patience: Takes::Long })
+        Ok(Serving { tables, standing, known: &self.known, kinds: None, store, patience })
     }
 }
 

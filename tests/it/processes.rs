@@ -5,9 +5,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nearline::engine::recover::Standing;
+use nearline::processes::Share;
 use nearline::stores::rocks::RocksStore;
 
-use crate::support::{Chance, Home, Running, Said, shuffled, until};
+use serde_json::Value;
+
+use crate::support::{Chance, Home, Running, Said, Server, shuffled, until};
 
 /// Within which a process ends whose neighbour was killed.
 const SOON: Duration = Duration::from_secs(10);
@@ -154,4 +157,59 @@ fn killed_at_any_moment_and_started_again_a_pipeline_loses_nothing() {
         pipeline.to_the_end(&["run", "--model", "model", "log.jsonl"]);
         assert_eq!(pipeline.verified(), digest, "{processes} processes");
     }
+}
+
+/// What a server says of a member's list, and of what is popular.
+fn answers(server: &Server, member: &str) -> (Value, Value) {
+    let list = server.ok(&format!("/v1/members/{member}/lists/top_picks"));
+    (list["items"].clone(), server.ok("/v1/popular?window=all")["items"].clone())
+}
+
+#[test]
+fn any_process_answers_for_any_member_and_takes_events_for_it() {
+    let (pipeline, _) = Pipeline::prepared(2);
+    let listen = ["run", "--listen", "127.0.0.1:0", "--model", "model", "log.jsonl"];
+    let begun: Vec<_> = (0..2).map(|process| Server::begin(pipeline.command(process, &listen))).collect();
+    for server in &begun {
+        until("it is ready", || server.get("/health/ready").0 == 200);
+    }
+    let epoch = |server: &Server| server.ok("/v1/trending")["epoch"].as_u64().unwrap();
+    until("all of the log is in", || {
+        begun.iter().all(|server| epoch(server) == epoch(&begun[0])) && {
+            let all = begun[0].ok("/v1/popular?window=all");
+            all["items"].as_array().is_some_and(|items| !items.is_empty())
+        }
+    });
+    let share = Share { process: 0, processes: 2 };
+    for owner in 0..2 {
+        let member = (1..)
+            .map(|number| format!("m{number}"))
+            .find(|member| share.owner(member) == owner && member != "m7")
+            .unwrap();
+        for (asked, other) in [(0, 1), (1, 0)] {
+            let item = format!("new-{owner}-{asked}");
+            let event = format!(
+                r#"{{"member":"{member}","item":"{item}","kind":"play","value":0.4,"at":{}}}"#,
+                now()
+            );
+            let (code, said) = begun[asked].post("/v1/events", event);
+            assert_eq!(code, 200, "{said}");
+            // It was acknowledged: every process shows it.
+            for server in [&begun[asked], &begun[other]] {
+                let watching = server.ok(&format!("/v1/members/{member}/lists/continue_watching"));
+                assert_eq!(watching["items"][0]["item"], *item, "owner {owner}, asked {asked}: {watching}");
+            }
+        }
+        assert_eq!(answers(&begun[0], &member), answers(&begun[1], &member));
+    }
+    // One that is interrupted has the others end too.
+    let mut begun = begun.into_iter();
+    let (first, second) = (begun.next().unwrap(), begun.next().unwrap());
+    first.interrupt().ok();
+    second.end().ok();
+    pipeline.verified();
+}
+
+fn now() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
 }

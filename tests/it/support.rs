@@ -140,7 +140,18 @@ impl Home {
 
     /// The same, and does not wait.
     pub fn serve_soon(&self, args: &[&str]) -> Server {
-        let mut command = self.command(&[args, &["--listen", "127.0.0.1:0"]].concat());
+        Server::begin(self.command(&[args, &["--listen", "127.0.0.1:0"]].concat()))
+    }
+
+    fn piped(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+impl Server {
+    /// Starts a command that listens, and waits until it says where.
+    pub fn begin(mut command: Command) -> Server {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
@@ -159,11 +170,6 @@ impl Home {
         });
         let stdin = child.stdin.take();
         Server { running: Running { child: Some(child), stdin }, address, said: Some(said) }
-    }
-
-    fn piped(&self, args: &[&str]) -> Child {
-        let mut command = self.command(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 
@@ -235,7 +241,7 @@ impl Running {
     /// Interrupts it, as from a keyboard.
     pub fn interrupt(&self) {
         let pid = self.id().to_string();
-        std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        Command::new("kill").args(["-INT", &pid]).status().unwrap();
     }
 
     /// Kills it at once, without a word.
@@ -296,9 +302,14 @@ impl Server {
     }
 
     /// Interrupts it, and waits for its end.
-    pub fn interrupt(mut self) -> Said {
+    pub fn interrupt(self) -> Said {
         let pid = self.running.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.end()
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Said {
         let child = self.running.child.take().unwrap();
         let mut said = said(child.wait_with_output().unwrap());
         said.err = self.said.take().unwrap().join().unwrap();
