@@ -11,6 +11,7 @@ use super::messages::{Mode, ToCommit};
 use super::peers::NewNames;
 use super::pipeline::Pipeline;
 use super::recover::{self, Standing};
+use crate::failpoints::reach;
 use crate::records::{self, Record};
 use crate::sources::{Batch, Rejected};
 use crate::stores::Store;
@@ -154,11 +155,13 @@ impl Pipeline<'_> {
             Ok(())
         })?;
         self.gather(&batch, 0, usize::MAX);
+        reach("all-to-be-told");
         self.close_together().map(drop)
     }
 
     /// Writes the offsets of all that every process has on disk, before this one ends.
     pub(super) fn keep_offsets(&self) -> Result<(), EngineError> {
+        reach("offsets-to-keep");
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.send(ToCommit::KeepOffsets(reply))?;
         answer.recv().map_err(|_| self.committed.failure().map_or(EngineError::Stopped, EngineError::Failed))

@@ -38,6 +38,7 @@ use self::brought::Gathered;
 use super::EngineError;
 use super::committed::Committed;
 use super::ingest::Ingest;
+use crate::failpoints::reach;
 use crate::processes::Share;
 use crate::records::Record;
 use crate::sources::{Batch, Offset, Reason, Rejected};
@@ -252,6 +253,7 @@ impl Together {
             }
         }
         self.errands.send(Errand::Send(parcels));
+        reach("parcels-sent");
         while self.come.get(&epoch).map_or(0, Vec::len) < self.share.processes - 1 {
             self.wait()?;
         }
