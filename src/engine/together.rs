@@ -76,6 +76,7 @@ impl Pipeline<'_> {
     fn meet(&mut self) -> Result<bool, EngineError> {
         let epoch: Epoch = self.epoch + 1;
         let Some(together) = &mut self.together else { return Ok(true) };
+        let share = together.share();
         let all = together.exchange(epoch)?;
         let mut names = NewNames::default();
         all.brought.iter().for_each(|brought| names.merge(&brought.names));
@@ -89,6 +90,9 @@ impl Pipeline<'_> {
         self.ingest.refused = refused;
         self.ingest.records.offsets = all.offsets;
         self.ingest.records.rejected.extend(all.rejected);
+        let elsewhere =
+            all.brought.iter().flat_map(|brought| &brought.forgotten).filter(|member| !share.owns(member));
+        self.ingest.records.elsewhere = elsewhere.cloned().collect();
         Ok(all.brought.iter().all(|brought| brought.finishing))
     }
 

@@ -16,6 +16,7 @@ pub mod kafka;
 pub mod parquet;
 mod reading;
 mod reason;
+pub mod redaction;
 pub mod rejected;
 mod sharing;
 mod times;

@@ -214,6 +214,61 @@ fn any_process_answers_for_any_member_and_takes_events_for_it() {
     pipeline.verified();
 }
 
+#[test]
+fn a_forgotten_member_is_in_no_folder_of_the_pipeline() {
+    let home = Home::new();
+    let pipeline = Pipeline { home, processes: 2 };
+    pipeline.new_hosts();
+    let owner = Share { process: 0, processes: 2 }.owner("somebody-in-particular");
+    let other = 1 - owner;
+    let log = concat!(
+        r#"{"member":"somebody-in-particular","item":"a","kind":"play","at":10}"#,
+        "\n",
+        r#"{"member":"else","item":"a","kind":"play","at":11}"#,
+        "\n",
+        r#"{"member":"somebody-in-particular","item":7,"kind":"play"}"#,
+        "\nno record\n"
+    );
+    pipeline.home.write("log.jsonl", log);
+    // Each reads all of it, so each keeps the line aside that cannot be taken.
+    let how = ["run", "--own-files", "--listen", "127.0.0.1:0", "log.jsonl"];
+    let mut begun: Vec<_> = (0..2).map(|process| Server::begin(pipeline.command(process, &how))).collect();
+    let rejected = |process: usize| {
+        std::fs::read_to_string(pipeline.home.path(&format!("part{process}/rejected.jsonl")))
+            .unwrap_or_default()
+    };
+    until("both have read it", || (0..2).all(|process| rejected(process).contains("somebody-in-particular")));
+    let elsewhere = format!("part{other}");
+    let said = pipeline.home.say(&["--data", &elsewhere, "forget", "somebody-in-particular"]).ended(3);
+    assert!(said.contains(&format!("belongs to process {owner}")), "{said}");
+    let (code, receipt) = begun[other].delete("/v1/members/somebody-in-particular");
+    assert_eq!((code, &receipt["members"][0]["removed"]["events"]), (200, &1.into()), "{receipt}");
+    begun.pop().unwrap().interrupt().ok();
+    begun.pop().unwrap().end().ok();
+    for process in 0..2 {
+        assert_eq!(rejected(process).lines().count(), 2, "the lines stay, without their text");
+        for entry in files(&pipeline.home.path(&format!("part{process}"))) {
+            let bytes = std::fs::read(&entry).unwrap();
+            let found = bytes.windows(22).any(|bytes| bytes == b"somebody-in-particular");
+            assert!(!found, "{}", entry.display());
+        }
+    }
+    pipeline.verified();
+}
+
+/// All files below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => all.extend(files(&entry.path())),
+            kind if kind.is_file() => all.push(entry.path()),
+            _ => {}
+        }
+    }
+    all
+}
+
 fn now() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
 }
