@@ -9,6 +9,9 @@ use super::{ABORTED, Fire, Goes, LOG};
 /// Within which a process ends of itself whose neighbour has.
 const SOON: Duration = Duration::from_secs(30);
 
+/// The log in small files.
+const LOGS: &str = "logs";
+
 /// Two processes, with their folders beside the others.
 struct Two<'a> {
     fire: &'a Fire,
@@ -19,6 +22,13 @@ impl Two<'_> {
         let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
         let hosts = listeners.map(|listener| listener.local_addr().unwrap().to_string() + "\n");
         std::fs::write(fire.home.path("hosts"), hosts.concat()).unwrap();
+        // Many small files, of which each process reads some, so that how far they are read goes with many epochs.
+        std::fs::create_dir(fire.home.path(LOGS)).unwrap();
+        let lines: Vec<&str> = fire.world.records.iter().map(|record| &*record.line).collect();
+        for (number, some) in lines.chunks(50).enumerate() {
+            let name = format!("{LOGS}/{number:03}.jsonl");
+            std::fs::write(fire.home.path(&name), some.join("\n") + "\n").unwrap();
+        }
         Two { fire }
     }
 
@@ -86,8 +96,8 @@ fn ends(child: &mut Child, place: &str) -> std::process::ExitStatus {
 fn a_process_of_several_that_ends_at_any_narrow_place_takes_the_others_with_it_and_nothing_is_lost() {
     let fire = Fire::new();
     let two = Two::new(&fire);
-    let run = ["run", "--epoch-records", "40", "--model", "model-1", LOG];
-    let load = ["replay", "--model", "model-1", LOG];
+    let run = ["run", "--epoch-records", "40", "--model", "model-1", LOGS];
+    let load = ["replay", "--model", "model-1", LOGS];
     fire.ok(&["--data", "plain", "run", "--workers", "2", "--model", "model-1", LOG]);
     let plain = fire.digest("plain");
     let live =
@@ -110,7 +120,7 @@ fn a_process_of_several_that_ends_at_any_narrow_place_takes_the_others_with_it_a
 fn views_that_processes_make_anew_together_are_made_anew_again() {
     let fire = Fire::new();
     let two = Two::new(&fire);
-    let run = ["run", "--epoch-records", "40", "--model", "model-1", LOG];
+    let run = ["run", "--epoch-records", "40", "--model", "model-1", LOGS];
     fire.ok(&["--data", "plain", "run", "--workers", "2", "--model", "model-1", LOG]);
     let plain = fire.digest("plain");
     for place in
