@@ -244,7 +244,7 @@ mod tests {
     fn an_epoch_that_not_all_processes_have_is_waited_for_and_shown_to_nobody_before() {
         let committed = Arc::new(Committed::default());
         let reader = reader(5).behind(committed.clone());
-        let ask = |serving: &crate::serving::Serving<'_>| Ok(serving.standing.epoch);
+        let ask = |serving: &Serving<'_>| Ok(serving.standing.epoch);
         assert!(reader.read_in_memory(ask).is_none());
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| reader.read(ask).unwrap());
