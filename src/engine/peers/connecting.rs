@@ -84,9 +84,9 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
             }
         }
         if Instant::now() >= next_call {
-            for lesser in 0..process {
-                if found[lesser].is_none() {
-                    found[lesser] = call(&hosts.0[lesser], lesser, &own).ok();
+            for (lesser, found) in found.iter_mut().enumerate().take(process) {
+                if found.is_none() {
+                    *found = call(&hosts.0[lesser], lesser, &own).ok();
                 }
             }
             next_call = Instant::now() + AGAIN;
