@@ -140,7 +140,7 @@ impl Bench {
         timely::execute(timely::Config::process(2), move |worker| {
             let sink = Rc::new(Nowhere);
             let (mut inputs, probe) = worker.dataflow::<Epoch, _, _>(|scope| {
-                graph::build(scope, &options.meaning, look_ups.clone(), sink)
+                graph::build(scope, 1, &options.meaning, look_ups.clone(), sink)
             });
             for (epoch, feeds) in epochs.iter().enumerate() {
                 inputs.ops.send_batch(&mut feeds[worker.index()].ops.clone());
