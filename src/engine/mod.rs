@@ -24,6 +24,7 @@ mod pipeline;
 mod placement;
 mod pointer;
 pub mod queue;
+mod reading_back;
 pub mod recover;
 pub mod socket;
 mod storing;

@@ -4,29 +4,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use nearline_dataflows::line_up::LineUp;
 use nearline_dataflows::members::Control;
 use nearline_dataflows::types::Epoch;
 
-use super::batches::{self, Step};
-use super::centres;
+use super::batches::Step;
 use super::committed::Committed;
 use super::committer::Committer;
 use super::ingest::{EpochRecords, Ingest, WorkerFeed};
 use super::memory::{self, Limit};
 use super::messages::{Mode, ToCommit};
 use super::peers::Together;
-use super::recover::{self, Standing};
+use super::recover::Standing;
 use super::takeover::Models;
 use super::trimming::next_trim;
 use super::workers::{Feed, Graph, Workers};
-use super::{Beside, EngineError, EngineOptions, GivenLineUp, Message, Submitted};
+use super::{EngineError, EngineOptions, Message, Submitted};
 use crate::digests::DigestKey;
 use crate::failpoints::reach;
 use crate::processes::Share;
-use crate::records::Record;
 use crate::sources::Batch;
-use crate::stores::{Store, Table, formats};
+use crate::stores::Store;
 
 /// Changes that may wait to be committed: batches of lists are large. The committer waits for nobody, so whoever waits
 /// for it goes on.
@@ -161,110 +158,6 @@ pub(super) struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
-    /// Reads the records back; makes the views anew where they were made with something else. Gives back the
-    /// line-up whose lists are to be built now.
-    fn recover(
-        &mut self,
-        records: &dyn Store,
-        store: &dyn Store,
-        standing: &Standing,
-        live: Option<GivenLineUp>,
-        beside: Option<Beside>,
-    ) -> Result<Option<GivenLineUp>, EngineError> {
-        let lists = live.as_ref().map(|live| live.made_with().clone()).unwrap_or_default();
-        let empty = standing.epoch == 0;
-        let same = standing.meaning == Some(self.options.meaning_hash) && standing.lists == lists;
-        // A load that was broken off in the first epoch leaves records of no epoch.
-        let rebuild = self.options.rebuild || standing.is_to_be_made_anew() || (!empty && !same);
-        self.send(ToCommit::Made { meaning: self.options.meaning_hash, lists: lists.clone() })?;
-        let (standby, to_build) = self.stand_by(beside, standing, rebuild)?;
-        if rebuild {
-            let mut mark = store.begin();
-            mark.put(Table::Meta, formats::meta::PENDING, formats::NOTHING);
-            if self.options.untold {
-                mark.put(Table::Meta, formats::meta::UNTOLD, formats::NOTHING);
-            }
-            mark.commit(true)?;
-            reach("rebuild-marked");
-            Table::VIEWS.into_iter().try_for_each(|table| store.clear(table))?;
-            reach("rebuild-cleared");
-            let mut clean = store.begin();
-            [formats::meta::NOW, formats::meta::TRENDING]
-                .iter()
-                .for_each(|key| clean.delete(Table::Meta, key));
-            clean.commit(true)?;
-        }
-        batches::clear_leftovers(store)?;
-        if standing.centres.is_some() && self.centres.is_none() {
-            centres::clear(store)?;
-        }
-        recover::tombstones(records, &mut |digest, tombstone| {
-            self.ingest.remember(digest, tombstone);
-            Ok(())
-        })?;
-        let (mode, control) =
-            if rebuild { (Mode::Rebuild, Control::Later) } else { (Mode::Discard, Control::Clean) };
-        let live_events = self.read_back(records, standing, mode, &control)?;
-        let live = live.map(|live| live.numbered(&mut |id| self.ingest.item(id)));
-        self.models.live = lists;
-        let live = live.unwrap_or_else(|| LineUp::one(None));
-        let mut controls = vec![Control::Live(live), Control::Standby(standby)];
-        if let Some(centres) = self.options.centres.clone() {
-            if !rebuild {
-                self.feed_factors(&centres)?;
-            }
-            controls.push(Control::Centres(Some(centres)));
-        }
-        let last = if rebuild {
-            self.send(ToCommit::Live(live_events))?;
-            Mode::EndRebuild
-        } else {
-            controls.push(Control::Clean);
-            Mode::Discard
-        };
-        self.close(last, controls)?;
-        self.settled()?;
-        Ok(to_build)
-    }
-
-    /// Reads all records back, as epochs of their own; says how many live events there were, where it counts them. One
-    /// thread reads while this one goes on with what was read.
-    fn read_back(
-        &mut self,
-        records: &dyn Store,
-        standing: &Standing,
-        mode: Mode,
-        control: &Control,
-    ) -> Result<u64, EngineError> {
-        let mut live = 0;
-        let (batches, read) = bounded(1);
-        std::thread::scope(|scope| {
-            let reading = std::thread::Builder::new().name("recover".into()).spawn_scoped(scope, move || {
-                // Whoever takes them has stopped, and says why.
-                recover::records(records, standing, &mut |batch| {
-                    batches.send(batch).map_err(|_| EngineError::Stopped)
-                })
-            });
-            let reading = reading.map_err(|error| EngineError::Workers(error.to_string()))?;
-            if self.together.is_some() {
-                live = self.read_back_together(&read, mode, control)? as usize;
-                drop(read);
-                return reading.join().map_err(|_| EngineError::Stopped)?;
-            }
-            for mut batch in read {
-                if mode == Mode::Rebuild {
-                    live += batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count();
-                    batch.forget_digests();
-                }
-                self.ingest.take(&Arc::new(batch), 0, usize::MAX);
-                self.ingest.records = EpochRecords::default();
-                self.close(mode, vec![control.clone()])?;
-            }
-            reading.join().map_err(|_| EngineError::Stopped)?
-        })?;
-        Ok(live as u64)
-    }
-
     /// Takes batches and closes epochs until told to finish. What is built beside is built in slices between epochs.
     fn serve(&mut self, told: &Receiver<Message>) -> Result<(), EngineError> {
         loop {
