@@ -323,7 +323,7 @@ fn read_manifest(backup: &Path) -> Result<Backup, BackupError> {
 }
 
 /// Removes a file or folder, where it is there.
-fn remove(path: &Path) -> Result<(), BackupError> {
+pub(crate) fn remove(path: &Path) -> Result<(), BackupError> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file(path)(error)),
@@ -332,7 +332,7 @@ fn remove(path: &Path) -> Result<(), BackupError> {
 }
 
 /// Copies a folder, where there is one, but for what is being written in it.
-fn copy_folder(from: &Path, to: &Path) -> Result<(), BackupError> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), BackupError> {
     let entries = match fs::read_dir(from) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -362,7 +362,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), BackupError> {
     }
 }
 
-fn sync(folder: &Path) -> Result<(), BackupError> {
+pub(crate) fn sync(folder: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(file(folder))
 }
 

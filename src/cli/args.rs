@@ -23,7 +23,7 @@ pub use self::archive::ArchiveCommand;
 pub use self::batch::BatchArgs;
 pub use self::cluster::ClusterArgs;
 pub use self::evaluate::{EvaluateArgs, PartName, ProtocolName};
-pub use self::folder::{BackupArgs, ForgetArgs, PlanArgs};
+pub use self::folder::{BackupArgs, ForgetArgs, PlanArgs, ReshardArgs};
 pub use self::jobs::{JobsArgs, JobsCommand};
 pub use self::mirrors::MirrorsCommand;
 pub use self::model::{ExportArgs, ImportArgs, ModelCommand};
@@ -283,6 +283,15 @@ pub enum Command {
         #[arg(long, value_name = "NAME", conflicts_with = "workers")]
         mirror: Option<String>,
     },
+    /// Make the data folders of a pipeline anew for another number of processes.
+    #[command(
+        after_help = "Example:\n  nearline reshard nearline-data --to data-0 --to data-1 --to data-2\n  \
+            nearline reshard data-0 data-1 data-2 --to nearline-data\n\n\
+            Takes records, catalogue, what is left of who was forgotten, models and offsets; the next start makes the views\n\
+            anew. No process may hold the folders, which stay as they are: remove them once the new ones run, since a later\n\
+            `forget` does not reach them. Rejected lines, receipts and lists of batch jobs stay there."
+    )]
+    Reshard(ReshardArgs),
     /// Live records, catalogue and tombstones as JSON Lines; piped into an empty folder they give the same digest.
     #[command(after_help = "Example:\n  nearline export | nearline --data copy run -")]
     Export {

@@ -6,6 +6,7 @@ use super::{
     Context, Failure, archive, batch, cluster, jobs, member_id, mirrors, now_ms, publications, show,
 };
 use crate::config::{Config, Span};
+use crate::processes::Part;
 use crate::serving::list::{Entry, ListAnswer, ListName, ListQuery, Rung};
 use crate::serving::member::HistoryEvent;
 use crate::serving::popular::PopularQuery;
@@ -296,6 +297,13 @@ fn status_text(answer: &StatusAnswer, config: &Config) -> String {
         ),
         ("epoch", answer.epoch.to_string()),
     ];
+    if let Some(Part { pipeline, share }) = &answer.part {
+        let of = share.processes;
+        rows.insert(
+            1,
+            ("process", format!("{} of {of}, of the pipeline {pipeline}: a part of it", share.process)),
+        );
+    }
     let now = match (answer.now, answer.lag_ms) {
         (Some(now), Some(lag)) => format!("{}, {} ago", show::time(now), show::age(lag)),
         _ => "no live event".into(),

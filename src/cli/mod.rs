@@ -25,6 +25,7 @@ mod publications;
 mod publish;
 mod query;
 mod records;
+mod reshard;
 mod server;
 mod show;
 mod subscribe;
@@ -106,7 +107,10 @@ impl std::fmt::Display for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Failure::Failed(error.to_string())
+        match error {
+            StoreError::OfAnother { .. } | StoreError::InAll { .. } => Failure::Use(error.to_string()),
+            error => Failure::Failed(error.to_string()),
+        }
     }
 }
 
@@ -121,7 +125,8 @@ impl From<ServingError> for Failure {
         match error {
             ServingError::OtherConfig(other) => other.into(),
             ServingError::Model(error) => error.into(),
-            _ => Failure::Failed(error.to_string()),
+            ServingError::Store(error) => error.into(),
+            ServingError::Ended(error) => Failure::Failed(error.to_string()),
         }
     }
 }
@@ -236,6 +241,7 @@ fn answer(cli: Cli) -> Result<(), Failure> {
         Command::Check { sources } => records::check(&context, sources),
         Command::Verify { mirror: Some(name), .. } => mirrors::verify(&context, &name),
         Command::Verify { folders, workers, mirror: None } => verify::verify(&context, folders, workers),
+        Command::Reshard(args) => reshard::reshard(&context, &args),
         Command::Export { without_key } => records::export(&context, without_key),
         Command::Forget(args) => erase::forget(&context, &args),
         Command::Archive { command } => archive::archive(&context, command),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nearline_dataflows::graph::Meaning;
 
 use super::line_up::{Change, LineUp};
-use super::processes::Joining;
+use super::processes::{Joined, Joining};
 use super::{Context, Failure, cluster, now_ms};
 use crate::archive::Archive;
 use crate::batch::Batches;
@@ -38,6 +38,8 @@ pub struct Opened {
     pub archive: Option<Arc<Archive>>,
     /// The mirrors, where there are some.
     pub mirrors: Option<Arc<Mirrors>>,
+    /// The other processes, where there are some.
+    pub joined: Option<Joined>,
     /// Counts before anything was piped in.
     pub before: Counts,
 }
@@ -91,10 +93,13 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
         let how = (workers.unwrap_or_else(|| config.run.threads()).max(1), bulk);
         joining.join((folder, &*store, &standing), config, lists, how, &mut key)
     });
+    let mut peers = peers.transpose()?;
+    let joined = joining.zip(peers.as_mut()).map(|(joining, peers)| joining.read_each_other(peers, &store));
+    let joined = joined.transpose()?;
     let options = EngineOptions {
         rejected: Some(rejected),
         key,
-        peers: peers.transpose()?,
+        peers,
         key_file: Some(folder.key_file()),
         bulk,
         beside: in_use
@@ -120,6 +125,7 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
         batches: Arc::new(batches),
         archive,
         mirrors,
+        joined,
         before: standing.counts,
     })
 }

@@ -89,19 +89,20 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let given = &args.sources;
     let stop = Arc::new(AtomicBool::new(false));
     let mut options = source_options(config, given, how.follow, stop.clone())?;
+    (options.share, options.own_files) = (args.processes.share(), args.processes.own_files);
     let is_topic = |name: &String| name.starts_with(kafka::SCHEME);
     if how.from.is_some() && !given.sources.iter().any(is_topic) {
         return Err(Failure::Use("--from is for topics: files are read from where reading ended".into()));
     }
     let jobs = if how.goes_on() { Some(Arc::new(jobs::scheduler(context)?)) } else { None };
-    let listen = how.listen.and_then(|given| given.listen.as_deref());
-    let joining = Joining::of(&args.processes, config, listen, &stop)?;
+    let joining = Joining::of(&args.processes, config, &stop)?;
     if joining.is_some() {
         // It may wait long for the others.
         stop_on_signal(stop.clone())?;
     }
     // Before the records are read back, which may take minutes: whoever asks is told so.
     let server = how.listen.map(|given| Server::start(given, config)).transpose()?.flatten();
+    let joining = joining.map(|joining| joining.answering(server.as_ref().map(Server::url)));
     let opening = Opening {
         change: Change { renew: true, ..Change::model(args.model.as_deref()) },
         workers: args.workers,
@@ -109,7 +110,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         observer: server.as_ref().map(Server::observer),
         joining: joining.as_ref(),
     };
-    let opened = open_engine(&context.folder, config, opening)?;
+    let mut opened = open_engine(&context.folder, config, opening)?;
     if let Some(centres) = how.centres {
         cluster::take(&context.folder, &opened.engine.handle(), Some(centres))?;
     }
@@ -147,6 +148,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     let commands = commands::of(&opened, about, handle.clone(), bells, jobs.clone());
     let served = socket::Served { handle, latest_at, adopt, commands };
     if let Some(server) = &server {
+        opened.joined.take().map_or(Ok(()), |joined| server.joins(joined))?;
         let told = (&options.kafka.lags, opened.archive.as_ref(), opened.mirrors.as_ref());
         server.ready(context, config, &opened.store, &served, told, following.as_ref())?;
         board.into_iter().for_each(|board| server.does_jobs(board));

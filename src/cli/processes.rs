@@ -1,16 +1,20 @@
 //! One process of a pipeline of several: what it may do, and how it finds the others.
 
-use std::sync::Arc;
+use std::io::Read;
+use std::net::TcpListener;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::Failure;
 use super::args::ProcessesArgs;
 use crate::config::Config;
 use crate::digests::{DigestKey, to_hex};
 use crate::engine::peers::hello::{Hello, PROTOCOL};
-use crate::engine::peers::{Peers, connect};
+use crate::engine::peers::{Peers, PeersError, connect};
 use crate::engine::recover::Standing;
 use crate::folder::{Folder, write_key};
+use crate::processes::reading::{Remote, TAG, Whole, answer};
 use crate::processes::{Hosts, Part, Share};
 use crate::stores::formats::meta;
 use crate::stores::{Store, Table};
@@ -25,16 +29,25 @@ pub struct Joining {
     http: Option<String>,
 }
 
+/// What a process has of the others once it runs.
+pub struct Joined {
+    pub share: Share,
+    /// Where each answers over HTTP, by process.
+    pub http: Vec<Option<String>>,
+    /// All stores, read as one.
+    pub whole: Arc<dyn Store>,
+}
+
 impl Joining {
     /// From what was typed; none where there is one process.
     pub fn of(
         args: &ProcessesArgs,
         config: &Config,
-        listen: Option<&str>,
         stop: &Arc<AtomicBool>,
     ) -> Result<Option<Self>, Failure> {
-        let (process, hosts) = (args.process.unwrap_or(0), args.hosts.as_deref());
-        let processes = args.processes.unwrap_or(1);
+        let share = args.share();
+        let Share { process, processes } = share;
+        let hosts = args.hosts.as_deref();
         if processes == 1 {
             return match (process, hosts) {
                 (0, _) => Ok(None),
@@ -67,8 +80,32 @@ impl Joining {
                 return Err(Failure::Use(said));
             }
         }
-        let http = listen.map(|listen| reachable(listen, &hosts.0[process]));
-        Ok(Some(Joining { share: Share { process, processes }, hosts, stop: stop.clone(), http }))
+        Ok(Some(Joining { share, hosts, stop: stop.clone(), http: None }))
+    }
+
+    /// The same for a process that answers over HTTP, at a URL.
+    pub fn answering(self, url: Option<String>) -> Self {
+        let http = url.map(|url| reachable(&url, &self.hosts.0[self.share.process]));
+        Joining { http, ..self }
+    }
+
+    /// From here on the others read this process's store, and this one theirs.
+    pub fn read_each_other(&self, peers: &mut Peers, store: &Arc<dyn Store>) -> Result<Joined, Failure> {
+        let pipeline = &peers.agreed.pipeline;
+        let part = Part { pipeline: pipeline.clone(), share: self.share };
+        if let Some(listener) = peers.listener.take() {
+            let store = Arc::downgrade(store);
+            std::thread::Builder::new()
+                .name("readers".into())
+                .spawn(move || answer_all(&listener, &store, &part))?;
+        }
+        let remote = |(process, address): (usize, &String)| {
+            let remote = || Remote::new(address.clone(), pipeline.clone(), process);
+            (process != self.share.process).then(remote)
+        };
+        let others = self.hosts.0.iter().enumerate().map(remote).collect();
+        let whole = Arc::new(Whole::new(store.clone(), others));
+        Ok(Joined { share: self.share, http: peers.said.http.clone(), whole })
     }
 
     /// Waits for the others and agrees with them, and keeps in the store what it is a part of.
@@ -119,8 +156,10 @@ impl Joining {
             centres: standing.centres.as_ref().map(|centres| centres.version.clone()),
             http: self.http.clone(),
         };
-        let peers =
-            connect(&self.hosts, own, &self.stop).map_err(|error| Failure::Failed(error.to_string()))?;
+        let peers = connect(&self.hosts, own, &self.stop).map_err(|error| match error {
+            PeersError::Interrupted => Failure::Interrupted(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        })?;
         if let Some(given) = &peers.agreed.key {
             write_key(&folder.key_file(), given)?;
             *key = given.clone();
@@ -140,10 +179,40 @@ fn new_pipeline(key: &DigestKey) -> String {
     to_hex(&key.member("pipeline"))
 }
 
-/// Where others reach what listens at an address: at one of all interfaces by the name that the hosts have.
-fn reachable(listen: &str, host: &str) -> String {
-    let (at, port) = listen.rsplit_once(':').unwrap_or((listen, "80"));
-    let everywhere = matches!(at, "0.0.0.0" | "[::]" | "");
+/// How long whoever calls may take to say what for.
+const SAY: Duration = Duration::from_secs(5);
+
+/// Answers whoever calls to read the store, for as long as there is one.
+fn answer_all(listener: &TcpListener, store: &Weak<dyn Store>, part: &Part) {
+    for call in listener.incoming() {
+        let Some(store) = store.upgrade() else { return };
+        let answered = call.and_then(|mut stream| {
+            stream.set_read_timeout(Some(SAY))?;
+            let mut tag = [0];
+            stream.read_exact(&mut tag)?;
+            // A process that was begun anew calls until this one, which was with it before, has ended.
+            if tag == [TAG] { answer(stream, &store, part) } else { Ok(()) }
+        });
+        if let Err(error) = answered {
+            tracing::debug!(%error, "a call of another process was not answered");
+        }
+    }
+}
+
+/// Where others reach what listens at a URL: at all interfaces by the name that the hosts have.
+fn reachable(url: &str, host: &str) -> String {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    format!("{}:{port}", if everywhere { name } else { at })
+    ["0.0.0.0", "[::]"].iter().fold(url.to_owned(), |url, all| url.replacen(all, name, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reachable;
+
+    #[test]
+    fn who_listens_everywhere_is_reached_by_the_name_that_the_hosts_have() {
+        assert_eq!(reachable("http://0.0.0.0:80", "a.example:71"), "http://a.example:80");
+        assert_eq!(reachable("https://[::]:80", "[::1]:71"), "https://[::1]:80");
+        assert_eq!(reachable("http://10.0.0.1:80", "a.example:71"), "http://10.0.0.1:80");
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::args::ListenArgs;
+use super::processes::Joined;
 use super::subscriptions::Following;
 use super::{Context, Failure, pipe};
 use crate::archive::Archive;
@@ -15,7 +16,7 @@ use crate::config::{Config, Mirror};
 use crate::engine::observer::Observer;
 use crate::engine::socket::Served;
 use crate::mirrors::Mirrors;
-use crate::serving::http::{self, App, Listen, Listening, Mirrored, Options, Pipeline};
+use crate::serving::http::{self, App, Listen, Listening, Mirrored, Options, Peers, Pipeline};
 use crate::serving::{Reader, ServingError};
 use crate::sources::kafka::Lags;
 use crate::stores::rocks::{BlockCache, acknowledged};
@@ -28,6 +29,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A server over a folder.
 pub struct Server {
     app: Arc<App>,
+    url: String,
     _listening: Listening,
 }
 
@@ -54,8 +56,19 @@ impl Server {
         let listening = http::listen(&listen, &app)
             .map_err(|error| Failure::Use(format!("cannot listen at {address}: {error}")))?;
         let scheme = if serve.tls.is_some() { "https" } else { "http" };
-        eprintln!("listening at {scheme}://{}", listening.address());
-        Ok(Some(Server { app, _listening: listening }))
+        let url = format!("{scheme}://{}", listening.address());
+        eprintln!("listening at {url}");
+        Ok(Some(Server { app, url, _listening: listening }))
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// From here on it is the server of one process of several.
+    pub fn joins(&self, Joined { share, http, whole }: Joined) -> Result<(), Failure> {
+        self.app.joins(Peers { share, http, whole }).map_err(Failure::Failed)
     }
 
     /// What is to be told of commits.
@@ -74,6 +87,8 @@ impl Server {
         following: Option<&Following>,
     ) -> Result<(), Failure> {
         let reader = Reader::over(store.clone(), &context.folder, config.clone()).with_catalogue()?;
+        let committed = served.handle.committed();
+        let reader = if committed.is_of_several() { reader.behind(committed.clone()) } else { reader };
         let Served { handle, latest_at, adopt, commands } = served.clone();
         let pipeline = Pipeline::start(handle, latest_at, adopt, commands)?;
         self.app.reads_topics(lags.clone());

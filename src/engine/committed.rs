@@ -129,6 +129,11 @@ impl Committed {
         let _ = self.gate.set(Gate { errands, waiting: Mutex::default() });
     }
 
+    /// Whether an epoch is committed only once several processes have it.
+    pub fn is_of_several(&self) -> bool {
+        self.gate.get().is_some()
+    }
+
     /// Says that an epoch is on disk here. It is committed then, unless other processes are to have it too.
     pub(super) fn stored(&self, epoch: Epoch, counts: Counts, after: After) {
         let Some(gate) = self.gate.get() else {

@@ -330,7 +330,7 @@ impl Handle {
     }
 
     /// How far the store is.
-    pub fn committed(&self) -> &Committed {
+    pub fn committed(&self) -> &Arc<Committed> {
         &self.committed
     }
 

@@ -6,6 +6,8 @@
 mod hosts;
 pub mod parts;
 mod placement;
+pub mod reading;
+pub mod reshard;
 
 pub use hosts::{Hosts, HostsError};
 pub use placement::Placement;
@@ -31,6 +33,11 @@ impl Share {
     /// Which process has a member, by the member's id; or an item's counts, by the item's.
     pub fn owner(self, id: &str) -> usize {
         hash(id) as usize % self.processes
+    }
+
+    /// Whether this process reads a partition of a topic.
+    pub fn reads(self, topic: &str, partition: i32) -> bool {
+        (hash(topic) as usize + partition.max(0) as usize) % self.processes == self.process
     }
 
     /// Whether this process has it.

@@ -28,9 +28,12 @@ pub mod why;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, KindTable};
+use crate::engine::committed::Committed;
 use crate::engine::recover::{OtherConfig, Standing};
 use crate::folder::Folder;
 use crate::offline::Model;
+use crate::processes::{Part, Share};
+use crate::stores::part::PartStore;
 use crate::stores::rocks::{BlockCache, RocksStore};
 use crate::stores::{Store, StoreError, Table, Tables, formats};
 use crate::variants::Making;
@@ -45,6 +48,10 @@ use variants::Counted;
 /// Reads a data folder: each answer from one moment of the store.
 pub struct Reader {
     store: Arc<dyn Store>,
+    /// Which process of several the store is of.
+    share: Option<Share>,
+    /// The stores of all processes, where they can be read from here.
+    whole: Option<Arc<dyn Store>>,
     /// What is known besides.
     pub known: Known,
 }
@@ -59,6 +66,8 @@ pub struct Known {
     pub models: Models,
     /// The catalogue, where it is kept in memory.
     pub catalogue: Option<Catalogue>,
+    /// Up to which epoch all processes have everything, where there are several.
+    pub committed: Option<Arc<Committed>>,
     /// How many members each variant has, as it was counted last.
     counted: Mutex<Option<Arc<Counted>>>,
     /// What the store last said of itself, and in which version of it.
@@ -97,6 +106,9 @@ pub enum ServingError {
     /// The answer would be about other lists than the stored ones.
     #[error(transparent)]
     OtherConfig(#[from] OtherConfig),
+    /// The pipeline has ended before all its processes had what was read.
+    #[error("{0}")]
+    Ended(Arc<StoreError>),
     /// The folder's model failed.
     #[error(transparent)]
     Model(#[from] crate::offline::model::ModelError),
@@ -122,13 +134,40 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads a store that is open here; each answer is of the newest epoch.
+    /// Reads a store that is open here; each answer is of the newest epoch. One that says that it is a part is read as one.
     pub fn over(store: Arc<dyn Store>, folder: &Folder, config: Config) -> Self {
+        // What cannot be read is told whoever asks.
+        let part = store.get(Table::Meta, formats::meta::PART).ok().flatten();
+        let part = part.and_then(|value| serde_json::from_slice::<Part>(&value).ok());
+        let reader = Reader::new(store, folder, config);
+        match part {
+            Some(part) => reader.of_part(part.share, None),
+            None => reader,
+        }
+    }
+
+    /// The same of the store of one process of several: where counts are wanted, which are in all stores, they are read in
+    /// the whole, or it is said where they are.
+    pub fn of_part(mut self, share: Share, whole: Option<Arc<dyn Store>>) -> Self {
+        if self.share.replace(share).is_none() {
+            self.store = Arc::new(PartStore::new(self.store, share));
+        }
+        self.whole = whole.or(self.whole);
+        self
+    }
+
+    /// Which process of several the store is of; none where it has all.
+    pub fn share(&self) -> Option<Share> {
+        self.share
+    }
+
+    fn new(store: Arc<dyn Store>, folder: &Folder, config: Config) -> Self {
         let variants = config.variants.as_ref().map_or(0, |variants| variants.variants.len());
         let known = Known {
             folder: folder.clone(),
             models: Models::new(folder.clone(), variants),
             catalogue: None,
+            committed: None,
             standing: Mutex::new(None),
             shelves: Mutex::default(),
             counted: Mutex::default(),
@@ -137,7 +176,7 @@ impl Reader {
             liked: Mutex::default(),
             config,
         };
-        Reader { store, known }
+        Reader { store, share: None, whole: None, known }
     }
 
     /// Keeps the catalogue in memory, as it is now. Whoever commits to the store tells it what changes.
@@ -145,6 +184,12 @@ impl Reader {
         self.known.catalogue =
             Some(self.read(|serving| Ok(Catalogue::read(serving.tables, serving.standing.epoch)?))?);
         Ok(self)
+    }
+
+    /// Shows no epoch before all processes have it, as that says.
+    pub fn behind(mut self, committed: Arc<Committed>) -> Self {
+        self.known.committed = Some(committed);
+        self
     }
 
     /// Asks something of one moment.
@@ -155,10 +200,36 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         self.store.at_one_moment(&mut |tables| {
             if let Some(ask) = ask.take() {
-                answer = Some(self.serving(tables).and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Long).and_then(|serving| ask(&serving)));
             }
         })?;
         answer.expect("a store shows a moment or says why not")
+    }
+
+    /// Asks something of one moment of all processes' stores.
+    pub fn read_all<T>(
+        &self,
+        ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        let Some(whole) = &self.whole else { return self.read(ask) };
+        let (mut ask, mut answer) = (Some(ask), None);
+        whole.at_one_moment(&mut |tables| {
+            if let Some(ask) = ask.take() {
+                answer = Some(self.serving(tables, Takes::Long).and_then(|serving| ask(&serving)));
+            }
+        })?;
+        answer.expect("a store shows a moment or says why not")
+    }
+
+    /// Asks something of one moment; where that takes counts that are in the stores of all processes, of one of these.
+    pub fn read_further<T>(
+        &self,
+        ask: impl Fn(&Serving<'_>) -> Result<T, ServingError>,
+    ) -> Result<T, ServingError> {
+        match self.read(&ask) {
+            Err(ServingError::Store(StoreError::InAll { .. })) if self.whole.is_some() => self.read_all(ask),
+            answer => answer,
+        }
     }
 
     /// The same without ever waiting; nothing where that cannot be, because it would take a file or long work.
@@ -169,9 +240,7 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         let of_one_moment = self.store.at_one_moment_in_memory(&mut |tables| {
             if let Some(ask) = ask.take() {
-                let patience = Takes::Look;
-                let serving = self.serving(tables).map(|serving| Serving { patience, ..serving });
-                answer = Some(serving.and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Look).and_then(|serving| ask(&serving)));
             }
         });
         answer.filter(|answer| of_one_moment && !not_in_memory(answer))
@@ -185,9 +254,7 @@ impl Reader {
         let (mut ask, mut answer) = (Some(ask), None);
         let shown = self.store.at_one_moment_cached(&mut |tables| {
             if let Some(ask) = ask.take() {
-                let patience = Takes::Moment;
-                let serving = self.serving(tables).map(|serving| Serving { patience, ..serving });
-                answer = Some(serving.and_then(|serving| ask(&serving)));
+                answer = Some(self.serving(tables, Takes::Moment).and_then(|serving| ask(&serving)));
             }
         });
         match shown {
@@ -216,7 +283,7 @@ impl Reader {
             let known = Standing::of(tables).and_then(|standing| Catalogue::read(tables, standing.epoch));
             answer = Some(known.map_err(ServingError::from).and_then(|catalogue| {
                 self.known.catalogue = Some(catalogue);
-                let serving = self.serving(tables)?;
+                let serving = self.serving(tables, Takes::Long)?;
                 let (known, live) = (&self.known, serving.standing.lists.model.as_deref());
                 let kinds = match model {
                     Some(model) => Arc::new(models::weighted(&known.config.kinds, &model.manifest)),
@@ -228,10 +295,19 @@ impl Reader {
         answer.expect("a store shows a moment or says why not")
     }
 
-    fn serving<'a>(&'a self, tables: &'a dyn Tables) -> Result<Serving<'a>, ServingError> {
+    fn serving<'a>(&'a self, tables: &'a dyn Tables, patience: Takes) -> Result<Serving<'a>, ServingError> {
         let standing = self.known.standing(tables)?;
+        if let Some(committed) = &self.known.committed
+            && committed.epoch() < standing.epoch
+        {
+            // On disk here, and perhaps not in every process: nobody sees it before it is.
+            if patience < Takes::Long {
+                return Err(StoreError::NotInMemory.into());
+            }
+            committed.wait_for(standing.epoch).map_err(ServingError::Ended)?;
+        }
         let store = &*self.store;
-        Ok(Serving { tables, standing, known: &self.known, kinds: None, store, patience: Takes::Long })
+        Ok(Serving { tables, standing, known: &self.known, kinds: None, store, patience })
     }
 }
 

@@ -22,13 +22,15 @@ pub struct RankQuery {
     pub offset: usize,
     /// How many at most.
     pub limit: usize,
+    /// Whether what is kept will do, however short it is.
+    pub kept: bool,
 }
 
 impl RankQuery {
     /// What a list would hold if it were made now.
     pub fn of(query: &ListQuery) -> Self {
         let ListQuery { offset, limit, wanted, .. } = query;
-        RankQuery { session: Vec::new(), wanted: wanted.clone(), offset: *offset, limit: *limit }
+        RankQuery { wanted: wanted.clone(), offset: *offset, limit: *limit, ..RankQuery::default() }
     }
 
     /// The same from the head on, as far down as was asked for.

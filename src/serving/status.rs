@@ -16,10 +16,11 @@ use crate::erasure::models::{self, ModelStatus};
 use crate::jobs;
 use crate::jobs::history::JobState;
 use crate::mirrors::{self, MirrorStatus};
+use crate::processes::Part;
 use crate::publications::alerts::{self, Raised};
 use crate::publications::board::{self, Followed};
 use crate::sources::{Offset, PartitionOffset, kafka};
-use crate::stores::{Table, formats};
+use crate::stores::{StoreError, Table, formats};
 use crate::variants::Variants;
 
 /// The event that set *now*.
@@ -95,6 +96,9 @@ pub struct StatusAnswer {
     pub data: String,
     /// Whether a process holds it for writing.
     pub running: bool,
+    /// Which part of a pipeline of several processes the folder is; none where it has all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// The epoch that was committed last.
     pub epoch: u64,
     /// The newest event's time, in milliseconds since 1970.
@@ -161,8 +165,8 @@ impl StatusAnswer {
 }
 
 impl Serving<'_> {
-    /// What the folder holds. `now_ms` is the wall clock.
-    pub fn status(&self, now_ms: i64) -> Result<StatusAnswer, ServingError> {
+    /// How far sources were read.
+    pub fn sources(&self) -> Result<Vec<SourceStatus>, StoreError> {
         let mut sources = Vec::new();
         recover::each(self.tables, Table::Offsets, &mut |key, value| {
             let offset: Offset = serde_json::from_slice(value)
@@ -170,16 +174,36 @@ impl Serving<'_> {
             sources.push(SourceStatus::of(String::from_utf8_lossy(key).into_owned(), offset));
             Ok(())
         })?;
+        Ok(sources)
+    }
+
+    /// What the store counts. Not what is known of the epoch: a part's and the whole's are of one.
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        let counts = self.tables.get(Table::Meta, formats::meta::COUNTS)?;
+        let damaged = |error: serde_json::Error| {
+            formats::damaged(Table::Meta, formats::meta::COUNTS, &error.to_string())
+        };
+        Ok(counts
+            .map(|value| serde_json::from_slice(&value).map_err(damaged))
+            .transpose()?
+            .unwrap_or_default())
+    }
+
+    /// What the folder holds. `now_ms` is the wall clock.
+    pub fn status(&self, now_ms: i64) -> Result<StatusAnswer, ServingError> {
+        let sources = self.sources()?;
+        let part = self.tables.get(Table::Meta, formats::meta::PART)?;
         let now_event = self.tables.get(Table::Meta, formats::meta::NOW_EVENT)?;
         let rejected = crate::sources::rejected::counts(&self.known.folder.rejected()).unwrap_or_default();
         Ok(StatusAnswer {
             data: self.known.folder.path().display().to_string(),
             running: std::os::unix::net::UnixStream::connect(self.known.folder.socket()).is_ok(),
+            part: part.and_then(|value| serde_json::from_slice(&value).ok()),
             epoch: self.standing.epoch,
             now: self.standing.now,
             now_event: now_event.and_then(|value| serde_json::from_slice(&value).ok()),
             lag_ms: self.standing.now.map(|now| now_ms - now),
-            counts: self.standing.counts,
+            counts: self.counts()?,
             views_pending: self.standing.pending,
             model: self.standing.lists.model.clone(),
             variants: self.standing.lists.variants.clone(),

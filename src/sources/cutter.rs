@@ -226,7 +226,7 @@ fn whole_lines(bytes: &[u8], quoting: Option<u8>) -> (usize, bool) {
 }
 
 /// The length of the first row with its line end, where there is one.
-fn row_length(bytes: &[u8], quoting: Option<u8>) -> Option<usize> {
+pub fn row_length(bytes: &[u8], quoting: Option<u8>) -> Option<usize> {
     match quoting {
         None => memchr::memchr(b'\n', bytes).map(|at| at + 1),
         Some(delimiter) => walk_row(bytes, delimiter).ok(),

@@ -10,10 +10,12 @@ use super::decoding::{Decoding, Format};
 use super::kafka::{self, KafkaError};
 use super::parquet::{self, RowsError};
 use super::reading::Reading;
+use super::sharing::Sharing;
 use super::watched::{Named, Watched, latest_at, own_plan, plan_of};
 use super::{Offset, Source};
 use crate::config::Access;
 use crate::config::columns::{ColumnMap, MapError};
+use crate::processes::Share;
 use crate::sources::compressed::Stored;
 use crate::sources::cutter::Place;
 use crate::sources::decoding::{Block, Feed};
@@ -39,6 +41,17 @@ pub struct Options {
     pub kafka: kafka::Options,
     /// How repositories on servers are reached.
     pub access: Access,
+    /// Which process of several reads: partitions and pieces of files are shared out.
+    pub share: Share,
+    /// Whether files are this process's alone all the same.
+    pub own_files: bool,
+}
+
+impl Options {
+    /// How a file is shared out.
+    pub(super) fn sharing(&self, name: &str) -> Sharing {
+        Sharing::of(if self.own_files { Share::WHOLE } else { self.share }, name)
+    }
 }
 
 impl Default for Options {
@@ -53,6 +66,8 @@ impl Default for Options {
             stop: Arc::default(),
             kafka: kafka::Options::default(),
             access: Access::default(),
+            share: Share::WHOLE,
+            own_files: false,
         }
     }
 }

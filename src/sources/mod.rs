@@ -17,6 +17,7 @@ pub mod parquet;
 mod reading;
 mod reason;
 pub mod rejected;
+mod sharing;
 mod times;
 mod watched;
 

@@ -247,7 +247,12 @@ impl Tracked {
             tail: tail.unwrap_or(none),
             map: String::new(),
         };
-        let send = |cut: Cut, offset: &LogOffset, bytes_read| {
+        let sharing = options.sharing(&self.name);
+        let quoting = match &format {
+            Format::Rows(plan) => plan.quoting(),
+            _ => None,
+        };
+        let send = |cut: Cut, offset: Option<&LogOffset>, bytes_read| {
             if feed.is_over() {
                 return Err(Closed);
             }
@@ -255,7 +260,7 @@ impl Tracked {
                 source: self.name.clone(),
                 format: format.clone(),
                 cut,
-                offset: Some(Offset::Log(offset.clone())),
+                offset: offset.map(|offset| Offset::Log(offset.clone())),
                 bytes_read,
                 latest_at: latest_at(options),
             })
@@ -265,7 +270,12 @@ impl Tracked {
                 Ok(Some(cut)) => {
                     advance(&mut offset, &cut);
                     self.offset = Some(offset.clone());
-                    send(cut, &offset, reading.newly_stored())?;
+                    let own = sharing.own(cut, quoting);
+                    let last = own.len().saturating_sub(1);
+                    // How far the file is read goes with what is ours of it, or with its end.
+                    for (place, piece) in own.into_iter().enumerate() {
+                        send(piece, (place == last).then_some(&offset), reading.newly_stored())?;
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => return Err(damaged(&self.name, stored, &reading, error).into()),
@@ -275,7 +285,7 @@ impl Tracked {
         self.offset = Some(offset.clone());
         let place = reading.whole();
         let nothing = Cut { bytes: Vec::new(), place, rejected: Vec::new(), whole: place };
-        send(nothing, &offset, reading.newly_stored())?;
+        send(nothing, Some(&offset), reading.newly_stored())?;
         Ok(())
     }
 

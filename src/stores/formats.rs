@@ -12,7 +12,7 @@ use super::Table;
 use crate::variants::{MadeWith, Variants};
 
 /// The version of the data folder's format.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 /// The first format of which folders have all views of today; the views of an earlier one are made anew.
 pub const ALL_VIEWS: u32 = 4;
 /// The version that leads every value.

@@ -9,6 +9,7 @@ pub mod formats;
 pub mod long_read;
 pub mod memory;
 pub mod mirrored;
+pub mod part;
 pub mod rocks;
 pub mod union;
 
@@ -89,7 +90,7 @@ impl Table {
     ];
 
     /// How many of them folders have, those of the newest format first.
-    pub const OF_FORMATS: [usize; 6] = [21, 16, 15, 13, 12, 9];
+    pub const OF_FORMATS: [usize; 7] = [21, 21, 16, 15, 13, 12, 9];
 
     /// The lists of the standby model and what follows from its factors, in the order of [`Table::TURNING`].
     pub const STANDBY: [Table; 5] = [
@@ -188,6 +189,13 @@ pub enum StoreError {
         .0.display()
     )]
     Restoring(PathBuf),
+    /// The folder was being made of those of another number of processes, and not all were made.
+    #[error(
+        "the data folder {} is not whole: `nearline reshard` is making it, or was broken off; remove the folders that it \
+         was to make and say it again: those that it reads are as they were",
+        .0.display()
+    )]
+    Resharding(PathBuf),
     /// The folder was written by a later version.
     #[error("the data folder {} has format {found}, and this nearline reads up to {known}; use a newer nearline", .path.display())]
     Newer {
@@ -257,6 +265,41 @@ pub enum StoreError {
         "stores of several processes that are read as one cannot be written to: each process writes to its own"
     )]
     ReadOnly,
+    /// The store of another process of the pipeline cannot be read.
+    #[error("the store of process {process} at {address} cannot be read: {message}")]
+    Elsewhere {
+        /// The process.
+        process: usize,
+        /// Where it listens.
+        address: String,
+        /// What was said.
+        message: String,
+    },
+    /// What is asked for is in the store of another process.
+    #[error(
+        "the member belongs to process {owner} of a pipeline of {processes}: ask its folder, or any process over HTTP \
+         while they run"
+    )]
+    OfAnother {
+        /// The process that has the member.
+        owner: usize,
+        /// How many there are.
+        processes: usize,
+    },
+    /// What is asked for is in the stores of all processes.
+    #[error(
+        "this is the store of process {process} of {processes}, and what is counted is in those of all: ask any process \
+         over HTTP while they run"
+    )]
+    InAll {
+        /// The process.
+        process: usize,
+        /// How many there are.
+        processes: usize,
+    },
+    /// The stores of a pipeline were not found at one epoch.
+    #[error("the stores of the pipeline's processes were not found at one epoch in time; ask again")]
+    Apart,
     /// The answer is not in memory, where only that was asked.
     #[error("it has to be read from files")]
     NotInMemory,

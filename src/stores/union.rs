@@ -363,7 +363,7 @@ fn at_one_moment(
 }
 
 /// A transaction of what cannot be written to.
-struct Unwritten;
+pub(crate) struct Unwritten;
 
 impl Transaction for Unwritten {
     fn put(&mut self, _table: Table, _key: &[u8], _value: &[u8]) {}

@@ -17,6 +17,7 @@ mod archive;
 mod jobs;
 mod mirrors;
 mod publications;
+mod reshard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;

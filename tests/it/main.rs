@@ -28,7 +28,9 @@ mod memory;
 mod mirrors;
 mod models;
 mod parts;
+mod parts_http;
 mod performance;
+mod processes;
 mod publications;
 #[cfg(feature = "query")]
 mod query;

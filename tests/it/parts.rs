@@ -1,5 +1,6 @@
-//! The folders of a pipeline of several processes: verified as one.
+//! The folders of a pipeline of several processes: verified as one, and made of others.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::support::Home;
 
 /// A folder of one process that has been through what a folder goes through: events, retractions, forgets, a trim, a
 /// catalogue, lists, clusters.
-fn lived() -> Home {
+pub fn lived() -> Home {
     let home = Home::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     for log in ["1-loaded.jsonl", "2-live.jsonl", "4-listed.jsonl"] {
@@ -55,7 +56,7 @@ fn copied(from: &Path, to: &Path) {
 }
 
 /// Deals a folder out to the processes of a pipeline, with all its views.
-fn dealt(home: &Home, processes: usize) -> Vec<String> {
+pub fn dealt(home: &Home, processes: usize) -> Vec<String> {
     let whole = RocksStore::open_reader(&home.path("nearline-data")).unwrap();
     let names: Vec<String> = (0..processes).map(|process| format!("part-{process}")).collect();
     for (process, name) in names.iter().enumerate() {
@@ -209,4 +210,160 @@ fn what_is_not_all_of_one_pipeline_is_not_verified_and_it_is_said_what_is_missin
     change(&home, third, Table::Meta, meta::PENDING, Some(b"\x01"));
     let (code, _, err) = verify(&home, &[first, second, third]);
     assert!(code == 1 && err.contains("part-2: the views lag"), "{err}");
+}
+
+/// Makes folders of others.
+fn reshard(home: &Home, from: &[&str], to: &[&str]) -> Value {
+    let to: Vec<&str> = to.iter().flat_map(|to| ["--to", to]).collect();
+    home.json(&[&["reshard"], from, &to].concat())
+}
+
+/// The entries of a table.
+fn entries(home: &Home, data: &str, table: Table) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut entries = BTreeMap::new();
+    let store = RocksStore::open_reader(&home.path(data)).unwrap();
+    let mut take = |key: &[u8], value: &[u8]| {
+        entries.insert(key.to_vec(), value.to_vec());
+        ControlFlow::Continue(())
+    };
+    store.scan(table, &[], &[], &mut take).unwrap();
+    entries
+}
+
+#[test]
+fn a_pipeline_is_made_of_another_number_of_processes_and_of_one_again() {
+    let home = lived();
+    // Members who are gone, and one of them who is active again.
+    home.ok(&["forget", "m3", "m4"]);
+    let back = r#"{"member":"m4","item":"i1","kind":"like","at":"2027-01-01T00:00:00Z"}"#;
+    home.write("back.jsonl", &format!("{back}\n"));
+    home.ok(&["run", "back.jsonl"]);
+    let digest = home.verified("nearline-data");
+    let before = home.json(&["status"]);
+
+    let three = ["a-0", "a-1", "a-2"];
+    let made = reshard(&home, &["nearline-data"], &three);
+    assert_eq!(made["folders"].as_array().unwrap().len(), 3);
+    let records = entries(&home, "nearline-data", Table::Records);
+    let parts = three.map(|data| entries(&home, data, Table::Records));
+    assert_eq!(parts.iter().map(BTreeMap::len).sum::<usize>(), records.len());
+    for (process, part) in parts.iter().enumerate() {
+        let share = Share { process, processes: 3 };
+        assert!(!part.is_empty());
+        for (key, value) in part {
+            assert!(share.owns(member_of(Table::Records, key).unwrap()));
+            assert_eq!(records.get(key), Some(value));
+        }
+    }
+    for table in [Table::Items, Table::Offsets] {
+        let all = entries(&home, "nearline-data", table);
+        assert!(!all.is_empty());
+        three.iter().for_each(|data| assert_eq!(entries(&home, data, table), all, "{data} {table:?}"));
+    }
+    // The tombstone of who is back is with the member; those of who is gone are everywhere.
+    let tombstones = entries(&home, "nearline-data", Table::Tombstones);
+    let held = three.map(|data| entries(&home, data, Table::Tombstones));
+    let holders = |digest| held.iter().filter(|part| part.contains_key(digest)).count();
+    let counts: Vec<usize> = tombstones.keys().map(holders).collect();
+    assert!(counts.contains(&1) && counts.contains(&3) && !counts.contains(&2), "{counts:?}");
+
+    let said = home.say(&["verify", "a-0", "a-1", "a-2"]).ended(1);
+    assert!(said.contains("views lag behind"), "{said}");
+    reshard(&home, &["a-2", "a-0", "a-1"], &["b-0", "b-1"]);
+    let last = reshard(&home, &["b-0", "b-1"], &["again"]);
+    assert_eq!(last["pipeline"], Value::Null);
+    assert_eq!(entries(&home, "again", Table::Records), records);
+    assert_eq!(entries(&home, "again", Table::Tombstones), tombstones);
+    assert_eq!(entries(&home, "again", Table::Offsets), entries(&home, "nearline-data", Table::Offsets));
+
+    // A start makes the views, with the model and the centres of before; what was read is not read again, and who was
+    // forgotten stays so.
+    home.ok(&["--data", "again", "run", "2-live.jsonl", "4-listed.jsonl", "back.jsonl"]);
+    assert_eq!(home.verified("again"), digest);
+    let after = home.json(&["--data", "again", "status"]);
+    for name in ["model", "now", "clusters", "counts"] {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    home.write("copy.jsonl", &std::fs::read_to_string(home.path("1-loaded.jsonl")).unwrap());
+    home.ok(&["--data", "again", "run", "copy.jsonl"]);
+    assert_eq!(home.verified("again"), digest);
+    assert_eq!(home.verified("nearline-data"), digest);
+}
+
+#[test]
+fn sources_are_read_on_from_the_least_that_any_store_has_read() {
+    let home = lived();
+    let two = ["a-0", "a-1"];
+    reshard(&home, &["nearline-data"], &two);
+    for (data, next) in [("a-0", 30), ("a-1", 20)] {
+        let offset = format!(r#"{{"next":{next},"last":"","resets":0,"brokers":"b:9092"}}"#);
+        change(&home, data, Table::Offsets, b"kafka://C/T/0", Some(offset.as_bytes()));
+    }
+    change(&home, "a-1", Table::Offsets, b"kafka://C/T/1", Some(br#"{"next":7,"last":""}"#));
+    reshard(&home, &two, &["again"]);
+    let offsets = entries(&home, "again", Table::Offsets);
+    let next =
+        |source: &str| serde_json::from_slice::<Value>(&offsets[source.as_bytes()]).unwrap()["next"].clone();
+    assert_eq!((next("kafka://C/T/0"), next("kafka://C/T/1")), (20.into(), 7.into()));
+}
+
+#[test]
+fn folders_that_cannot_be_made_of_others_are_refused_and_it_is_said_what_to_do() {
+    let home = lived();
+    let refused = |args: &[&str], code: i32, what: &str| {
+        let said = home.say(&[&["reshard"], args].concat()).ended(code);
+        assert!(said.contains(what), "{said}");
+    };
+    let three = ["--to", "a-0", "--to", "a-1", "--to", "a-2"];
+    home.ok(&[&["reshard", "nearline-data"], &three[..]].concat());
+    refused(&["a-0", "a-1", "--to", "b"], 2, "that of process 2 is missing");
+    refused(&["a-0", "a-1", "a-2", "nearline-data", "--to", "b"], 2, "name it alone");
+    refused(&["a-0", "a-1", "a-2", "--to", "nearline-data"], 2, "nearline-data is not empty: it holds");
+    refused(&["nearline-data", "--to", "b", "--to", "./b"], 2, "is named twice");
+    refused(&["nowhere", "--to", "b"], 3, "there is no nearline data in nowhere");
+    assert!(!home.path("b").exists());
+
+    let running = home.start(&["run", "-"]);
+    refused(&["nearline-data", "--to", "b"], 3, "is held by another nearline process");
+    running.finish().ok();
+
+    // What is still to be taken elsewhere.
+    let mark = [meta::ERASING, &7_u64.to_be_bytes(), &[1; 16]].concat();
+    let erasing = br#"{"member":"m1","at":1,"removed":{}}"#;
+    let archive =
+        br#"{"repository":"file:///a","version":1,"archived":1,"at":null,"files":1,"records":1,"bytes":1}"#;
+    let mirror = br#"{"url":"memcached://h:1","views":["top_picks"],"acked":1,"anew":0,"filling":null,"at":null,"stamp":0}"#;
+    let queued = [&9_u64.to_be_bytes()[..], b"tm1"].concat();
+    let waiting: [(&[(Table, &[u8], &[u8])], &str); 3] = [
+        (&[(Table::Meta, &mark, erasing)], "forget --pending"),
+        (
+            &[
+                (Table::Meta, meta::ARCHIVE, archive),
+                (Table::ArchiveQueue, &[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0], b"\x01\0\0\0\x01x"),
+            ],
+            "archive ship",
+        ),
+        (&[(Table::Meta, b"mirror/cache", mirror), (Table::MirrorQueue, &queued, b"\x01")], "mirrors ship"),
+    ];
+    for (puts, what) in waiting {
+        puts.iter().for_each(|(table, key, value)| change(&home, "nearline-data", *table, key, Some(value)));
+        refused(&["nearline-data", "--to", "b"], 2, what);
+        assert!(!home.path("b").exists());
+        change(&home, "nearline-data", puts.last().unwrap().0, puts.last().unwrap().1, None);
+    }
+    let standby = br#"{"model":"m","ready":false,"built":1,"members":2,"since":0}"#;
+    change(&home, "nearline-data", Table::Meta, meta::STANDBY, Some(standby));
+    refused(&["nearline-data", "--to", "b"], 2, "model m is being built");
+    change(&home, "nearline-data", Table::Meta, meta::STANDBY, None);
+    // With nothing waiting the folders are made; that the member may be elsewhere is remembered.
+    reshard(&home, &["nearline-data"], &["b"]);
+    let left = &entries(&home, "b", Table::Meta);
+    assert_eq!(left[meta::ARCHIVES_LEFT], br#"["file:///a"]"#);
+    assert_eq!(left[meta::MIRRORS_LEFT], br#"["memcached://h:1"]"#);
+
+    let epoch = 9_999_u64.to_be_bytes();
+    change(&home, "a-1", Table::Meta, meta::TRIMMED, Some(&epoch));
+    refused(&["a-0", "a-1", "a-2", "--to", "c"], 2, "the stores differ in `trimmed`");
+    change(&home, "a-1", Table::Meta, meta::EPOCH, Some(&epoch));
+    refused(&["a-0", "a-1", "a-2", "--to", "c"], 1, "process 1: 9999");
 }

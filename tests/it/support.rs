@@ -115,11 +115,8 @@ impl Home {
     }
 
     /// The same of a command that was made ready.
-    pub fn start_command(&self, mut command: Command) -> Running {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdin = child.stdin.take();
-        let mut running = Running { child: Some(child), stdin };
+    pub fn start_command(&self, command: Command) -> Running {
+        let mut running = Running::begin(command);
         let socket = self.path("nearline-data/nearline.sock");
         until("it serves its socket", || {
             let ended = running.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
@@ -143,7 +140,18 @@ impl Home {
 
     /// The same, and does not wait.
     pub fn serve_soon(&self, args: &[&str]) -> Server {
-        let mut command = self.command(&[args, &["--listen", "127.0.0.1:0"]].concat());
+        Server::begin(self.command(&[args, &["--listen", "127.0.0.1:0"]].concat()))
+    }
+
+    fn piped(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+impl Server {
+    /// Starts a command that listens, and waits until it says where.
+    pub fn begin(mut command: Command) -> Server {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
@@ -162,11 +170,6 @@ impl Home {
         });
         let stdin = child.stdin.take();
         Server { running: Running { child: Some(child), stdin }, address, said: Some(said) }
-    }
-
-    fn piped(&self, args: &[&str]) -> Child {
-        let mut command = self.command(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 
@@ -199,6 +202,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a command whose standard input stays open, and waits for nothing.
+    pub fn begin(mut command: Command) -> Running {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        Running { child: Some(child), stdin }
+    }
+
     pub fn send(&mut self, lines: &str) {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(lines.as_bytes()).unwrap();
@@ -220,6 +231,17 @@ impl Running {
         let mut child = self.child.take().unwrap();
         until("it ends of itself", || child.try_wait().unwrap().is_some());
         said(child.wait_with_output().unwrap())
+    }
+
+    /// Whether it has ended of itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Interrupts it, as from a keyboard.
+    pub fn interrupt(&self) {
+        let pid = self.id().to_string();
+        Command::new("kill").args(["-INT", &pid]).status().unwrap();
     }
 
     /// Kills it at once, without a word.
@@ -280,9 +302,14 @@ impl Server {
     }
 
     /// Interrupts it, and waits for its end.
-    pub fn interrupt(mut self) -> Said {
+    pub fn interrupt(self) -> Said {
         let pid = self.running.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.end()
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Said {
         let child = self.running.child.take().unwrap();
         let mut said = said(child.wait_with_output().unwrap());
         said.err = self.said.take().unwrap().join().unwrap();

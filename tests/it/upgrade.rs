@@ -26,7 +26,7 @@ macro_rules! formats {
     };
 }
 
-formats! { format_1 format_2 format_3 format_4 format_5 format_6 }
+formats! { format_1 format_2 format_3 format_4 format_5 format_6 format_7 }
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -111,7 +111,7 @@ fn check(format: &str) {
     home.ok_pipe(&["--data", "anew", "run", "--model", arg(&model), "-"], &all);
     use_centres(&home, format, "anew", &expected);
     let digest = home.verified("anew");
-    if matches!(format, "format-4" | "format-5" | "format-6") {
+    if matches!(format, "format-4" | "format-5" | "format-6" | "format-7") {
         assert_eq!(digest, expected["digest"].as_str().unwrap());
     }
     is_as_it_was(&home, &expected, &digest);

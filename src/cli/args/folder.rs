@@ -1,4 +1,4 @@
-//! What commands about the data folder as a whole are told: `forget`, `backup`, `plan`.
+//! What commands about the data folder as a whole are told: `forget`, `backup`, `reshard`, `plan`.
 
 use std::path::PathBuf;
 
@@ -36,6 +36,18 @@ pub struct BackupArgs {
     /// Make none: the backup there was destroyed, and receipts need name it no more.
     #[arg(long, conflicts_with_all = ["with_key", "with_rejected"])]
     pub gone: bool,
+}
+
+/// Flags of `reshard`.
+#[derive(Debug, Args)]
+pub struct ReshardArgs {
+    /// The data folders of all processes of the pipeline as it is.
+    #[arg(value_name = "FROM", required = true)]
+    pub from: Vec<PathBuf>,
+    /// A data folder to make, which is not there yet: one for each process, in their order. With a single one the pipeline is
+    /// of one process.
+    #[arg(long, value_name = "DIR", required = true)]
+    pub to: Vec<PathBuf>,
 }
 
 /// What there will be.

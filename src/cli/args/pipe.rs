@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::MAX_WORKERS;
+use crate::processes::Share;
 use crate::sources::kafka::Start;
 /// The most processes that a pipeline has.
 const MAX_PROCESSES: usize = 1024;
@@ -51,6 +52,17 @@ pub struct ProcessesArgs {
     /// Where they are: a line HOST:PORT for each process, in order.
     #[arg(long, value_name = "FILE", requires = "processes")]
     pub hosts: Option<PathBuf>,
+    /// Read all of the files that are named: they are of this process alone. Unless given, the processes share them out,
+    /// and each must be given the same ones.
+    #[arg(long, requires = "processes")]
+    pub own_files: bool,
+}
+
+impl ProcessesArgs {
+    /// Which process it is.
+    pub fn share(&self) -> Share {
+        Share { process: self.process.unwrap_or(0), processes: self.processes.unwrap_or(1) }
+    }
 }
 
 /// Flags of `replay`.

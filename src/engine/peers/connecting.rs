@@ -103,7 +103,8 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
         }
         std::thread::sleep(LOOK);
     }
-    together(hosts, own, found, stop)
+    listener.set_nonblocking(false).map_err(listen)?;
+    together(hosts, own, found, (stop, listener))
 }
 
 /// What follows once all are there.
@@ -111,7 +112,7 @@ fn together(
     hosts: &Hosts,
     own: Hello,
     found: Vec<Option<(TcpStream, Hello)>>,
-    stop: &Arc<AtomicBool>,
+    (stop, listener): (&Arc<AtomicBool>, TcpListener),
 ) -> Result<Peers, PeersError> {
     let (process, share, workers) = (own.share.process, own.share, own.workers);
     let watch = Arc::new(Watch::default());
@@ -129,7 +130,16 @@ fn together(
     }
     let agreed = agree(&said, process)?;
     let http = said.into_iter().map(|hello| hello.http).collect();
-    Ok(Peers { share, workers, agreed, links, watch, stop: stop.clone(), said: Said { http } })
+    Ok(Peers {
+        share,
+        workers,
+        agreed,
+        links,
+        watch,
+        stop: stop.clone(),
+        said: Said { http },
+        listener: Some(listener),
+    })
 }
 
 /// Takes a call of a process of a greater number.

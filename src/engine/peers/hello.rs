@@ -204,9 +204,9 @@ mod tests {
     #[test]
     fn a_store_without_what_all_had_is_refused() {
         let said = [hello(0, 9), hello(1, 5)];
-        assert_eq!(agree(&said, 0).unwrap_err(), Discord::Behind { process: 1, epoch: 5, synced: 8 });
+        assert_eq!(agree(&said, 0).err().unwrap(), Discord::Behind { process: 1, epoch: 5, synced: 8 });
         let said = [hello(0, 0), hello(1, 5)];
-        assert_eq!(agree(&said, 1).unwrap_err(), Discord::Behind { process: 0, epoch: 0, synced: 4 });
+        assert_eq!(agree(&said, 1).err().unwrap(), Discord::Behind { process: 0, epoch: 0, synced: 4 });
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         let other = |change: fn(&mut Hello)| {
             let mut said = [hello(0, 3), hello(1, 3)];
             change(&mut said[1]);
-            agree(&said, 0).unwrap_err().to_string()
+            agree(&said, 0).err().unwrap().to_string()
         };
         assert!(other(|hello| hello.workers = 2).contains("process 1 has --workers 2, and process 0 has 1"));
         assert!(other(|hello| hello.meaning = "n".into()).contains("the same config"));

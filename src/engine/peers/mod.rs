@@ -19,6 +19,7 @@ mod names;
 mod parcels;
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
@@ -52,6 +53,8 @@ pub struct Peers {
     pub agreed: Agreed,
     /// What else they said.
     pub said: Said,
+    /// Where they called, for whoever else calls there from now on.
+    pub listener: Option<TcpListener>,
     /// The connections, by process; none to this one.
     pub(super) links: Vec<Option<Link>>,
     /// What happens to them.

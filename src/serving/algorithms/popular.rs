@@ -25,7 +25,7 @@ impl Algorithm for Popular {
         query: &RankQuery,
     ) -> Result<Result<Vec<Entry>, NoList>, ServingError> {
         let Inputs { data, signals, .. } = inputs;
-        let RankQuery { offset, limit, wanted, .. } = query;
+        let RankQuery { offset, limit, wanted, kept, .. } = query;
         let (entries, more) = match data.tables.get(Table::Meta, formats::meta::TRENDING)? {
             Some(value) if !data.standing.pending => {
                 let entries = formats::decode_trends(&value)?;
@@ -36,7 +36,7 @@ impl Algorithm for Popular {
             Some(_) => (Vec::new(), true),
             None => (Vec::new(), data.standing.pending),
         };
-        if entries.len() >= *limit || !more {
+        if entries.len() >= *limit || !more || *kept {
             return Ok(Ok(entries));
         }
         // What is left out leaves too little of the stored list: count further down.

@@ -104,7 +104,9 @@ impl Feed {
     /// The trending list in memory, and the epoch that is visible.
     fn renew(&self, reader: &Reader) -> Result<(), ServingError> {
         let floor = reader.read(|serving| {
-            let query = RankQuery { limit: FLOOR, ..RankQuery::default() };
+            // Counts further down are in the stores of all processes, which are not asked for this again and again.
+            let kept = reader.share().is_some();
+            let query = RankQuery { limit: FLOOR, kept, ..RankQuery::default() };
             let entries = serving.rank(&Popular, "", &query)?.unwrap_or_default();
             let lists = serving.standing.lists.clone();
             for version in lists.models() {

@@ -204,7 +204,7 @@ impl Ladder {
             return tried.map_err(Miss::NoList);
         }
         let (reader, asked) = (reader.clone(), ask.clone());
-        let read = move || reader.read(|serving| on_rung(rung, serving, &asked));
+        let read = move || reader.read_further(|serving| on_rung(rung, serving, &asked));
         let read = self.read(budget, read).await;
         let busy = matches!(read, Err(NotRead::Busy));
         let outcome = match read {
@@ -244,7 +244,8 @@ impl Ladder {
         let (mut reason, mut busy) = ("the nearline rung failed a moment ago".to_owned(), false);
         if breaker.lets_through(Instant::now()) {
             let (reader, own, budget) = (reader.clone(), asked.clone(), deadline.left() * PAGE_SHARE / 100);
-            match self.read(budget, move || reader.read(|serving| serving.page(&own, now_ms()))).await {
+            match self.read(budget, move || reader.read_further(|serving| serving.page(&own, now_ms()))).await
+            {
                 Ok(Ok(page)) => {
                     breaker.succeeded();
                     let variant = page.variant.as_deref();

@@ -18,6 +18,7 @@ mod metrics_jobs;
 mod metrics_mirrors;
 mod metrics_publications;
 mod mirrored;
+mod peers;
 mod posts;
 mod problem;
 mod query;
@@ -34,6 +35,8 @@ pub use feed::Feed;
 use ladder::Ladder;
 use metrics::Metrics;
 pub use mirrored::Mirrored;
+use peers::Passing;
+pub use peers::Peers;
 pub use posts::Pipeline;
 pub use problem::Problem;
 use routes::PublicationChange;
@@ -45,6 +48,7 @@ use super::Reader;
 use crate::archive::Archive;
 use crate::config::{Serve, Token};
 use crate::mirrors::Mirrors;
+use crate::processes::Share;
 use crate::publications::alerts::RaisedNow;
 use crate::publications::board::Board;
 use crate::sources::kafka::Lags;
@@ -99,6 +103,8 @@ fn reads() -> usize {
 pub struct App {
     /// Set once recovery is done.
     ready: OnceLock<Ready>,
+    /// The way to the other processes, in a pipeline of several.
+    passing: OnceLock<Passing>,
     /// The mirror that answers come from, where it is none of a folder.
     mirrored: OnceLock<Arc<Mirrored>>,
     feed: Arc<Feed>,
@@ -158,6 +164,7 @@ impl App {
         let access = Access::new(&options.tokens, options.loopback);
         Arc::new(App {
             ready: OnceLock::new(),
+            passing: OnceLock::new(),
             mirrored: OnceLock::new(),
             feed,
             ladder,
@@ -174,8 +181,26 @@ impl App {
         &self.feed
     }
 
+    /// From here on it is the server of one process of several: what is another's is asked there. To be said before it is
+    /// ready.
+    pub fn joins(&self, peers: Peers) -> Result<(), String> {
+        // A pipeline is started once.
+        let _ = self.passing.set(Passing::new(peers)?);
+        Ok(())
+    }
+
+    /// Which process of several it answers for.
+    fn share(&self) -> Option<Share> {
+        let of_reader = || self.ready.get()?.reader.load().share();
+        self.passing.get().map(|passing| passing.peers.share).or_else(of_reader)
+    }
+
     /// From here on there are answers: from this reader, and where there is a pipeline, changes go to it.
     pub fn ready(&self, reader: Reader, pipeline: Option<Pipeline>) {
+        let reader = match self.passing.get() {
+            Some(Passing { peers, .. }) => reader.of_part(peers.share, Some(peers.whole.clone())),
+            None => reader,
+        };
         let reader = Arc::new(reader);
         self.feed.begin(&reader);
         warm(&reader, self.options.warm);

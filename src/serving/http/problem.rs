@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::ServingError;
 use crate::config::Scope;
+use crate::stores::StoreError;
 
 /// A problem (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -125,6 +126,18 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the server failed", detail)
     }
 
+    /// What is asked for is with another process, which cannot be asked from here.
+    pub fn elsewhere(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "elsewhere", "another process has it", detail)
+            .after(Duration::from_secs(1))
+    }
+
+    /// The process that was asked for it did not answer.
+    pub fn no_answer(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "no-answer", "another process did not answer", detail)
+            .after(Duration::from_secs(1))
+    }
+
     /// There was no answer in time.
     pub fn too_late(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-late", "there is no answer in time", detail)
@@ -136,6 +149,12 @@ impl From<ServingError> for Problem {
     fn from(error: ServingError) -> Self {
         match error {
             ServingError::OtherConfig(error) => Problem::conflict(error.to_string()),
+            ServingError::Store(
+                error @ (StoreError::Elsewhere { .. }
+                | StoreError::Apart
+                | StoreError::OfAnother { .. }
+                | StoreError::InAll { .. }),
+            ) => Problem::elsewhere(error.to_string()),
             error => {
                 tracing::error!(%error, "a request failed");
                 Problem::failed(error.to_string())

@@ -47,6 +47,7 @@ pub fn open(
         known: partitions.into_iter().collect(),
         asked,
         order,
+        share: options.share,
         every: options.kafka.endless.then(|| client::refresh(&options.kafka.settings)),
     };
     let spawned = thread::Builder::new().name("kafka".into()).spawn(move || watching.run());
@@ -113,7 +114,8 @@ impl Opening<'_> {
                 }
             }
             let topic: Arc<str> = topic.as_str().into();
-            found.extend(numbers.into_iter().map(|number| Partition { topic: topic.clone(), number }));
+            let own = numbers.into_iter().filter(|number| self.options.share.reads(&topic, *number));
+            found.extend(own.map(|number| Partition { topic: topic.clone(), number }));
         }
         Ok(found)
     }

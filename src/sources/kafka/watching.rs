@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::Partition;
 use super::client::{ASK, Ears, Which, offsets};
 use super::opening::numbers;
+use crate::processes::Share;
 
 /// How often a partition that is not there is looked for.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -36,6 +37,8 @@ pub struct Watching {
     pub asked: Receiver<Partition>,
     /// What the reader is told.
     pub order: Sender<Order>,
+    /// Which partitions are read here.
+    pub share: Share,
     /// How often to look for new partitions; none where none count.
     pub every: Option<Duration>,
 }
@@ -69,7 +72,7 @@ impl Watching {
     fn look(&mut self, waiting: &mut BTreeSet<Partition>) {
         for topic in self.topics.clone() {
             let Some(there) = self.there(&topic) else { continue };
-            for number in &there {
+            for number in there.iter().filter(|number| self.share.reads(&topic, **number)) {
                 let partition = Partition { topic: topic.clone(), number: *number };
                 if self.known.insert(partition.clone()) {
                     tracing::info!(%partition, "a new partition");

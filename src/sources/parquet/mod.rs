@@ -87,8 +87,11 @@ pub fn open(
         let none = RowsError::Wrong("there is no file in it whose name ends in .parquet".to_owned());
         return Err(told(none));
     }
+    // Of several processes each reads whole files of its own.
+    let is_own = |object: &Object| options.sharing(&object.name).has_whole();
     let known: Vec<(Object, Option<LogOffset>)> = files
         .into_iter()
+        .filter(is_own)
         .map(|object| {
             let offset = offsets(&name_of(&repository, &object.name)).and_then(Offset::log);
             (object, offset)

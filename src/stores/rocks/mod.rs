@@ -123,6 +123,15 @@ pub fn acknowledged(data: &Path) -> Result<u64, StoreError> {
 /// What a restore is put together in, inside the data folder: there while the folder has no store yet.
 pub(crate) const RESTORING: &str = ".restoring";
 
+/// What a folder of another number of processes is put together in, inside the data folder: there until all folders of the
+/// pipeline are whole.
+pub(crate) const RESHARDING: &str = ".resharding";
+
+/// Refuses a folder that is being made of others, or that was not made to its end.
+fn is_made(data: &Path) -> Result<(), StoreError> {
+    if data.join(RESHARDING).exists() { Err(StoreError::Resharding(data.to_owned())) } else { Ok(()) }
+}
+
 /// Where in the data folder RocksDB lives.
 fn db_path(data: &Path) -> PathBuf {
     data.join("store")
@@ -148,6 +157,7 @@ impl RocksStore {
     /// Opens a data folder for writing, and makes it where there is none.
     pub fn open(data: &Path, options: RocksOptions) -> Result<Self, StoreError> {
         let path = db_path(data);
+        is_made(data)?;
         let acknowledged = witness::acknowledged(data)?;
         let make = |folder: &Path| {
             std::fs::create_dir_all(folder).map_err(|error| failed("make its folder", data, error))
@@ -177,6 +187,7 @@ impl RocksStore {
     /// The same with a cache that other readers had before, or have.
     pub fn open_reader_with(data: &Path, cache: &BlockCache) -> Result<Self, StoreError> {
         let path = db_path(data);
+        is_made(data)?;
         // Before the store is read: what is acknowledged meanwhile, the store may have or not.
         let acknowledged = witness::acknowledged(data)?;
         if !path.join("CURRENT").exists() {

@@ -11,6 +11,7 @@ use super::super::query;
 use super::members::Search;
 use super::{Path, Query, Shared};
 use crate::config::Span;
+use crate::serving::Serving;
 use crate::serving::catalogue::each_item;
 use crate::serving::popular::{CountsAnswer, PopularAnswer, PopularQuery};
 use crate::serving::similar::{Likeness, SimilarAnswer};
@@ -100,7 +101,11 @@ pub(super) async fn similar(
     }
     let limit = query::within("limit", params.limit, 20, crate::config::MAX_LIST)?;
     let SimilarParams { member, by, .. } = params;
-    super::read(&app, move |serving| serving.similar(&item, by, member.as_deref(), limit)).await.map(Json)
+    let ask = move |serving: &Serving<'_>| serving.similar(&item, by, member.as_deref(), limit);
+    match by {
+        Likeness::Factors => super::read(&app, ask).await.map(Json),
+        Likeness::Together => super::read_all(&app, ask).await.map(Json),
+    }
 }
 
 /// Parameters of an item's counts.
@@ -129,7 +134,9 @@ pub(super) async fn counts(
         return Err(Problem::bad_request("hours must be from 1 to 8760"));
     }
     let hours = query::within("hours", params.hours, 168, 8760)? as u32;
-    super::read(&app, move |serving| serving.counts_of(&item, params.kind.as_deref(), hours)).await.map(Json)
+    super::read_all(&app, move |serving| serving.counts_of(&item, params.kind.as_deref(), hours))
+        .await
+        .map(Json)
 }
 
 /// Parameters of a ranking.
@@ -162,5 +169,5 @@ pub(super) async fn popular(
         country: params.country,
         limit: query::within("limit", params.limit, 20, crate::config::MAX_LIST)?,
     };
-    super::read(&app, move |serving| serving.popular(&asked)).await.map(Json)
+    super::read_all(&app, move |serving| serving.popular(&asked)).await.map(Json)
 }

@@ -156,6 +156,7 @@ impl RankRequest {
             },
             offset: query::within("offset", self.offset, 0, crate::config::MAX_LIST)?,
             limit: query::within("limit", self.limit, 20, crate::config::MAX_LIST)?,
+            kept: false,
         })
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn search(
     Query(search): Query<Search>,
 ) -> Result<Json<FoundMembers>, Problem> {
     let limit = query::within("limit", search.limit, 20, 1000)?;
-    let members = super::read(&app, move |serving| {
+    let members = super::read_all(&app, move |serving| {
         let members = serving.members(&search.query, limit)?;
         Ok(members.into_iter().map(|member| FoundMember { member }).collect())
     });

@@ -39,6 +39,7 @@ use utoipa_axum::routes;
 pub(super) use self::publications::PublicationChange;
 use super::App;
 use super::access::guarded;
+use super::peers::passed_on;
 use super::problem::Problem;
 use crate::serving::{Serving, ServingError};
 
@@ -134,6 +135,7 @@ pub fn app(app: &Arc<App>) -> Router {
         .merge(page::routes())
         .fallback(async || Problem::not_found("there is nothing at this path; see /openapi.json"))
         .method_not_allowed_fallback(async || Problem::other_method())
+        .layer(from_fn_with_state(app.clone(), passed_on))
         .layer(from_fn_with_state(app.clone(), guarded))
         .layer(from_fn_with_state((app.clone(), under_way), measured))
         .layer(CatchPanicLayer::custom(|_| {
@@ -246,6 +248,17 @@ async fn read<T: Send + 'static>(
     let reader = app.get()?.reader.load_full();
     let read = app.ladder.read(PATIENCE, move || reader.read(ask)).await;
     let answer = read.map_err(|_| Problem::too_late("the store did not answer in time; ask again"))?;
+    Ok(answer?)
+}
+
+/// Reads one moment of the stores of all processes, for an answer that is about no one member.
+async fn read_all<T: Send + 'static>(
+    app: &Arc<App>,
+    ask: impl FnOnce(&Serving<'_>) -> Result<T, ServingError> + Send + 'static,
+) -> Result<T, Problem> {
+    let reader = app.get()?.reader.load_full();
+    let read = app.ladder.read(PATIENCE, move || reader.read_all(ask)).await;
+    let answer = read.map_err(|_| Problem::too_late("the stores did not answer in time; ask again"))?;
     Ok(answer?)
 }
 

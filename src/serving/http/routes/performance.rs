@@ -34,5 +34,5 @@ pub(super) async fn performance(
 ) -> Result<Json<PerformanceAnswer>, Problem> {
     let days = query::within("days", params.days, 7, MAX_DAYS)? as u32;
     let asked = PerformanceQuery { days, list: params.list, by: params.by };
-    super::read(&app, move |serving| serving.performance(&asked)).await.map(Json)
+    super::read_all(&app, move |serving| serving.performance(&asked)).await.map(Json)
 }

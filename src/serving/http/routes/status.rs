@@ -29,6 +29,10 @@ pub(super) struct ServerStatus {
     version: &'static str,
     /// Whether it takes no changes.
     read_only: bool,
+    /// In a pipeline of several processes, whether counts, sources and clusters are those of all; else of this one alone, as
+    /// another cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of_all: Option<bool>,
 }
 
 /// The mirror that answers come from, and how the server does.
@@ -60,6 +64,15 @@ pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
         .into_response());
     }
     let mut folder = read(&app, |serving| serving.status(now_ms())).await?;
+    let mut of_all = app.share().map(|_| false);
+    if app.passing.get().is_some()
+        && let Ok(all) =
+            super::read_all(&app, |serving| Ok((serving.counts()?, serving.sources()?, serving.clusters()?)))
+                .await
+    {
+        (folder.counts, folder.sources, folder.clusters) = all;
+        of_all = Some(true);
+    }
     let lags = app.metrics.lags.get().map(Lags::all).unwrap_or_default();
     folder.reach(|at| lags.iter().find(|lag| lag.topic == at.topic && lag.number == at.partition)?.end);
     Ok(Json(ServerStatus {
@@ -68,6 +81,7 @@ pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
         uptime_ms: app.started.elapsed().as_millis() as u64,
         version: env!("CARGO_PKG_VERSION"),
         read_only: app.get()?.pipeline.is_none(),
+        of_all,
     })
     .into_response())
 }

@@ -37,7 +37,7 @@ pub(super) async fn compare(
     let days = query::within("days", params.days, 7, MAX_DAYS)? as u32;
     let VariantsParams { list, against, .. } = params;
     let asked = VariantsQuery { days, list, against: against.clone() };
-    let answer = read(&app, move |serving| serving.variants(&asked)).await?;
+    let answer = super::read_all(&app, move |serving| serving.variants(&asked)).await?;
     match against {
         Some(name) if answer.against.is_none() && answer.experiment.is_some() => {
             Err(Problem::bad_request(format!("there is no variant {name} to compare with")))
