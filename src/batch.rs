@@ -129,7 +129,10 @@ impl Batches {
         let key = self.folder.key(standing.key.as_deref());
         let key = key.map_err(|error| BatchError::Refused(error.to_string()))?;
         if !handle.begin_batch()? {
-            return refused("a bulk load is under way: ask again when it is done");
+            return refused(match Standing::of(&*self.store)?.part {
+                Some(_) => "a pipeline of several processes has no batch lists; its lists are kept fresh",
+                None => "a bulk load is under way: ask again when it is done",
+            });
         }
         let taken = self.take_all(&made, next, &key, handle);
         let taken = match taken {
@@ -232,7 +235,10 @@ impl Batches {
         let held = self.long_read.hold();
         self.members.store(0, Ordering::Relaxed);
         if !handle.begin_batch()? {
-            return refused("a bulk load is under way: ask again when it is done");
+            return refused(match Standing::of(&*self.store)?.part {
+                Some(_) => "a pipeline of several processes has no batch lists; its lists are kept fresh",
+                None => "a bulk load is under way: ask again when it is done",
+            });
         }
         let reader = Reader::over(self.store.clone(), &self.folder, self.config.clone());
         let made = reader.read_whole(model.map(|model| &model.model), |serving| {

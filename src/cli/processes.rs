@@ -13,6 +13,7 @@ use crate::digests::{DigestKey, to_hex};
 use crate::engine::peers::hello::{Hello, PROTOCOL};
 use crate::engine::peers::{Peers, PeersError, connect};
 use crate::engine::recover::Standing;
+use crate::failpoints::reach;
 use crate::folder::{Folder, write_key};
 use crate::processes::reading::{Remote, TAG, Whole, answer};
 use crate::processes::{Hosts, Part, Share};
@@ -169,6 +170,7 @@ impl Joining {
             let mut change = store.begin();
             change.put(Table::Meta, meta::PART, &serde_json::to_vec(&part).unwrap_or_default());
             change.commit(true)?;
+            reach("part-kept");
         }
         Ok(peers)
     }

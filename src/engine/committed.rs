@@ -163,15 +163,47 @@ impl Committed {
     }
 
     /// Says that an epoch is committed.
-    pub(super) fn publish(&self, epoch: Epoch, counts: Counts) {
+    pub(crate) fn publish(&self, epoch: Epoch, counts: Counts) {
         let mut state = self.state();
         (state.epoch, state.counts) = (epoch, counts);
         self.changed.notify_all();
     }
 
     /// Says why nothing is committed any more.
-    pub(super) fn fail(&self, failure: StoreError) {
+    pub(crate) fn fail(&self, failure: StoreError) {
         self.state().failure = Some(Arc::new(failure));
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_others_an_epoch_is_committed_once_all_have_it_and_not_before() {
+        let (errand, errands) = crossbeam_channel::unbounded();
+        let committed = Committed::default();
+        committed.publish(4, Counts::default());
+        committed.with_others(Errands::new(errand, std::thread::current()));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        for epoch in 5..8 {
+            let told = told.clone();
+            let after: After = Some(Box::new(move || told.lock().unwrap().push(epoch)));
+            committed.stored(epoch, Counts { accepted: epoch, ..Counts::default() }, after);
+        }
+        let sent: Vec<Epoch> = errands
+            .try_iter()
+            .filter_map(|errand| match errand {
+                Errand::Stored(epoch) => Some(epoch),
+                Errand::Send(_) => None,
+            })
+            .collect();
+        assert_eq!((sent, committed.epoch()), (vec![5, 6, 7], 4));
+        committed.stored_by_all(6);
+        assert_eq!((committed.epoch(), committed.counts().accepted), (6, 6));
+        assert_eq!(*told.lock().unwrap(), [5, 6]);
+        committed.stored_by_all(9);
+        assert_eq!((committed.epoch(), &told.lock().unwrap()[2..]), (7, &[7][..]));
     }
 }

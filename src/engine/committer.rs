@@ -29,6 +29,7 @@ use super::storing::{self, Job, Stopped, Storing};
 use super::writer::{Effects, Writer};
 use crate::digests::DigestKey;
 use crate::failpoints::reach;
+use crate::sources::redaction::Ids;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::formats::{self, CentresInUse, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
@@ -559,6 +560,13 @@ impl<'s> Committing<'s> {
             tracing::warn!(%error, "rejected lines could not be kept aside");
         }
         reach("rejected");
+        // Before the epoch is on disk: what a crash leaves of this is read again.
+        if let Ok(ids) = Ids::new(records.elsewhere.iter().map(String::as_str))
+            && !records.elsewhere.is_empty()
+            && let Err(error) = log.redact(&|line, cut| ids.held_by(line, cut))
+        {
+            tracing::warn!(%error, "rejected lines of a forgotten member could not be taken out");
+        }
     }
 
     /// Writes an epoch's records, but for those that changed nothing, and what its forgets leave.

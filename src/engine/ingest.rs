@@ -71,6 +71,8 @@ pub struct EpochRecords {
     pub rejected: Vec<(Arc<str>, Rejected)>,
     /// Tombstones that were imported, by keyed digest of the member.
     pub tombstones: Vec<([u8; 16], TombstoneValue)>,
+    /// Members of other processes that are forgotten with it: lines that could not be taken may hold their ids here.
+    pub elsewhere: Vec<String>,
     /// How many of the records nobody sent: trims on the way to one.
     pub on_the_way: u64,
     /// When the first of them was taken in.

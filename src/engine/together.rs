@@ -11,6 +11,7 @@ use super::messages::{Mode, ToCommit};
 use super::peers::NewNames;
 use super::pipeline::Pipeline;
 use super::recover::{self, Standing};
+use crate::failpoints::reach;
 use crate::records::{self, Record};
 use crate::sources::{Batch, Rejected};
 use crate::stores::Store;
@@ -75,6 +76,7 @@ impl Pipeline<'_> {
     fn meet(&mut self) -> Result<bool, EngineError> {
         let epoch: Epoch = self.epoch + 1;
         let Some(together) = &mut self.together else { return Ok(true) };
+        let share = together.share();
         let all = together.exchange(epoch)?;
         let mut names = NewNames::default();
         all.brought.iter().for_each(|brought| names.merge(&brought.names));
@@ -88,6 +90,9 @@ impl Pipeline<'_> {
         self.ingest.refused = refused;
         self.ingest.records.offsets = all.offsets;
         self.ingest.records.rejected.extend(all.rejected);
+        let elsewhere =
+            all.brought.iter().flat_map(|brought| &brought.forgotten).filter(|member| !share.owns(member));
+        self.ingest.records.elsewhere = elsewhere.cloned().collect();
         Ok(all.brought.iter().all(|brought| brought.finishing))
     }
 
@@ -154,11 +159,13 @@ impl Pipeline<'_> {
             Ok(())
         })?;
         self.gather(&batch, 0, usize::MAX);
+        reach("all-to-be-told");
         self.close_together().map(drop)
     }
 
     /// Writes the offsets of all that every process has on disk, before this one ends.
     pub(super) fn keep_offsets(&self) -> Result<(), EngineError> {
+        reach("offsets-to-keep");
         let (reply, answer) = crossbeam_channel::bounded(1);
         self.send(ToCommit::KeepOffsets(reply))?;
         answer.recv().map_err(|_| self.committed.failure().map_or(EngineError::Stopped, EngineError::Failed))

@@ -25,6 +25,7 @@ use super::messages::ToCommit;
 use super::observer::Observer;
 use super::peers::{self, Ends, Errand, Errands, Peers, Together, Watch};
 use super::{EngineError, times};
+use crate::failpoints::reach;
 
 /// How many epochs may wait at a worker while it works on another.
 const WAITING: usize = 1;
@@ -226,11 +227,19 @@ fn run(
         if let Some(beyond) = &mut beyond {
             beyond.tell_how_far_all_are(to_commit);
             if beyond.watch.is_lost() {
-                // What waits for other processes would wait for ever.
-                worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
-                return;
+                break;
             }
         }
+    }
+    let Some(Beyond { watch, ends, .. }) = beyond else { return };
+    drop((inputs, ends));
+    // Until the others have come to their end too, or one is gone: what waits for it would wait for ever.
+    while worker.has_dataflows() {
+        if watch.is_lost() {
+            worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+            return;
+        }
+        worker.step_or_park(Some(IDLE));
     }
 }
 
@@ -246,6 +255,7 @@ impl Beyond {
 
     fn tell_how_far_all_are(&mut self, to_commit: &Sender<ToCommit>) {
         if let Some(epoch) = self.ends.as_mut().and_then(Ends::stored_by_all) {
+            reach("stored-by-all");
             // Before whoever waits for the epoch learns that it is committed, and asks for what goes with it.
             let _ = to_commit.send(ToCommit::StoredByAll(epoch));
             self.committed.stored_by_all(epoch);

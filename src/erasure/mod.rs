@@ -7,7 +7,6 @@
 
 pub mod models;
 pub mod receipt;
-mod redaction;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,7 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use self::models::Models;
 pub use self::receipt::{By, Receipt};
 use self::receipt::{FORMAT, Files, Forgotten};
-use self::redaction::Ids;
 use crate::archive::{self, Archive, ArchiveError};
 use crate::backups::{self, Backup, BackupError, With};
 use crate::digests::{DigestKey, to_hex};
@@ -29,7 +27,9 @@ use crate::engine::socket;
 use crate::failpoints::reach;
 use crate::folder::Folder;
 use crate::mirrors::{self, MirrorError, Mirrors};
+use crate::processes::Share;
 use crate::records::{self, Record, write_json};
+use crate::sources::redaction::Ids;
 use crate::sources::rejected::RejectedLog;
 use crate::stores::long_read::LongRead;
 use crate::stores::{Erased, Store, StoreError, Table, formats};
@@ -57,6 +57,16 @@ pub enum ErasureError {
     /// What mirrors are to have is not known yet.
     #[error("the views are being made anew, and mirrors cannot be brought to where they are{LATER}")]
     Unsettled,
+    /// Another process has the member.
+    #[error(
+        "{member} belongs to process {owner} of the pipeline: say it there (--data), or over HTTP at any process"
+    )]
+    OfAnother {
+        /// Who was to be forgotten.
+        member: String,
+        /// Which process has them.
+        owner: usize,
+    },
     /// The records of the forget were not taken.
     #[error("the forget was not taken: {0}")]
     Refused(String),
@@ -118,6 +128,10 @@ impl Eraser {
     ) -> Result<(Receipt, PathBuf), ErasureError> {
         let mut lines = Vec::new();
         let mut asked = Vec::new();
+        let share = Standing::of(&*self.store)?.part.map_or(Share::WHOLE, |part| part.share);
+        if let Some(member) = members.iter().find(|member| !share.owns(member)) {
+            return Err(ErasureError::OfAnother { member: member.clone(), owner: share.owner(member) });
+        }
         for member in members {
             let at = newest(&*self.store, member)?.map_or(now_ms, |newest| newest.max(now_ms));
             write_json(&Record::Forget { member, at }, &mut lines);

@@ -164,6 +164,8 @@ fn parted(answer: &[u8]) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use crate::engine::committed::{Committed, Counts};
+    use crate::stores::StoreError;
     use std::sync::Arc;
 
     use super::*;
@@ -236,5 +238,22 @@ mod tests {
         // A list that was cut to its length, of which too little is left: more is to be found.
         assert!(none(&reader(5), MEMBER, ListQuery::first(ListName::TopPicks, 5)));
         assert!(!none(&reader(5), MEMBER, ListQuery::first(ListName::TopPicks, 4)));
+    }
+
+    #[test]
+    fn an_epoch_that_not_all_processes_have_is_waited_for_and_shown_to_nobody_before() {
+        let committed = Arc::new(Committed::default());
+        let reader = reader(5).behind(committed.clone());
+        let ask = |serving: &Serving<'_>| Ok(serving.standing.epoch);
+        assert!(reader.read_in_memory(ask).is_none());
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| reader.read(ask).unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(!waits.is_finished());
+            committed.publish(3, Counts::default());
+            assert_eq!(waits.join().unwrap(), 3);
+        });
+        committed.fail(StoreError::NotInMemory);
+        assert_eq!(reader.read(ask).unwrap(), 3);
     }
 }

@@ -14,8 +14,10 @@ pub(crate) mod fuzzing;
 pub mod json;
 pub mod kafka;
 pub mod parquet;
+mod read_by_all;
 mod reading;
 mod reason;
+pub mod redaction;
 pub mod rejected;
 mod sharing;
 mod times;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 pub use cutter::Place;
 pub use decoding::decode_lines;
 pub use files::{Options, SourceError, open};
+pub use read_by_all::read_by_all;
 pub use reason::{Problem, Reason};
 
 use crate::records::{self, Record};

@@ -31,6 +31,13 @@ impl Sharing {
         turn % self.share.processes == self.share.process
     }
 
+    /// From where on, at a place or beyond it, there may be lines that are this process's.
+    pub fn next_own(&self, from: u64) -> u64 {
+        let pieces = (from / PIECE..).take(self.share.processes);
+        let own = pieces.map(|piece| piece * PIECE).find(|start| self.has(*start));
+        own.map_or(from, |start| start.max(from))
+    }
+
     /// Whether a file that cannot be shared out is this process's.
     pub fn has_whole(&self) -> bool {
         self.has(0)

@@ -131,10 +131,10 @@ fn is_combined(table: Table, key: &[u8]) -> bool {
 
 /// What all together say under a key: of counts the sum, of epochs the least, of sources how far one has read them, of a
 /// forgotten member what any remembers. Whose part it is, the whole does not say.
-fn combined<'v>(
+fn combined(
     table: Table,
     key: &[u8],
-    values: &mut dyn Iterator<Item = &'v [u8]>,
+    values: &mut dyn Iterator<Item = &[u8]>,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let damaged = |error: serde_json::Error| formats::damaged(table, key, &error.to_string());
     Ok(match table {

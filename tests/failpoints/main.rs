@@ -16,6 +16,7 @@ mod world;
 mod archive;
 mod jobs;
 mod mirrors;
+mod processes;
 mod publications;
 mod reshard;
 

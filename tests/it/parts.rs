@@ -1,8 +1,10 @@
 //! The folders of a pipeline of several processes: verified as one, and made of others.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Stdio;
 
 use nearline::processes::{Part, Share, hash};
 use nearline::stores::formats::meta;
@@ -11,7 +13,7 @@ use nearline::stores::union::{Keeping, member_of};
 use nearline::stores::{Store, Table, Tables};
 use serde_json::Value;
 
-use crate::support::Home;
+use crate::support::{Home, said};
 
 /// A folder of one process that has been through what a folder goes through: events, retractions, forgets, a trim, a
 /// catalogue, lists, clusters.
@@ -366,4 +368,47 @@ fn folders_that_cannot_be_made_of_others_are_refused_and_it_is_said_what_to_do()
     refused(&["a-0", "a-1", "a-2", "--to", "c"], 2, "the stores differ in `trimmed`");
     change(&home, "a-1", Table::Meta, meta::EPOCH, Some(&epoch));
     refused(&["a-0", "a-1", "a-2", "--to", "c"], 1, "process 1: 9999");
+}
+
+/// Runs a pipeline of as many processes as there are folders, to the end of its sources.
+fn run(home: &Home, folders: &[&str], sources: &[&str]) {
+    let listeners: Vec<TcpListener> =
+        folders.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let hosts = listeners.iter().map(|listener| format!("{}\n", listener.local_addr().unwrap()));
+    home.write("hosts", &hosts.collect::<String>());
+    drop(listeners);
+    let start = |(process, data): (usize, &&str)| {
+        let (number, of) = (process.to_string(), folders.len().to_string());
+        let args = ["--data", data, "run", "--process", &number, "--processes", &of, "--hosts", "hosts"];
+        let mut command = home.command(&[&args, sources].concat());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let running: Vec<_> = folders.iter().enumerate().map(start).collect();
+    running.into_iter().for_each(|child| drop(said(child.wait_with_output().unwrap()).ok()));
+}
+
+#[test]
+fn a_pipeline_that_runs_goes_on_with_another_number_of_processes() {
+    let home = lived();
+    let all = ["1-loaded.jsonl", "2-live.jsonl", "4-listed.jsonl"];
+    home.ok(&[&["--data", "whole", "run", "--model", "model"], &all[..]].concat());
+    let digest = home.verified("whole");
+    let verified = |folders: &[&str]| {
+        let (code, said, err) = verify(&home, folders);
+        assert_eq!((code, &said["equal"]), (0, &true.into()), "{said} {err}");
+        said["stored"].as_str().unwrap().to_owned()
+    };
+    let (two, three) = (["a-0", "a-1"], ["b-0", "b-1", "b-2"]);
+    run(&home, &two, &["--model", "model", all[0]]);
+    assert_ne!(verified(&two), digest);
+    reshard(&home, &two, &three);
+    run(&home, &three, &all);
+    assert_eq!(verified(&three), digest);
+    // And with one again, which has nothing more to read.
+    reshard(&home, &three, &["c"]);
+    home.ok(&[&["--data", "c", "run"], &all[..]].concat());
+    assert_eq!(home.verified("c"), digest);
+    // A folder of before is none of the new pipeline's.
+    let said = home.say(&["verify", "a-0", "b-1", "b-2"]).ended(2);
+    assert!(said.contains("of different pipelines"), "{said}");
 }

@@ -1,6 +1,7 @@
 //! One pipeline in several processes: what it ends in is what one process ends in, whatever is killed on the way.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -61,8 +62,11 @@ impl Pipeline {
         let (number, of) = (process.to_string(), self.processes.to_string());
         let data = format!("part{process}");
         let mut args = vec!["--data", &data, how[0], "--process", &number, "--processes", &of];
-        args.extend(["--hosts", "hosts", "--workers", "2"]);
+        args.extend(["--workers", "2"]);
         args.extend(&how[1..]);
+        if !how.contains(&"--hosts") {
+            args.extend(["--hosts", "hosts"]);
+        }
         self.home.command(&args)
     }
 
@@ -210,6 +214,193 @@ fn any_process_answers_for_any_member_and_takes_events_for_it() {
     pipeline.verified();
 }
 
+#[test]
+fn a_forgotten_member_is_in_no_folder_of_the_pipeline() {
+    let home = Home::new();
+    let pipeline = Pipeline { home, processes: 2 };
+    pipeline.new_hosts();
+    let owner = Share { process: 0, processes: 2 }.owner("somebody-in-particular");
+    let other = 1 - owner;
+    let log = concat!(
+        r#"{"member":"somebody-in-particular","item":"a","kind":"play","at":10}"#,
+        "\n",
+        r#"{"member":"else","item":"a","kind":"play","at":11}"#,
+        "\n",
+        r#"{"member":"somebody-in-particular","item":7,"kind":"play"}"#,
+        "\nno record\n"
+    );
+    pipeline.home.write("log.jsonl", log);
+    // Each reads all of it, so each keeps the line aside that cannot be taken.
+    let how = ["run", "--own-files", "--listen", "127.0.0.1:0", "log.jsonl"];
+    let mut begun: Vec<_> = (0..2).map(|process| Server::begin(pipeline.command(process, &how))).collect();
+    let rejected = |process: usize| {
+        std::fs::read_to_string(pipeline.home.path(&format!("part{process}/rejected.jsonl")))
+            .unwrap_or_default()
+    };
+    until("both have read it", || (0..2).all(|process| rejected(process).contains("somebody-in-particular")));
+    let elsewhere = format!("part{other}");
+    let said = pipeline.home.say(&["--data", &elsewhere, "forget", "somebody-in-particular"]).ended(3);
+    assert!(said.contains(&format!("belongs to process {owner}")), "{said}");
+    let (code, receipt) = begun[other].delete("/v1/members/somebody-in-particular");
+    assert_eq!((code, &receipt["members"][0]["removed"]["events"]), (200, &1.into()), "{receipt}");
+    begun.pop().unwrap().interrupt().ok();
+    begun.pop().unwrap().end().ok();
+    for process in 0..2 {
+        assert_eq!(rejected(process).lines().count(), 2, "the lines stay, without their text");
+        for entry in files(&pipeline.home.path(&format!("part{process}"))) {
+            let bytes = std::fs::read(&entry).unwrap();
+            let found = bytes.windows(22).any(|bytes| bytes == b"somebody-in-particular");
+            assert!(!found, "{}", entry.display());
+        }
+    }
+    pipeline.verified();
+}
+
+/// All files below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => all.extend(files(&entry.path())),
+            kind if kind.is_file() => all.push(entry.path()),
+            _ => {}
+        }
+    }
+    all
+}
+
 fn now() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
+}
+
+/// Carries what is sent to an address, each piece some milliseconds later; says where it listens.
+fn slow_way(to: String, late: Duration) -> String {
+    fn carry(mut from: TcpStream, mut to: TcpStream, late: Duration) {
+        let (pieces, waiting) = std::sync::mpsc::channel::<(Instant, Vec<u8>)>();
+        std::thread::spawn(move || {
+            let mut piece = vec![0; 1 << 16];
+            while let Ok(read @ 1..) = from.read(&mut piece) {
+                if pieces.send((Instant::now() + late, piece[..read].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        std::thread::spawn(move || {
+            for (due, piece) in waiting {
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                if to.write_all(&piece).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        });
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for from in listener.incoming().flatten() {
+            let Ok(there) = TcpStream::connect(&to) else { continue };
+            carry(from.try_clone().unwrap(), there.try_clone().unwrap(), late);
+            carry(there, from, late);
+        }
+    });
+    address
+}
+
+#[test]
+fn over_a_slow_link_all_ends_as_it_does_over_a_quick_one() {
+    let (pipeline, digest) = Pipeline::prepared(2);
+    let hosts = std::fs::read_to_string(pipeline.home.path("hosts")).unwrap();
+    let (first, second) = hosts.trim().split_once('\n').unwrap();
+    let slow = slow_way(first.to_owned(), Duration::from_millis(25));
+    pipeline.home.write("slow-hosts", &format!("{slow}\n{second}\n"));
+    let how = ["run", "--model", "model", "log.jsonl"];
+    let quick = Running::begin(pipeline.command(0, &how));
+    let over_the_link = Running::begin(pipeline.command(1, &[&how[..], &["--hosts", "slow-hosts"]].concat()));
+    quick.finish().ok();
+    over_the_link.finish().ok();
+    assert_eq!(pipeline.verified(), digest);
+}
+
+/// Two network namespaces with a link between them.
+struct Link {
+    names: [String; 2],
+}
+
+impl Link {
+    /// None where the system does not let us make them.
+    fn new() -> Option<Link> {
+        let number = std::process::id();
+        let link = Link { names: [format!("nl{number}a"), format!("nl{number}b")] };
+        let [one, other] = &link.names;
+        let steps = [
+            format!("netns add {one}"),
+            format!("netns add {other}"),
+            format!("link add name {one}0 netns {one} type veth peer name {other}0 netns {other}"),
+            format!("-n {one} addr add 10.77.0.1/24 dev {one}0"),
+            format!("-n {other} addr add 10.77.0.2/24 dev {other}0"),
+            format!("-n {one} link set {one}0 up"),
+            format!("-n {other} link set {other}0 up"),
+        ];
+        steps.iter().all(|step| link.ip(step)).then_some(link)
+    }
+
+    fn ip(&self, step: &str) -> bool {
+        let said = Command::new("ip").args(step.split(' ')).output();
+        said.is_ok_and(|output| output.status.success())
+    }
+
+    fn within(&self, process: usize, command: &Command) -> Command {
+        let mut within = Command::new("ip");
+        within
+            .args(["netns", "exec", &self.names[process]])
+            .arg(command.get_program())
+            .args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            within.current_dir(folder);
+        }
+        within.env_remove("NEARLINE_DATA");
+        within
+    }
+
+    fn cut(&self) {
+        assert!(self.ip(&format!("-n {0} link set {0}0 down", self.names[0])));
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        for name in &self.names {
+            self.ip(&format!("netns del {name}"));
+        }
+    }
+}
+
+#[test]
+fn where_the_link_is_cut_both_sides_end_and_lose_nothing() {
+    let Some(link) = Link::new() else {
+        eprintln!("skipped: network namespaces cannot be made here (root, and `ip`)");
+        return;
+    };
+    let (pipeline, digest) = Pipeline::prepared(2);
+    pipeline.home.write("hosts", "10.77.0.1:7071\n10.77.0.2:7071\n");
+    let follow = ["run", "--follow", "--model", "model", "log.jsonl"];
+    let begun: Vec<Running> = (0..2)
+        .map(|process| Running::begin(link.within(process, &pipeline.command(process, &follow))))
+        .collect();
+    until("both have all of the log", || {
+        let epochs = [0, 1].map(|process| pipeline.standing(process));
+        epochs[0].epoch > 2 && epochs[0].epoch == epochs[1].epoch
+    });
+    link.cut();
+    let cut = Instant::now();
+    for process in begun {
+        let said = process.wait().ended(3);
+        assert!(said.contains("of the pipeline, at 10.77.0."), "{said}");
+    }
+    // Six seconds of silence, and what it takes to end.
+    assert!(cut.elapsed() < Duration::from_secs(30), "{:?}", cut.elapsed());
+    pipeline.new_hosts();
+    pipeline.to_the_end(&["run", "--model", "model", "log.jsonl"]);
+    assert_eq!(pipeline.verified(), digest);
 }

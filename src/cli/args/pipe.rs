@@ -39,22 +39,22 @@ pub struct PipeArgs {
     pub processes: ProcessesArgs,
 }
 
+const SEVERAL: &str = "One pipeline in several processes (docs/processes.md)";
+
 /// One process of several.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "One pipeline in several processes (docs/processes.md)")]
 pub struct ProcessesArgs {
     /// Be one of so many processes, which share the members out by a hash of their ids; each has a folder of its own.
-    #[arg(long, value_name = "N", value_parser = processes, requires = "hosts")]
+    #[arg(long, help_heading = SEVERAL, value_name = "N", value_parser = processes, requires = "hosts")]
     pub processes: Option<usize>,
     /// Which of them, from 0 on.
-    #[arg(long, value_name = "I", requires = "processes")]
+    #[arg(long, help_heading = SEVERAL, value_name = "I", requires = "processes")]
     pub process: Option<usize>,
     /// Where they are: a line HOST:PORT for each process, in order.
-    #[arg(long, value_name = "FILE", requires = "processes")]
+    #[arg(long, help_heading = SEVERAL, value_name = "FILE", requires = "processes")]
     pub hosts: Option<PathBuf>,
-    /// Read all of the files that are named: they are of this process alone. Unless given, the processes share them out,
-    /// and each must be given the same ones.
-    #[arg(long, requires = "processes")]
+    /// Read all of the files that are named, which are this process's alone. Else all are given the same, and share them out.
+    #[arg(long, help_heading = SEVERAL, requires = "processes")]
     pub own_files: bool,
 }
 

@@ -21,6 +21,8 @@ pub struct Brought {
     pub finishing: bool,
     /// Whether it was interrupted, and all are to end.
     pub stopped: bool,
+    /// Members who are to be forgotten: every process may hold lines about them that it could not take.
+    pub forgotten: Vec<String>,
     /// Records, each led by its length.
     pub records: Vec<u8>,
 }
@@ -31,12 +33,15 @@ struct Head {
     names: NewNames,
     finishing: bool,
     stopped: bool,
+    #[serde(default)]
+    forgotten: Vec<String>,
 }
 
 impl Brought {
     /// As it is sent, with the records of one process.
     pub fn encode(&self, records: &[u8]) -> Vec<u8> {
-        let head = Head { names: self.names.clone(), finishing: self.finishing, stopped: self.stopped };
+        let (names, forgotten) = (self.names.clone(), self.forgotten.clone());
+        let head = Head { names, finishing: self.finishing, stopped: self.stopped, forgotten };
         let head = serde_json::to_vec(&head).unwrap_or_default();
         let mut bytes = Vec::with_capacity(4 + head.len() + records.len());
         bytes.extend_from_slice(&(head.len() as u32).to_be_bytes());
@@ -49,8 +54,8 @@ impl Brought {
     pub fn decode(from: usize, bytes: &[u8]) -> Option<Self> {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let (head, records) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        let Head { names, finishing, stopped } = serde_json::from_slice(head).ok()?;
-        Some(Brought { from, names, finishing, stopped, records: records.to_vec() })
+        let Head { names, finishing, stopped, forgotten } = serde_json::from_slice(head).ok()?;
+        Some(Brought { from, names, finishing, stopped, forgotten, records: records.to_vec() })
     }
 
     /// The records as a batch; none where they are damaged.
@@ -71,6 +76,8 @@ impl Brought {
 pub struct Gathered {
     /// Names that nobody has met.
     pub names: NewNames,
+    /// Members who are to be forgotten.
+    pub forgotten: Vec<String>,
     /// How many records there are.
     pub records: usize,
     /// How far each source is read with them.
@@ -86,6 +93,7 @@ impl Gathered {
     pub fn new(processes: usize) -> Self {
         Gathered {
             names: NewNames::default(),
+            forgotten: Vec::new(),
             records: 0,
             offsets: Vec::new(),
             rejected: Vec::new(),
@@ -130,7 +138,7 @@ mod tests {
         gathered.push(None, &trim);
         let mut names = NewNames::default();
         names.items.insert("i\"9".into());
-        let own = Brought { from: 0, names, finishing: true, stopped: false, records: Vec::new() };
+        let own = Brought { names, finishing: true, forgotten: vec!["m1".into()], ..Brought::default() };
         let sent = own.encode(&gathered.parts[1]);
         let came = Brought::decode(0, &sent).unwrap();
         assert_eq!(came, Brought { records: gathered.parts[1].clone(), ..own.clone() });

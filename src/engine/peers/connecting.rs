@@ -19,8 +19,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long to wait before the next call, and between looks at who has called.
 const AGAIN: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(5);
-/// How often to say who is missing.
-const SAY: Duration = Duration::from_secs(5);
+/// After how long to say who is missing, and how often.
+const SOON: Duration = Duration::from_secs(2);
+const SAY: Duration = Duration::from_secs(10);
 /// The most that a greeting has.
 const GREETING: u32 = 1 << 20;
 
@@ -65,7 +66,7 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
     let listener = TcpListener::bind(address).map_err(listen)?;
     listener.set_nonblocking(true).map_err(listen)?;
     let mut found: Vec<Option<(TcpStream, Hello)>> = (0..processes).map(|_| None).collect();
-    let (mut next_call, mut next_word) = (Instant::now(), Instant::now() + SAY);
+    let (mut next_call, mut next_word) = (Instant::now(), Instant::now() + SOON);
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(PeersError::Interrupted);
@@ -83,9 +84,9 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
             }
         }
         if Instant::now() >= next_call {
-            for lesser in 0..process {
-                if found[lesser].is_none() {
-                    found[lesser] = call(&hosts.0[lesser], lesser, &own).ok();
+            for (lesser, found) in found.iter_mut().enumerate().take(process) {
+                if found.is_none() {
+                    *found = call(&hosts.0[lesser], lesser, &own).ok();
                 }
             }
             next_call = Instant::now() + AGAIN;
@@ -98,7 +99,7 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
         if Instant::now() >= next_word {
             let names: Vec<String> =
                 missing.iter().map(|other| format!("{other} ({})", hosts.0[*other])).collect();
-            tracing::info!(processes = names.join(", "), "waiting for other processes");
+            tracing::warn!(missing = names.join(", "), "waiting for other processes of the pipeline");
             next_word = Instant::now() + SAY;
         }
         std::thread::sleep(LOOK);

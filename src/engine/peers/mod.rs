@@ -38,6 +38,7 @@ use self::brought::Gathered;
 use super::EngineError;
 use super::committed::Committed;
 use super::ingest::Ingest;
+use crate::failpoints::reach;
 use crate::processes::Share;
 use crate::records::Record;
 use crate::sources::{Batch, Offset, Reason, Rejected};
@@ -139,6 +140,11 @@ impl Together {
         }
     }
 
+    /// Which process this one is.
+    pub fn share(&self) -> Share {
+        self.share
+    }
+
     /// How many records wait for the epoch to close.
     pub fn waiting(&self) -> usize {
         self.gathered.records
@@ -204,6 +210,9 @@ impl Together {
             Record::Tombstone(_) => return Err((Reason::Tombstone, IMPORT.into())),
             Record::Key(_) => return Err((Reason::Key, IMPORT.into())),
         };
+        if let Record::Forget { member, .. } = record {
+            self.gathered.forgotten.push((*member).to_owned());
+        }
         self.note(record, ingest);
         self.gathered.push(owner, normal);
         Ok(())
@@ -232,15 +241,10 @@ impl Together {
     pub fn exchange(&mut self, epoch: Epoch) -> Result<Epochful, EngineError> {
         let stopped = self.stop.load(Ordering::Relaxed);
         let gathered = std::mem::replace(&mut self.gathered, Gathered::new(self.share.processes));
-        let Gathered { names, records, offsets, rejected, parts } = gathered;
-        let _ = records;
-        let own = Brought {
-            from: self.share.process,
-            names,
-            finishing: self.finishing,
-            stopped,
-            records: Vec::new(),
-        };
+        let Gathered { names, forgotten, records: _, offsets, rejected, parts } = gathered;
+        let finishing = self.finishing;
+        let own =
+            Brought { from: self.share.process, names, finishing, stopped, forgotten, records: Vec::new() };
         let mut parcels = Vec::with_capacity(self.share.processes);
         let mut own_records = Vec::new();
         for (process, records) in parts.into_iter().enumerate() {
@@ -252,6 +256,7 @@ impl Together {
             }
         }
         self.errands.send(Errand::Send(parcels));
+        reach("parcels-sent");
         while self.come.get(&epoch).map_or(0, Vec::len) < self.share.processes - 1 {
             self.wait()?;
         }

@@ -47,8 +47,11 @@ impl Answering {
         let Some(hello) = self.next(Some(TAKEN))? else { return Ok(()) };
         let Request::Hello { pipeline, process } = hello else { return Err(protocol::garbled()) };
         if pipeline != self.part.pipeline || process != self.part.share.process as u64 {
-            let (own, of) = (self.part.share.process, &self.part.pipeline);
-            return self.say(&Answer::No(format!("this is process {own} of the pipeline {of}")));
+            // Whoever does not know the pipeline's name is not told it.
+            let own = self.part.share.process;
+            let why =
+                format!("process {own} listens there, of this pipeline or of another, and was not meant");
+            return self.say(&Answer::No(why));
         }
         self.say(&Answer::Yes)?;
         // Between moments a connection waits for as long as it likes.

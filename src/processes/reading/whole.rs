@@ -65,7 +65,7 @@ impl Whole {
     }
 }
 
-/// As our own store is at this moment; where something of others is asked for, of theirs.
+/// Each look is at a moment of its own.
 impl Tables for Whole {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let mut got = Ok(None);

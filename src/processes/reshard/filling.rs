@@ -13,7 +13,7 @@ use crate::digests::DigestKey;
 use crate::folder::{Folder, write_key};
 use crate::processes::Share;
 use crate::processes::parts::Parts;
-use crate::sources::Offset;
+use crate::sources::{Offset, read_by_all};
 use crate::stores::formats;
 use crate::stores::rocks::{RocksOptions, RocksStore};
 use crate::stores::union::{Union, member_of};
@@ -65,7 +65,8 @@ pub(super) fn fill(
         .collect();
     let union = parts.union();
     let tombstones = fill_members(&union, key, &mut filling)?;
-    let (items, sources) = (fill_items(&union, &mut filling)?, fill_offsets(&union, &mut filling)?);
+    let (items, sources) =
+        (fill_items(&union, &mut filling)?, fill_offsets(&union, parts.parts.len(), &mut filling)?);
     let said = Said::of(parts, &union, key, pipeline.clone())?;
     filling.iter_mut().try_for_each(Filling::flush)?;
     let folders: Vec<Made> = filling.into_iter().map(|filling| filling.made).collect();
@@ -161,21 +162,22 @@ fn fill_items(union: &Whole, filling: &mut [Filling<'_>]) -> Result<u64, StoreEr
     })
 }
 
-/// How far sources were read, to all: as far as every store that knows the source says.
-fn fill_offsets(union: &Whole, filling: &mut [Filling<'_>]) -> Result<u64, StoreError> {
+/// How far sources were read, to all: as far as all processes had.
+fn fill_offsets(union: &Whole, processes: usize, filling: &mut [Filling<'_>]) -> Result<u64, StoreError> {
+    let mut sources = 0;
     each(union, Table::Offsets, &mut |source, held| {
-        let mut least: Option<(u64, &[u8])> = None;
-        for (_, value) in held {
+        let mut offsets: Vec<Option<Offset>> = vec![None; processes];
+        for (process, value) in held {
             let damaged =
                 |error: serde_json::Error| formats::damaged(Table::Offsets, source, &error.to_string());
-            let read = serde_json::from_slice::<Offset>(value).map_err(damaged)?.read();
-            if least.is_none_or(|(known, _)| read < known) {
-                least = Some((read, value));
-            }
+            offsets[*process] = Some(serde_json::from_slice(value).map_err(damaged)?);
         }
-        let Some((_, value)) = least else { return Ok(()) };
+        let read = read_by_all(&String::from_utf8_lossy(source), &offsets);
+        let Some((_, value)) = held.iter().find(|(process, _)| Some(*process) == read) else { return Ok(()) };
+        sources += 1;
         filling.iter_mut().try_for_each(|filling| filling.put(Table::Offsets, source, value))
-    })
+    })?;
+    Ok(sources)
 }
 
 /// The models and centres in use, from the first folder that has them.

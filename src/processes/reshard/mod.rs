@@ -2,8 +2,8 @@
 //!
 //! What is made is a function of the records alone: those of a member go to the process that has the member now, the
 //! catalogue to all, and views to none: the folders are pending, and the next start makes them. What a pipeline reads has its
-//! offsets in every folder, as whichever process may read it next; where stores differ, the least, since records that are
-//! read again change nothing.
+//! offsets in every folder, as whichever process may read it next: the furthest before which no process has left anything
+//! unread; where that is not known it is read from its beginning, since records that are read again change nothing.
 //!
 //! A tombstone is under a digest, which does not say whose it is. Of a member that has records it is found out; any other
 //! goes to every folder. There it does what it is for: it waits, and is woken by the process that meets the member first,

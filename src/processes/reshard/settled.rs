@@ -23,14 +23,12 @@ pub(super) fn hold(path: &Path) -> Result<Option<File>, ReshardError> {
 /// Refuses a folder of which something is still to be taken elsewhere.
 pub(super) fn is_settled(part: &Opened) -> Result<(), ReshardError> {
     let data = part.folder.path().display();
-    let first = match part.standing.part {
-        None => String::new(),
-        Some(_) => "start the pipeline once, or say ".to_owned(),
-    };
     let refused = |what: String, say: &str| {
-        let do_this =
-            format!("{first}`nearline --data {data} {say}` with the pipeline's config, and then this again");
-        Err(ReshardError::Refused(format!("{data}: {what}: {do_this}")))
+        let first = match part.standing.part {
+            None => format!("say `nearline --data {data} {say}` with the pipeline's config"),
+            Some(_) => "start the pipeline, which makes it good".to_owned(),
+        };
+        Err(ReshardError::Refused(format!("{data}: {what}: {first}, and then this again")))
     };
     let store = &*part.store;
     let erasing = erasing::marks(store)?.len();

@@ -3,8 +3,8 @@
 //! Any server answers for any member. A request whose path names a member that another process has is passed on as it is,
 //! and its answer is passed back as it is: what is kept in memory for a member is kept at one place.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -16,12 +16,15 @@ use futures_util::stream;
 use super::App;
 use super::problem::Problem;
 use crate::processes::Share;
+use crate::serving::clusters::ClustersStatus;
 use crate::stores::Store;
 
 /// Marks a request that was passed on: whoever gets it answers, or says why not.
 const PASSED_ON: HeaderName = HeaderName::from_static("x-nearline-passed-on");
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How often the members of clusters are counted at most.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// How long an answer may take to begin. A route's own deadline comes before; an erasure takes as long as it takes.
 const BEGIN: Duration = Duration::from_secs(15);
 
@@ -51,6 +54,8 @@ pub struct Peers {
 pub(super) struct Passing {
     pub peers: Peers,
     client: reqwest::Client,
+    /// The clusters with the members of all processes, and when these were counted.
+    counted: Mutex<Option<(Instant, ClustersStatus)>>,
 }
 
 impl Passing {
@@ -63,7 +68,25 @@ impl Passing {
             .no_proxy()
             .build()
             .map_err(|error| format!("no client of HTTP can be made: {error}"))?;
-        Ok(Passing { peers, client })
+        Ok(Passing { peers, client, counted: Mutex::default() })
+    }
+
+    /// The clusters of these centres, as the members of all processes were counted last, unless that is long ago: it takes
+    /// a look at each.
+    pub fn counted(&self, centres: Option<&str>) -> Option<ClustersStatus> {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |(at, known): &&(Instant, ClustersStatus)| {
+            at.elapsed() < COUNT_EVERY && Some(&*known.centres) == centres
+        };
+        counted.as_ref().filter(fresh).map(|(_, known)| known.clone())
+    }
+
+    /// Keeps them as they were counted just now, if they were.
+    pub fn keep_counted(&self, clusters: Option<&ClustersStatus>) {
+        if let Some(clusters) = clusters {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            *counted = Some((Instant::now(), clusters.clone()));
+        }
     }
 
     async fn pass_on(&self, owner: usize, request: Request, limit: usize) -> Result<Response, Problem> {

@@ -5,7 +5,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::topic_partition_list::Offset;
 
 use super::{Sender, digest_of, event, home, interrupt, live, log, partitions, reported, sum};
-use crate::support::{Home, until};
+use crate::support::{Home, Running, until};
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
@@ -33,6 +33,51 @@ fn a_log_that_is_produced_and_replayed_gives_the_digest_of_the_log_from_a_file()
     // A member's records are all in one partition.
     let again = home.say(&["replay", &address]);
     assert!(again.err.contains("0 records in"), "what was read is not read again: {again:?}");
+}
+
+#[test]
+fn several_processes_share_out_the_partitions_and_read_on_after_one_was_killed() {
+    let (_cluster, brokers) = cluster(2, &[("plays", 5)]);
+    let home = home("");
+    let sender = Sender::new(&brokers, "plays", &[]);
+    sender.log(&log(0, 700), 5);
+    let address = format!("kafka://{brokers}/plays");
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let hosts = listeners.map(|listener| format!("{}\n", listener.local_addr().unwrap()));
+    home.write("hosts", &hosts.concat());
+    let args = |process: usize| {
+        let how = ["run", "--processes", "2", "--hosts", "hosts", "--workers", "1", "--process"];
+        let (data, number) = (format!("part{process}"), process.to_string());
+        [&["--data", &data], &how[..], &[&number, &address]].concat().into_iter().map(str::to_owned).collect()
+    };
+    let begin = |process: usize| {
+        let args: Vec<String> = args(process);
+        Running::begin(home.command(&args.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let status = |part: &str| -> serde_json::Value {
+        serde_json::from_str(&home.say(&["--data", part, "status", "--json"]).out).unwrap_or_default()
+    };
+    let read = || -> u64 {
+        let counts =
+            ["part0", "part1"].map(|part| status(part)["counts"]["live_events"].as_u64().unwrap_or(0));
+        counts.iter().sum()
+    };
+    let both = [begin(0), begin(1)];
+    until("what was there is read", || read() == 700);
+    let [one, other] = both;
+    one.kill();
+    other.wait().ended(3);
+    sender.log(&log(700, 300), 5);
+    let both = [begin(0), begin(1)];
+    until("what came is read", || read() == 1_000);
+    let [one, other] = both;
+    interrupt(one).ok();
+    other.wait().ok();
+    let verdict = home.json(&["verify", "part0", "part1"]);
+    assert_eq!(verdict["stored"], digest_of(&home, &log(0, 1_000)));
+    let partitions = |part: &str| status(part)["sources"].as_array().map_or(0, Vec::len);
+    let [one, other] = ["part0", "part1"].map(partitions);
+    assert!(one + other == 5 && one.abs_diff(other) == 1, "{one} and {other}");
 }
 
 #[test]

@@ -65,13 +65,19 @@ pub(super) async fn status(State(app): Shared) -> Result<Response, Problem> {
     }
     let mut folder = read(&app, |serving| serving.status(now_ms())).await?;
     let mut of_all = app.share().map(|_| false);
-    if app.passing.get().is_some()
-        && let Ok(all) =
-            super::read_all(&app, |serving| Ok((serving.counts()?, serving.sources()?, serving.clusters()?)))
-                .await
-    {
-        (folder.counts, folder.sources, folder.clusters) = all;
-        of_all = Some(true);
+    if let Some(passing) = app.passing.get() {
+        let centres = folder.clusters.as_ref().map(|clusters| clusters.centres.clone());
+        let known = passing.counted(centres.as_deref());
+        let count = known.is_none() && centres.is_some();
+        let all = super::read_all(&app, move |serving| {
+            let clusters = if count { serving.clusters()? } else { None };
+            Ok((serving.counts()?, serving.sources()?, clusters))
+        });
+        if let Ok((counts, sources, counted)) = all.await {
+            passing.keep_counted(counted.as_ref());
+            (folder.counts, folder.sources, folder.clusters) = (counts, sources, counted.or(known));
+            of_all = Some(true);
+        }
     }
     let lags = app.metrics.lags.get().map(Lags::all).unwrap_or_default();
     folder.reach(|at| lags.iter().find(|lag| lag.topic == at.topic && lag.number == at.partition)?.end);

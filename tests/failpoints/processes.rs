@@ -1,0 +1,138 @@
+//! Processes of one pipeline that end at narrow places, each in turn: started again, they must end where one process does.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{ABORTED, Fire, Goes, LOG};
+
+/// Within which a process ends of itself whose neighbour has.
+const SOON: Duration = Duration::from_secs(30);
+
+/// The log in small files.
+const LOGS: &str = "logs";
+
+/// Two processes, with their folders beside the others.
+struct Two<'a> {
+    fire: &'a Fire,
+}
+
+impl Two<'_> {
+    fn new(fire: &Fire) -> Two<'_> {
+        let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let hosts = listeners.map(|listener| listener.local_addr().unwrap().to_string() + "\n");
+        std::fs::write(fire.home.path("hosts"), hosts.concat()).unwrap();
+        // Many small files, of which each process reads some, so that how far they are read goes with many epochs.
+        std::fs::create_dir(fire.home.path(LOGS)).unwrap();
+        let lines: Vec<&str> = fire.world.records.iter().map(|record| &*record.line).collect();
+        for (number, some) in lines.chunks(50).enumerate() {
+            let name = format!("{LOGS}/{number:03}.jsonl");
+            std::fs::write(fire.home.path(&name), some.join("\n") + "\n").unwrap();
+        }
+        Two { fire }
+    }
+
+    fn command(&self, process: usize, how: &[&str]) -> Command {
+        let (data, number) = (format!("part{process}"), process.to_string());
+        let mut args = vec!["--data", &data, how[0], "--processes", "2", "--process", &number];
+        args.extend(["--hosts", "hosts", "--workers", "2"]);
+        args.extend(&how[1..]);
+        let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+        self.fire.home.command(&args, None)
+    }
+
+    fn start(&self, how: &[&str], dies: Option<(usize, &str)>) -> Vec<Goes> {
+        let start = |process| {
+            let mut command = self.command(process, how);
+            if let Some((_, place)) = dies.filter(|(victim, _)| *victim == process) {
+                command.env("NEARLINE_FAILPOINT", place);
+            }
+            Goes(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        };
+        (0..2).map(start).collect()
+    }
+
+    /// Runs both until the victim comes to a place and ends there; the other one ends of itself.
+    fn dies(&self, how: &[&str], victim: usize, place: &str) {
+        let mut both = self.start(how, Some((victim, place)));
+        let status = ends(&mut both[victim].0, place);
+        assert_eq!(status.signal(), Some(ABORTED), "{how:?} of {victim} never came to {place}: {status}");
+        let other = ends(&mut both[1 - victim].0, place);
+        assert!(matches!(other.code(), Some(0 | 3)), "{place} of {victim}: the other one ended with {other}");
+    }
+
+    fn to_the_end(&self, how: &[&str], place: &str) {
+        for (process, mut child) in self.start(how, None).into_iter().enumerate() {
+            assert_eq!(ends(&mut child.0, place).code(), Some(0), "{process} after {place}");
+        }
+    }
+
+    fn digest(&self) -> String {
+        let verdict = self.fire.home.json(&["verify", "part0", "part1"]).unwrap();
+        assert_eq!(verdict["equal"], true, "{verdict}");
+        verdict["stored"].as_str().unwrap().to_owned()
+    }
+
+    fn away(&self) {
+        for part in ["part0", "part1"] {
+            let _ = std::fs::remove_dir_all(self.fire.home.path(part));
+        }
+    }
+}
+
+/// Waits until a process has ended of itself.
+fn ends(child: &mut Child, place: &str) -> std::process::ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(begun.elapsed() < SOON, "a process hangs after {place}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_process_of_several_that_ends_at_any_narrow_place_takes_the_others_with_it_and_nothing_is_lost() {
+    let fire = Fire::new();
+    let two = Two::new(&fire);
+    let run = ["run", "--epoch-records", "40", "--model", "model-1", LOGS];
+    let load = ["replay", "--model", "model-1", LOGS];
+    fire.ok(&["--data", "plain", "run", "--workers", "2", "--model", "model-1", LOG]);
+    let plain = fire.digest("plain");
+    let live =
+        ["part-kept", "parcels-sent=2", "parcels-sent=9", "commit", "commit=9", "committed", "committed=9"];
+    let live = live.into_iter().chain(["stored-by-all=3", "stored-by-all=9", "offsets-to-keep"]);
+    let bulk =
+        ["marked", "load-taken=2", "loaded=2", "before-last-epoch", "end-of-load", "commit=2", "committed=2"];
+    let places = live.map(|place| (&run[..], place)).chain(bulk.map(|place| (&load[..], place)));
+    for (number, (how, place)) in places.enumerate() {
+        for victim in 0..2 {
+            two.away();
+            two.dies(how, victim, place);
+            two.to_the_end(if number % 2 == 0 { &run } else { &load }, place);
+            assert_eq!(two.digest(), plain, "{place} of {victim}");
+        }
+    }
+}
+
+#[test]
+fn views_that_processes_make_anew_together_are_made_anew_again() {
+    let fire = Fire::new();
+    let two = Two::new(&fire);
+    let run = ["run", "--epoch-records", "40", "--model", "model-1", LOGS];
+    fire.ok(&["--data", "plain", "run", "--workers", "2", "--model", "model-1", LOG]);
+    let plain = fire.digest("plain");
+    for place in
+        ["rebuild-marked", "rebuild-cleared", "loaded", "end-of-load", "all-to-be-told", "committed=3"]
+    {
+        for victim in 0..2 {
+            two.away();
+            // The one has committed an epoch that the other has not.
+            two.dies(&run, 1 - victim, "commit=9");
+            two.dies(&run, victim, place);
+            two.to_the_end(&run, place);
+            assert_eq!(two.digest(), plain, "{place} of {victim}");
+        }
+    }
+}
