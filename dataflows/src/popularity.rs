@@ -50,7 +50,7 @@ pub struct Counted {
 }
 
 /// How many counts are told at a time, before other operators get a turn.
-const SLICE: usize = 65_536;
+const SLICE: usize = 16_384;
 
 /// What arrived for an epoch that is not over yet.
 struct Pending {

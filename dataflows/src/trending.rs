@@ -109,7 +109,7 @@ pub fn trending<'scope>(
 }
 
 /// How many changes of one epoch are kept at most before they are put on the board.
-const MANY: usize = 1 << 20;
+const MANY: usize = 1 << 17;
 
 /// By how much the count of an hour and an item changed.
 type Change = (Hour, Item, i32);
