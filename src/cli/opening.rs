@@ -89,7 +89,8 @@ pub fn open_engine(folder: &Folder, config: &Config, opening: Opening<'_>) -> Re
     let eraser = Arc::new(eraser.with_archive(archive.clone()).with_mirrors(mirrors.clone()));
     let mut key = folder.key(standing.key.as_deref())?;
     let peers = joining.map(|joining| {
-        let lists = in_use.live.made_with.clone();
+        let centres = centres.as_ref().map(|centres| centres.manifest.version.clone());
+        let lists = (in_use.live.made_with.clone(), centres);
         let how = (workers.unwrap_or_else(|| config.run.threads()).max(1), bulk);
         joining.join((folder, &*store, &standing), config, lists, how, &mut key)
     });
@@ -297,6 +298,7 @@ pub fn engine_options(config: &Config, live: Option<GivenLineUp>, workers: Optio
         archive: None,
         mirrors: None,
         peers: None,
+        untold: false,
     }
 }
 

@@ -84,6 +84,15 @@ impl How<'_> {
     }
 }
 
+/// Says at its end that all are to stop.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Pipes sources in until they end, or a signal says so.
 fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> Result<(), Failure> {
     let given = &args.sources;
@@ -96,6 +105,9 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     }
     let jobs = if how.goes_on() { Some(Arc::new(jobs::scheduler(context)?)) } else { None };
     let joining = Joining::of(&args.processes, config, &stop)?;
+    if joining.is_some() && how.centres.is_some() {
+        return Err(Failure::Use("--centres is for a pipeline of one process".into()));
+    }
     if joining.is_some() {
         // It may wait long for the others.
         stop_on_signal(stop.clone())?;
@@ -111,6 +123,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         joining: joining.as_ref(),
     };
     let mut opened = open_engine(&context.folder, config, opening)?;
+    // Dropped before it: where something fails below, the other processes are told to end, and not waited for.
+    let _stops = Stops(&stop);
     if let Some(centres) = how.centres {
         cluster::take(&context.folder, &opened.engine.handle(), Some(centres))?;
     }

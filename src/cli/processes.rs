@@ -1,7 +1,7 @@
 //! One process of a pipeline of several: what it may do, and how it finds the others.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl Joining {
         &self,
         (folder, store, standing): (&Folder, &dyn Store, &Standing),
         config: &Config,
-        lists: MadeWith,
+        (lists, centres): (MadeWith, Option<String>),
         (workers, bulk): (usize, bool),
         key: &mut DigestKey,
     ) -> Result<Peers, Failure> {
@@ -146,15 +146,17 @@ impl Joining {
             bulk,
             pipeline: known.or_else(|| first.then(|| new_pipeline(key))),
             key: key.fingerprint(),
-            key_for_new: first.then(|| to_hex(key.bytes())),
+            key_for_new: (first && standing.epoch == 0).then(|| to_hex(key.bytes())),
             epoch: standing.epoch,
             synced: standing.synced,
+            part: standing.part.is_some(),
+            untold: standing.untold,
             anew: standing.is_to_be_made_anew()
                 || (standing.epoch > 0
                     && (standing.meaning != Some(config.meaning_hash()) || standing.lists != lists)),
             meaning: to_hex(&config.meaning_hash()),
             lists,
-            centres: standing.centres.as_ref().map(|centres| centres.version.clone()),
+            centres,
             http: self.http.clone(),
         };
         let peers = connect(&self.hosts, own, &self.stop).map_err(|error| match error {
@@ -165,8 +167,9 @@ impl Joining {
             write_key(&folder.key_file(), given)?;
             *key = given.clone();
         }
-        if standing.part.is_none() {
-            let part = Part { pipeline: peers.agreed.pipeline.clone(), share: self.share };
+        let part = Part { pipeline: peers.agreed.pipeline.clone(), share: self.share };
+        // One that was kept before the first epoch may be of other folders that are gone.
+        if standing.part.as_ref() != Some(&part) {
             let mut change = store.begin();
             change.put(Table::Meta, meta::PART, &serde_json::to_vec(&part).unwrap_or_default());
             change.commit(true)?;
@@ -187,17 +190,31 @@ const SAY: Duration = Duration::from_secs(5);
 /// Answers whoever calls to read the store, for as long as there is one.
 fn answer_all(listener: &TcpListener, store: &Weak<dyn Store>, part: &Part) {
     for call in listener.incoming() {
-        let Some(store) = store.upgrade() else { return };
-        let answered = call.and_then(|mut stream| {
-            stream.set_read_timeout(Some(SAY))?;
-            let mut tag = [0];
-            stream.read_exact(&mut tag)?;
-            // A process that was begun anew calls until this one, which was with it before, has ended.
-            if tag == [TAG] { answer(stream, &store, part) } else { Ok(()) }
+        if store.strong_count() == 0 {
+            return;
+        }
+        let (store, part) = (store.clone(), part.clone());
+        let answered = call.and_then(|stream| {
+            let named = std::thread::Builder::new().name("called".into());
+            named.spawn(move || answer_one(stream, &store, &part)).map(drop)
         });
         if let Err(error) = answered {
             tracing::debug!(%error, "a call of another process was not answered");
         }
+    }
+}
+
+/// Answers one who says in time what for.
+fn answer_one(mut stream: TcpStream, store: &Weak<dyn Store>, part: &Part) {
+    let mut tag = [0];
+    let said = stream.set_read_timeout(Some(SAY)).and_then(|()| stream.read_exact(&mut tag));
+    // A process that was begun anew calls until this one, which was with it before, has ended.
+    if said.is_ok()
+        && tag == [TAG]
+        && let Some(store) = store.upgrade()
+        && let Err(error) = answer(stream, &store, part)
+    {
+        tracing::debug!(%error, "another process does not read the store");
     }
 }
 

@@ -108,6 +108,18 @@ impl Committed {
         Ok(())
     }
 
+    /// Waits until an epoch is on disk, or for so long; whether it is.
+    pub fn wait_at_most(&self, epoch: Epoch, patience: Duration) -> Result<bool, Arc<StoreError>> {
+        let waits = |state: &mut State| state.epoch < epoch && state.failure.is_none() && !state.ended;
+        let waited = self.changed.wait_timeout_while(self.state(), patience, waits);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match &state.failure {
+            _ if state.epoch >= epoch => Ok(true),
+            Some(failure) => Err(failure.clone()),
+            None => Ok(false),
+        }
+    }
+
     /// Waits until an epoch after this one is on disk, nothing will be any more, `stop` is set and [`Committed::wake`] called,
     /// or for so long.
     pub fn wait_beyond(&self, epoch: Epoch, stop: &AtomicBool, patience: Duration) {

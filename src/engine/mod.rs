@@ -78,6 +78,11 @@ pub enum EngineError {
     /// The workers could not be started.
     #[error("the workers could not be started: {0}")]
     Workers(String),
+    /// Another process sent what cannot be read.
+    #[error(
+        "process {0} of the pipeline sent what cannot be read; start all processes with the same nearline"
+    )]
+    Garbled(usize),
     /// A part of the engine ended before its time.
     #[error(
         "a worker of the pipeline has stopped; see the messages above, and start again: what was acknowledged is kept"
@@ -159,6 +164,8 @@ pub struct EngineOptions {
     pub observer: Option<Arc<dyn Observer>>,
     /// Make the views anew, whatever the store says of them.
     pub rebuild: bool,
+    /// Whether the stores of several processes are to tell each other what they have, once that is done.
+    pub untold: bool,
     /// Counts what waits to be archived; without it nothing is queued for an archive.
     pub archive: Option<Arc<queue::Waiting>>,
     /// What is queued for mirrors; without it nothing is.
@@ -205,7 +212,7 @@ impl Message {
     fn is_for_one_process(&self) -> bool {
         matches!(
             self,
-            Message::Use(..) | Message::RollBack(_) | Message::BatchStep(..) | Message::Centres(Some(_), _)
+            Message::Use(..) | Message::RollBack(_) | Message::BatchStep(..) | Message::Centres(..)
         )
     }
 

@@ -59,6 +59,7 @@ pub(super) fn run(
     let agreed = peers.as_ref().map(|peers| peers.agreed.clone());
     if let Some(agreed) = &agreed {
         options.rebuild |= agreed.anew;
+        options.untold = agreed.differ;
         standing.epoch = agreed.epoch;
     }
     let mut ingest = Ingest::new(options.key.clone(), &options.kind_names, options.workers, pristine)
@@ -109,11 +110,11 @@ pub(super) fn run(
             models: Models::default(),
             centres: options.centres.as_ref().map(|centres| centres.version.clone()),
             together,
+            telling: false,
         };
         let to_build = pipeline.recover(records, &*store, &standing, live, beside)?;
         if agreed.is_some_and(|agreed| agreed.differ) {
             pipeline.tell_all(&*store, &standing)?;
-            pipeline.settled()?;
         }
         // Whoever started the engine has gone away; it ends with the messages then.
         let _ = ready.send(());
@@ -155,6 +156,8 @@ pub(super) struct Pipeline<'a> {
     pub(super) centres: Option<String>,
     /// The other processes, where there are some.
     pub(super) together: Option<Together>,
+    /// Whether all are told what each store has, and not what somebody sent.
+    pub(super) telling: bool,
 }
 
 impl Pipeline<'_> {
@@ -178,6 +181,9 @@ impl Pipeline<'_> {
         if rebuild {
             let mut mark = store.begin();
             mark.put(Table::Meta, formats::meta::PENDING, formats::NOTHING);
+            if self.options.untold {
+                mark.put(Table::Meta, formats::meta::UNTOLD, formats::NOTHING);
+            }
             mark.commit(true)?;
             reach("rebuild-marked");
             Table::VIEWS.into_iter().try_for_each(|table| store.clear(table))?;
@@ -309,7 +315,11 @@ impl Pipeline<'_> {
             self.close(Mode::EndBulk, vec![Control::Now])?;
         }
         self.settled()?;
-        if self.together.is_some() { self.keep_offsets() } else { Ok(()) }
+        if self.together.is_some() {
+            self.keep_offsets()?;
+            self.may_part();
+        }
+        Ok(())
     }
 
     /// The next message, or that it is time for something.

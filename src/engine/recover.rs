@@ -50,6 +50,8 @@ pub struct Standing {
     pub part: Option<Part>,
     /// The newest epoch that all processes were known to have on disk.
     pub synced: u64,
+    /// Whether the other processes have not been told what this store has.
+    pub untold: bool,
 }
 
 impl Standing {
@@ -111,6 +113,7 @@ impl Standing {
             pending: get(meta::PENDING)?.is_some(),
             key: get(meta::KEY)?.map(|value| String::from_utf8_lossy(&value).into_owned()),
             part,
+            untold: get(meta::UNTOLD)?.is_some(),
             synced: integer(meta::SYNCED)?.map_or(0, |epoch| epoch as u64),
         })
     }

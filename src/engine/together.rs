@@ -14,7 +14,11 @@ use super::recover::{self, Standing};
 use crate::failpoints::reach;
 use crate::records::{self, Record};
 use crate::sources::{Batch, Rejected};
-use crate::stores::Store;
+use crate::stores::formats::meta;
+use crate::stores::{Store, Table};
+
+/// How many items are told at a time.
+const TOLD: usize = 16_384;
 
 impl Pipeline<'_> {
     /// Takes records of a batch from `from` on, at most `limit`, for the processes that have their members; says up to
@@ -84,7 +88,14 @@ impl Pipeline<'_> {
         // Of the batch that was taken last, not of these.
         let refused = std::mem::take(&mut self.ingest.refused);
         for brought in &all.brought {
-            let batch = brought.batch().ok_or(EngineError::Stopped)?;
+            let batch = brought.batch().ok_or(EngineError::Garbled(brought.from))?;
+            if self.telling || brought.from != share.process {
+                // What goes to all counts where it was read.
+                let to_all = |(record, _): &(Record<'_>, &[u8])| {
+                    matches!(record, Record::Item(_) | Record::Trim { .. })
+                };
+                self.ingest.records.on_the_way += batch.records().filter(to_all).count() as u64;
+            }
             self.ingest.take(&Arc::new(batch), 0, usize::MAX);
         }
         self.ingest.refused = refused;
@@ -104,9 +115,6 @@ impl Pipeline<'_> {
             if let Some(together) = &mut self.together {
                 together.wait_for(next)?;
             }
-        }
-        if let Some(together) = &self.together {
-            together.ending();
         }
         Ok(())
     }
@@ -148,19 +156,40 @@ impl Pipeline<'_> {
         }
     }
 
-    /// After stores that ended with different epochs: what each store is to have that others may not.
+    /// After stores that ended with different epochs: what each store is to have that others may not, some at a time.
     pub(super) fn tell_all(&mut self, store: &dyn Store, standing: &Standing) -> Result<(), EngineError> {
+        self.telling = true;
         let mut batch = Batch::new("store".into());
         if standing.trimmed >= 0 {
             batch.push(&Record::Trim { at: standing.trimmed });
         }
+        reach("all-to-be-told");
         recover::items::<EngineError>(store, &mut |item| {
             batch.push(&Record::Item(item));
-            Ok(())
+            if batch.len() < TOLD {
+                return Ok(());
+            }
+            let some = std::mem::replace(&mut batch, Batch::new("store".into()));
+            self.gather(&some, 0, usize::MAX);
+            self.close_together().map(drop)
         })?;
         self.gather(&batch, 0, usize::MAX);
-        reach("all-to-be-told");
-        self.close_together().map(drop)
+        self.say_finishing(true);
+        while !self.close_together()? {}
+        self.say_finishing(false);
+        self.telling = false;
+        self.settled()?;
+        let mut told = store.begin();
+        told.delete(Table::Meta, meta::UNTOLD);
+        told.commit(true)?;
+        Ok(())
+    }
+
+    /// From here on the others may close their connections: all that there is is on disk everywhere.
+    pub(super) fn may_part(&self) {
+        if let Some(together) = &self.together {
+            together.ending();
+        }
     }
 
     /// Writes the offsets of all that every process has on disk, before this one ends.

@@ -29,6 +29,8 @@ use crate::failpoints::reach;
 
 /// How many epochs may wait at a worker while it works on another.
 const WAITING: usize = 1;
+/// How often it is looked whether connections have closed.
+const LOOK: Duration = Duration::from_millis(2);
 /// How long an idle worker sleeps where nobody wakes it.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -168,6 +170,9 @@ impl Workers {
 
     /// Lets the workers end once they are through with what they were fed.
     pub fn finish(mut self) {
+        if let Some((_, watch)) = self.connections.as_ref().filter(|(_, watch)| !watch.is_ending()) {
+            watch.leave();
+        }
         for (sender, thread) in self.feeds.drain(..) {
             drop(sender);
             thread.unpark();
@@ -176,7 +181,14 @@ impl Workers {
         match self.connections.take() {
             // Its threads wait for processes that are gone; the program ends without them.
             Some((connections, watch)) if watch.is_lost() => std::mem::forget(connections),
-            connections => drop(connections),
+            Some((connections, watch)) => {
+                let closing = std::thread::spawn(move || drop(connections));
+                // One that is gone by now never closes its end; all is on disk.
+                while !closing.is_finished() && !watch.is_lost() {
+                    std::thread::sleep(LOOK);
+                }
+            }
+            None => {}
         }
     }
 }
@@ -232,6 +244,11 @@ fn run(
         }
     }
     let Some(Beyond { watch, ends, .. }) = beyond else { return };
+    if !watch.is_ending() {
+        // Closed inputs would tell the others that all is on disk here.
+        worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+        return;
+    }
     drop((inputs, ends));
     // Until the others have come to their end too, or one is gone: what waits for it would wait for ever.
     while worker.has_dataflows() {

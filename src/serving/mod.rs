@@ -26,6 +26,7 @@ pub mod variants;
 pub mod why;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::config::{Config, KindTable};
 use crate::engine::committed::Committed;
@@ -304,7 +305,9 @@ impl Reader {
             if patience < Takes::Long {
                 return Err(StoreError::NotInMemory.into());
             }
-            committed.wait_for(standing.epoch).map_err(ServingError::Ended)?;
+            if !committed.wait_at_most(standing.epoch, LAG).map_err(ServingError::Ended)? {
+                return Err(StoreError::Apart.into());
+            }
         }
         let store = &*self.store;
         Ok(Serving { tables, standing, known: &self.known, kinds: None, store, patience })
@@ -314,6 +317,9 @@ impl Reader {
 fn not_in_memory<T>(answer: &Result<T, ServingError>) -> bool {
     matches!(answer, Err(ServingError::Store(StoreError::NotInMemory)))
 }
+
+/// How long an answer waits for the other processes to have what it shows.
+const LAG: Duration = Duration::from_secs(5);
 
 /// How long something takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

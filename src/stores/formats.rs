@@ -79,6 +79,8 @@ pub mod meta {
     /// The newest epoch that all processes were known to have on disk when offsets were written last, a big-endian u64;
     /// absent where there is one process.
     pub const SYNCED: &[u8] = b"synced";
+    /// Present while a store has not told the other processes what it has, after stores that ended with different epochs.
+    pub const UNTOLD: &[u8] = b"untold";
 }
 
 /// The model beside the live one, with its variants.

@@ -1,5 +1,6 @@
 //! Processes of one pipeline that end at narrow places, each in turn: started again, they must end where one process does.
 
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -134,5 +135,55 @@ fn views_that_processes_make_anew_together_are_made_anew_again() {
             two.to_the_end(&run, place);
             assert_eq!(two.digest(), plain, "{place} of {victim}");
         }
+    }
+}
+
+#[test]
+fn what_a_store_has_that_another_lacks_is_told_after_a_crash_also_where_nobody_sends_it_again() {
+    let fire = Fire::new();
+    let two = Two::new(&fire);
+    let follow = ["run", "--follow", "-"];
+    let start = |process: usize, place: Option<&str>| {
+        let mut command = two.command(process, &follow);
+        if let Some(place) = place {
+            command.env("NEARLINE_FAILPOINT", place);
+        }
+        Goes(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    };
+    for (victim, again) in [(1, None), (1, Some("all-to-be-told")), (0, Some("commit=2"))] {
+        two.away();
+        let mut both: Vec<Goes> =
+            (0..2).map(|process| start(process, (process == victim).then_some("commit=2"))).collect();
+        let mut says = both[1 - victim].0.stdin.take().unwrap();
+        writeln!(says, r#"{{"member":"m1","item":"a","kind":"play","at":20}}"#).unwrap();
+        let of_other = format!("part{}", 1 - victim);
+        let begun = Instant::now();
+        while fire
+            .home
+            .json(&["--data", &of_other, "status"])
+            .map_or(0, |status| status["epoch"].as_u64().unwrap_or(0))
+            == 0
+        {
+            assert!(begun.elapsed() < SOON, "the first epoch");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // The second epoch is on one disk alone.
+        writeln!(says, r#"{{"type":"item","item":"a","at":30,"withdrawn":true}}"#).unwrap();
+        writeln!(says, r#"{{"type":"trim","at":5}}"#).unwrap();
+        for (process, child) in both.iter_mut().enumerate() {
+            let status = ends(&mut child.0, "commit=2");
+            assert_eq!(status.signal().is_some(), process == victim, "{status}");
+        }
+        drop(both);
+        let run = ["run", "-"];
+        if let Some(place) = again {
+            two.dies(&run, 1 - victim, place);
+        }
+        two.to_the_end(&run, "the second crash");
+        two.digest();
+        // The copies of the catalogue are equal, and it is of both whether the item is withdrawn.
+        let item =
+            |part: &str| fire.ok(&["--data", part, "export", "--without-key"]).contains("withdrawn\":true");
+        assert_eq!((item("part0"), item("part1")), (true, true), "{victim} {again:?}");
     }
 }

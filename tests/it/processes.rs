@@ -215,6 +215,40 @@ fn any_process_answers_for_any_member_and_takes_events_for_it() {
 }
 
 #[test]
+fn a_process_whose_disk_is_full_says_so_and_the_others_take_nothing_for_committed_that_it_has_not() {
+    let (pipeline, digest) = Pipeline::prepared(2);
+    let how = ["run", "--model", "model", "log.jsonl"];
+    for (round, blocks) in [1_000, 4_000].into_iter().enumerate() {
+        let full = pipeline.command(round, &how);
+        // No file may grow beyond that, as on a full disk; and nobody is told by a signal.
+        let mut limited = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        limited.args(["-c", &script, "sh"]).arg(full.get_program()).args(full.get_args());
+        limited.current_dir(full.get_current_dir().unwrap()).env_remove("NEARLINE_DATA");
+        let (limited, other) = (Running::begin(limited), Running::begin(pipeline.command(1 - round, &how)));
+        let said = limited.wait().ended(3);
+        assert!(said.contains("may not grow so large"), "{said}");
+        let said = other.wait().ended(3);
+        assert!(said.contains(&format!("process {round} of the pipeline")), "{said}");
+    }
+    pipeline.to_the_end(&how);
+    assert_eq!(pipeline.verified(), digest);
+}
+
+#[test]
+fn a_source_that_cannot_be_read_ends_all_processes_and_is_named() {
+    let home = Home::new();
+    let pipeline = Pipeline { home, processes: 2 };
+    pipeline.new_hosts();
+    pipeline.home.write("log.jsonl", "{\"member\":\"m\",\"item\":\"a\",\"kind\":\"play\",\"at\":10}\n");
+    let good = Running::begin(pipeline.command(0, &["run", "--follow", "log.jsonl"]));
+    let bad = Running::begin(pipeline.command(1, &["run", "--follow", "log.jsom"]));
+    let said = bad.wait().ended(2);
+    assert!(said.contains("cannot read log.jsom"), "{said}");
+    good.wait().ok();
+}
+
+#[test]
 fn a_forgotten_member_is_in_no_folder_of_the_pipeline() {
     let home = Home::new();
     let pipeline = Pipeline { home, processes: 2 };

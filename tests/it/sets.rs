@@ -159,6 +159,7 @@ pub fn options(key: u8) -> EngineOptions {
         archive: None,
         mirrors: None,
         peers: None,
+        untold: false,
         centres: Some(small_centres(&small_model())),
     }
 }

@@ -66,6 +66,7 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
     let listener = TcpListener::bind(address).map_err(listen)?;
     listener.set_nonblocking(true).map_err(listen)?;
     let mut found: Vec<Option<(TcpStream, Hello)>> = (0..processes).map(|_| None).collect();
+    let mut said: Vec<String> = vec![String::new(); processes];
     let (mut next_call, mut next_word) = (Instant::now(), Instant::now() + SOON);
     loop {
         if stop.load(Ordering::Relaxed) {
@@ -84,9 +85,10 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
             }
         }
         if Instant::now() >= next_call {
-            for (lesser, found) in found.iter_mut().enumerate().take(process) {
-                if found.is_none() {
-                    *found = call(&hosts.0[lesser], lesser, &own).ok();
+            for lesser in (0..process).filter(|lesser| found[*lesser].is_none()).collect::<Vec<_>>() {
+                match call(&hosts.0[lesser], lesser, &own) {
+                    Ok(called) => found[lesser] = Some(called),
+                    Err(error) => said[lesser] = format!(": {error}"),
                 }
             }
             next_call = Instant::now() + AGAIN;
@@ -97,8 +99,10 @@ pub fn connect(hosts: &Hosts, own: Hello, stop: &Arc<AtomicBool>) -> Result<Peer
             break;
         }
         if Instant::now() >= next_word {
-            let names: Vec<String> =
-                missing.iter().map(|other| format!("{other} ({})", hosts.0[*other])).collect();
+            let names: Vec<String> = missing
+                .iter()
+                .map(|other| format!("{other} ({}{})", hosts.0[*other], said[*other]))
+                .collect();
             tracing::warn!(missing = names.join(", "), "waiting for other processes of the pipeline");
             next_word = Instant::now() + SAY;
         }

@@ -35,6 +35,10 @@ pub struct Hello {
     pub epoch: u64,
     /// The newest epoch that it knows all stores to have had.
     pub synced: u64,
+    /// Whether its store says already which pipeline it is a part of.
+    pub part: bool,
+    /// Whether it has not told the others what it has, after stores that ended with different epochs.
+    pub untold: bool,
     /// Whether its views must be made anew.
     pub anew: bool,
     /// The hash of its config's meaning, as hexadecimal.
@@ -81,6 +85,15 @@ pub enum Discord {
         /// What to do.
         advice: &'static str,
     },
+    /// A folder is new beside others that are not.
+    #[error(
+        "the folder of process {process} is new, and those of others are parts of a pipeline that has begun: give it its own, \
+         or restore it; or replay the logs into new folders"
+    )]
+    New {
+        /// The process.
+        process: usize,
+    },
     /// A store has not what all stores had.
     #[error(
         "the store of process {process} ends with epoch {epoch}, and epoch {synced} was on disk in every process: what was \
@@ -109,11 +122,22 @@ pub fn agree(said: &[Hello], own: usize) -> Result<Agreed, Discord> {
     }
     let first = &said[0];
     let epoch = said.iter().map(|hello| hello.epoch).max().unwrap_or(0);
-    let differ = said.iter().any(|hello| hello.epoch != epoch);
+    if epoch > 0
+        && let Some(new) = said.iter().find(|hello| !hello.part)
+    {
+        return Err(Discord::New { process: new.share.process });
+    }
+    let differ = said.iter().any(|hello| hello.epoch != epoch || hello.untold);
     let is_new = ours.epoch == 0;
     let given = first.key_for_new.as_deref().and_then(hex::<32>).map(DigestKey::new);
     Ok(Agreed {
-        pipeline: first.pipeline.clone().unwrap_or_default(),
+        pipeline: said
+            .iter()
+            .find(|hello| hello.epoch > 0)
+            .unwrap_or(first)
+            .pipeline
+            .clone()
+            .unwrap_or_default(),
         epoch,
         anew: differ || said.iter().any(|hello| hello.anew),
         differ,
@@ -148,7 +172,7 @@ fn same(theirs: &Hello, ours: &Hello) -> Result<(), Discord> {
     differs("lists by the model", [theirs, ours].map(lists), "give all processes the same --model")?;
     let centres = |hello: &Hello| hello.centres.clone().unwrap_or_else(|| "none".to_owned());
     differs("centres", [theirs, ours].map(centres), "the folders are not of one pipeline")?;
-    if theirs.epoch > 0 && ours.epoch > 0 {
+    if theirs.part && ours.part && (theirs.epoch > 0 || ours.epoch > 0) {
         let pipeline = |hello: &Hello| hello.pipeline.clone().unwrap_or_default();
         let folders = "give each process its own folder of one pipeline";
         differs("a folder of pipeline", [theirs, ours].map(pipeline), folders)?;
@@ -173,6 +197,8 @@ mod tests {
             key_for_new: (process == 0).then(|| "00".repeat(32)),
             epoch,
             synced: epoch.saturating_sub(1),
+            part: epoch > 0,
+            untold: false,
             anew: false,
             meaning: "m".into(),
             lists: MadeWith::default(),
@@ -207,6 +233,19 @@ mod tests {
         assert_eq!(agree(&said, 0).err().unwrap(), Discord::Behind { process: 1, epoch: 5, synced: 8 });
         let said = [hello(0, 0), hello(1, 5)];
         assert_eq!(agree(&said, 1).err().unwrap(), Discord::Behind { process: 0, epoch: 0, synced: 4 });
+        // Nothing was known to be everywhere, and a folder is gone all the same.
+        let said = [Hello { synced: 0, ..hello(0, 5) }, hello(1, 0)];
+        assert_eq!(agree(&said, 0).err().unwrap(), Discord::New { process: 1 });
+        // One that had not come to its first epoch is no such.
+        let said = [Hello { synced: 0, ..hello(0, 1) }, Hello { part: true, ..hello(1, 0) }];
+        assert!(agree(&said, 0).is_err_and(|error| error.to_string().contains("key")));
+        let said = [
+            Hello { synced: 0, ..hello(0, 1) },
+            Hello { part: true, key: hello(0, 1).key, pipeline: hello(0, 1).pipeline, ..hello(1, 0) },
+        ];
+        assert!(agree(&said, 0).is_ok_and(|agreed| agreed.differ));
+        let said = [hello(0, 8), Hello { untold: true, ..hello(1, 8) }];
+        assert!(agree(&said, 0).is_ok_and(|agreed| agreed.differ && agreed.anew));
     }
 
     #[test]

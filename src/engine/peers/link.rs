@@ -33,6 +33,7 @@ pub struct Watch {
     committed: OnceLock<Arc<Committed>>,
     arrivals: OnceLock<Sender<Parcel>>,
     workers: Mutex<Vec<Thread>>,
+    streams: Mutex<Vec<TcpStream>>,
 }
 
 impl Watch {
@@ -41,9 +42,29 @@ impl Watch {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// From here on connections may close: all processes have agreed to end.
+    /// From here on connections may close: all that there is is on disk everywhere.
     pub fn ending(&self) {
         self.ending.store(true, Ordering::Release);
+    }
+
+    /// Whether connections may close.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// Leaves the others, who must learn it before they take anything for committed that is not: this process has failed.
+    pub fn leave(&self) {
+        self.lost.store(true, Ordering::Release);
+        for stream in &*self.streams.lock().unwrap_or_else(PoisonError::into_inner) {
+            // It may be closed already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().for_each(Thread::unpark);
     }
 
     /// Who is told when a process is gone, besides the workers.
@@ -71,8 +92,7 @@ impl Watch {
             // The engine has ended.
             let _ = arrivals.send(Parcel::lost(process));
         }
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        workers.iter().for_each(Thread::unpark);
+        self.wake();
     }
 }
 
@@ -102,6 +122,7 @@ impl Link {
         socket.set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(SILENCE))?;
+        watch.streams.lock().unwrap_or_else(PoisonError::into_inner).push(stream.try_clone()?);
         Ok(Link { stream, process, address, watch, zeros: 0 })
     }
 
@@ -119,7 +140,7 @@ impl Read for Link {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.read(buffer) {
-                Ok(0) if self.zeros >= HEADER && self.watch.ending.load(Ordering::Acquire) => return Ok(0),
+                Ok(0) if self.zeros >= HEADER && self.watch.is_ending() => return Ok(0),
                 Ok(0) => self.gone("it has closed the connection"),
                 Ok(read) => {
                     let zeros = buffer[..read].iter().rev().take_while(|byte| **byte == 0).count();

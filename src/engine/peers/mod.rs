@@ -239,6 +239,10 @@ impl Together {
 
     /// Brings what was gathered to an epoch, and waits for what the others bring.
     pub fn exchange(&mut self, epoch: Epoch) -> Result<Epochful, EngineError> {
+        // What is sent is taken for something that will be stored here.
+        if let Some(failure) = self.committed.failure() {
+            return Err(EngineError::Failed(failure));
+        }
         let stopped = self.stop.load(Ordering::Relaxed);
         let gathered = std::mem::replace(&mut self.gathered, Gathered::new(self.share.processes));
         let Gathered { names, forgotten, records: _, offsets, rejected, parts } = gathered;
@@ -262,7 +266,8 @@ impl Together {
         }
         let mut brought = vec![Brought { records: own_records, ..own }];
         for parcel in self.come.remove(&epoch).unwrap_or_default() {
-            brought.push(Brought::decode(parcel.from, &parcel.bytes).ok_or(EngineError::Stopped)?);
+            brought
+                .push(Brought::decode(parcel.from, &parcel.bytes).ok_or(EngineError::Garbled(parcel.from))?);
         }
         brought.sort_by_key(|brought| brought.from);
         if brought.iter().any(|brought| brought.stopped) {
