@@ -146,6 +146,10 @@ impl Pipe {
     /// The highest rate that is kept: by doubling, and then between the last that was and the first that was not.
     fn highest(&mut self, seconds: f64) -> Trial {
         let mut kept = self.at_rate(RATE, seconds);
+        // A machine that is busy with other things may not keep even that.
+        while !kept.is_kept() && kept.rate > 100.0 {
+            kept = self.at_rate(kept.rate / 2.0, seconds);
+        }
         let mut lost = loop {
             let trial = self.at_rate(kept.rate * 2.0, seconds);
             if !trial.is_kept() {
