@@ -19,8 +19,9 @@ cd "$work"
 "$NEARLINE_BINARY" bench-log log.jsonl --events "$events"
 printf '127.0.0.1:%s\n' 17471 17472 >hosts
 
-one() { "$NEARLINE_BINARY" --data whole "$@" --workers 2; }
-part() { "$NEARLINE_BINARY" --data "part$1" "${@:2}" --workers 1 --processes 2 --process "$1" --hosts hosts; }
+# Each takes the place of the shell that it is begun in, so that a signal reaches it.
+one() { exec "$NEARLINE_BINARY" --data whole "$@" --workers 2; }
+part() { exec "$NEARLINE_BINARY" --data "part$1" "${@:2}" --workers 1 --processes 2 --process "$1" --hosts hosts; }
 
 # One load into new folders: events a second.
 load() {
@@ -28,10 +29,10 @@ load() {
     rm -rf whole part0 part1
     began="$(date +%s%N)"
     if [ "$1" = one ]; then
-        one replay log.jsonl 2>>said
+        (one replay log.jsonl 2>>said)
     else
         part 1 replay log.jsonl 2>>said &
-        part 0 replay log.jsonl 2>>said
+        (part 0 replay log.jsonl 2>>said)
         wait $!
     fi
     ended="$(date +%s%N)"
@@ -67,12 +68,14 @@ done
 one run --listen 127.0.0.1:17481 2>>said &
 ready 17481
 post 17481 post-one
-kill -INT %%; wait
+kill -TERM $!
+wait
 part 1 run --listen 127.0.0.1:17483 2>>said &
 part 0 run --listen 127.0.0.1:17482 2>>said &
 ready 17482
 post 17482 post-two
-kill -INT %%; wait
+kill -TERM $!
+wait
 
 # The median, the slowest and the fastest of numbers.
 of_runs() { sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%d (%d to %d)", v[int((NR + 1) / 2)], v[1], v[NR] }'; }
