@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the benchmarks and prints their table. Arguments: how many events, how many runs of each, a folder to work in,
-# and the one part to run (decode, graph, replay, latency).
+# Runs the benchmarks and prints their table. `--quick` takes a minute or two; `--help` says what else can be chosen, such as
+# `--large 20000000`, `--pathway` and `--parts live`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/setup.sh

@@ -59,9 +59,8 @@ pub struct Plan {
 
 /// A live event in its member's history: 48 bytes, room for an eighth more, and the sizes that memory comes in.
 const EVENT: f64 = 57.0;
-/// A count: its cell, its time and its number in the arrangement, what is merged at the moment, and its share of the
-/// board of `trending`.
-const CELL: f64 = 47.0;
+/// A count: packed, as it is and as what it is made of, and its share of the board of `trending`.
+const CELL: f64 = 18.0;
 /// A pair of items: its count, and what is sorted and written of it at the end of a load.
 const PAIR: f64 = 32.0;
 /// A member's basket without its items, which take four bytes each.

@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod clusters;
+mod counts;
 pub mod graph;
 pub mod histories;
 pub mod history;
@@ -15,6 +16,7 @@ pub mod members;
 pub mod model;
 pub mod now;
 pub mod oracle;
+mod packed;
 pub mod performance;
 mod placed;
 pub mod popularity;

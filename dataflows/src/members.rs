@@ -70,7 +70,9 @@ pub enum Control {
 }
 
 /// One live event, as the views that count see it. In the order of its fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Cell {
     /// What was done.
     pub kind: Kind,

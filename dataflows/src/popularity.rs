@@ -8,6 +8,7 @@
 //! In epochs that put things off ([`Control::Later`]), as all of a bulk load but the last, changes are only kept, in sorted
 //! runs (`runs.rs`); the next epoch that does not counts them all in one pass and tells each cell once, in order. To look
 //! a count up for each of many millions of events, most of which have a cell to themselves, costs several times as much.
+//! Counts (`counts.rs`) and what was put off are packed (`packed.rs`): four bytes a cell, where there is a cell for most events.
 //! The same goes for records that are read back ([`Control::Clean`]), up to an epoch that brings none.
 //!
 //! ```
@@ -30,6 +31,7 @@ use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::operator::Operator;
 
+use crate::counts;
 use crate::members::{Cell, CellChange, Control};
 use crate::runs::{Runs, sum_up};
 use crate::spread::Spread;
@@ -48,7 +50,7 @@ pub struct Counted {
 }
 
 /// How many counts are told at a time, before other operators get a turn.
-const SLICE: usize = 65_536;
+const SLICE: usize = 16_384;
 
 /// What arrived for an epoch that is not over yet.
 struct Pending {
@@ -72,8 +74,8 @@ pub fn popularity<'scope>(
         let mut counts = Counts::default();
         // Invariant: what arrived for epochs that are not over yet.
         let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
-        // What is still to be told at the epoch of the capability.
-        let mut telling: Option<(Capability<Epoch>, std::vec::IntoIter<Counted>)> = None;
+        // Counts are being told at the epoch of the capability.
+        let mut telling: Option<Capability<Epoch>> = None;
         move |(changes, changes_frontier), (controls, controls_frontier), output| {
             changes.for_each(|capability, data| {
                 let Some(capability) = capability.retain_least(0) else { return };
@@ -91,10 +93,11 @@ pub fn popularity<'scope>(
                 }
             });
             loop {
-                if let Some((capability, counted)) = &mut telling {
-                    let mut slice: Vec<Counted> = counted.by_ref().take(SLICE).collect();
+                if let Some(capability) = &telling {
+                    let mut slice = counts.tell(SLICE);
+                    let more = slice.len() == SLICE;
                     output.session(capability).give_container(&mut slice);
-                    if counted.len() > 0 {
+                    if more {
                         activator.activate();
                         return;
                     }
@@ -108,8 +111,8 @@ pub fn popularity<'scope>(
                 if later || clean && !changes.is_empty() {
                     counts.put_off(changes);
                 } else {
-                    let counted = counts.count(changes);
-                    telling = (!counted.is_empty()).then(|| (capability, counted.into_iter()));
+                    counts.begin(changes);
+                    telling = Some(capability);
                 }
             }
         }
@@ -125,16 +128,10 @@ impl Pending {
 /// The counts of one worker's cells.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Sorted by cell; no count is zero.
-    settled: Vec<(Cell, u32)>,
-    /// What counts have become since; zero where a cell is gone.
-    since: BTreeMap<Cell, u32>,
+    counts: counts::Counts<Cell>,
     /// Changes that are not counted yet.
     put_off: Runs,
 }
-
-/// Where there are at least so many counts for each change, changes are counted one by one.
-const FEW: usize = 16;
 
 impl Counts {
     /// Keeps changes until they are to be told.
@@ -143,73 +140,26 @@ impl Counts {
     }
 
     /// Counts changes and all that were put off; all cells that changed, sorted.
-    pub fn count(&mut self, mut changes: Vec<CellChange>) -> Vec<Counted> {
+    pub fn count(&mut self, changes: Vec<CellChange>) -> Vec<Counted> {
+        self.begin(changes);
+        self.tell(usize::MAX)
+    }
+
+    /// Begins to count changes and all that were put off. All must be told before anything else is done.
+    fn begin(&mut self, mut changes: Vec<CellChange>) {
         if self.put_off.is_empty() {
             sum_up(&mut changes);
+            self.counts.begin(changes);
         } else {
             self.put_off.push(changes);
-            changes = self.put_off.take();
+            self.counts.begin_packed(self.put_off.take());
         }
-        self.settle(changes)
     }
 
-    /// Counts changes of each cell once, sorted.
-    fn settle(&mut self, changes: Vec<CellChange>) -> Vec<Counted> {
-        if changes.len() <= (self.settled.len() + self.since.len()) / FEW {
-            let add = |(cell, diff)| Counted { cell, count: self.add(cell, diff), diff };
-            return changes.into_iter().map(add).collect();
-        }
-        let since = std::mem::take(&mut self.since);
-        let known = replaced(std::mem::take(&mut self.settled), since);
-        let mut told = Vec::with_capacity(changes.len());
-        let mut settled = Vec::with_capacity(known.len() + changes.len());
-        let mut known = known.into_iter().peekable();
-        for (cell, diff) in changes {
-            while let Some(counted) = known.next_if(|(other, _)| *other < cell) {
-                settled.push(counted);
-            }
-            let was = known.next_if(|(other, _)| *other == cell).map_or(0, |(_, count)| count);
-            let count = was.wrapping_add_signed(diff);
-            if count > 0 {
-                settled.push((cell, count));
-            }
-            told.push(Counted { cell, count, diff });
-        }
-        settled.extend(known);
-        settled.shrink_to_fit();
-        self.settled = settled;
-        told
+    /// The next so many cells that changed, sorted; nothing where all are told.
+    fn tell(&mut self, most: usize) -> Vec<Counted> {
+        self.counts.tell(most).into_iter().map(|(cell, count, diff)| Counted { cell, count, diff }).collect()
     }
-
-    /// Adds to the count of one cell; what it is then.
-    fn add(&mut self, cell: Cell, diff: i32) -> u32 {
-        let settled = &self.settled;
-        let count = self.since.entry(cell).or_insert_with(|| {
-            settled.binary_search_by_key(&cell, |(other, _)| *other).map_or(0, |place| settled[place].1)
-        });
-        *count = count.wrapping_add_signed(diff);
-        *count
-    }
-}
-
-/// Sorted counts, with some replaced by newer ones; those that are zero then are gone.
-fn replaced(settled: Vec<(Cell, u32)>, since: BTreeMap<Cell, u32>) -> Vec<(Cell, u32)> {
-    if since.is_empty() {
-        return settled;
-    }
-    let mut all = Vec::with_capacity(settled.len() + since.len());
-    let mut settled = settled.into_iter().peekable();
-    for (cell, count) in since {
-        while let Some(counted) = settled.next_if(|(other, _)| *other < cell) {
-            all.push(counted);
-        }
-        settled.next_if(|(other, _)| *other == cell);
-        if count > 0 {
-            all.push((cell, count));
-        }
-    }
-    all.extend(settled);
-    all
 }
 
 #[cfg(test)]
@@ -257,18 +207,5 @@ mod tests {
                 prop_assert_eq!(&stored, &live);
             }
         }
-    }
-
-    #[test]
-    fn a_few_changes_are_counted_beside_what_is_settled_and_many_with_it() {
-        let mut counts = Counts::default();
-        let all = |diff: i32| (0..320).map(|item| (cell((0, item)), diff)).collect::<Vec<_>>();
-        assert_eq!(counts.count(all(2)).len(), 320);
-        let told = counts.count(vec![(cell((0, 7)), -2), (cell((0, 9)), 1)]);
-        assert_eq!(told.iter().map(|counted| counted.count).collect::<Vec<_>>(), [0, 3]);
-        assert_eq!((counts.settled.len(), counts.since.len()), (320, 2));
-        let told = counts.count(all(1));
-        assert_eq!((told[7].count, told[8].count, told[9].count), (1, 3, 4));
-        assert_eq!((counts.settled.len(), counts.since.len()), (320, 0));
     }
 }

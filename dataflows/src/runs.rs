@@ -1,13 +1,16 @@
-//! Changes of counts that nobody has looked at yet: kept sorted, in runs of which each is much longer than the next.
+//! Changes of counts that nobody has looked at yet: kept sorted and packed, in runs of which each is much longer than the next.
 //!
 //! What is put in is sorted and summed up, and two runs are merged where the earlier is not at least twice as long as
 //! the later: so a change is moved a few times on the whole, one after the other in memory, and never looked for.
 
+use std::cmp::Ordering;
+
 use crate::members::{Cell, CellChange};
+use crate::packed::{Packed, Packer};
 
 /// Changes in sorted runs; in each run every cell once.
 #[derive(Debug, Default)]
-pub struct Runs(Vec<Vec<CellChange>>);
+pub struct Runs(Vec<Packed<Cell>>);
 
 impl Runs {
     /// Whether there is nothing.
@@ -19,7 +22,7 @@ impl Runs {
     pub fn push(&mut self, mut changes: Vec<CellChange>) {
         sum_up(&mut changes);
         if !changes.is_empty() {
-            self.0.push(changes);
+            self.0.push(changes.into_iter().map(|(cell, diff)| (cell, i64::from(diff))).collect());
         }
         while let [.., longer, last] = &self.0[..]
             && longer.len() < 2 * last.len()
@@ -29,7 +32,7 @@ impl Runs {
     }
 
     /// Takes everything out, sorted, every cell once; none that changed by nothing.
-    pub fn take(&mut self) -> Vec<CellChange> {
+    pub fn take(&mut self) -> Packed<Cell> {
         while self.0.len() > 1 {
             self.merge_last();
         }
@@ -38,7 +41,7 @@ impl Runs {
 
     fn merge_last(&mut self) {
         let (Some(later), Some(earlier)) = (self.0.pop(), self.0.pop()) else { return };
-        let merged = merge(&earlier, &later);
+        let merged = merge(earlier, later);
         if !merged.is_empty() {
             self.0.push(merged);
         }
@@ -64,27 +67,32 @@ fn place(cell: &Cell) -> u128 {
     u128::from(kind.0) << 96 | u128::from(hour) << 64 | u128::from(item.0) << 32 | u128::from(country.0)
 }
 
-fn merge(one: &[CellChange], other: &[CellChange]) -> Vec<CellChange> {
-    let mut merged = Vec::with_capacity(one.len() + other.len());
-    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
-    while let (Some(a), Some(b)) = (one.peek(), other.peek()) {
-        let (first, second) = (place(&a.0), place(&b.0));
-        if first == second {
-            let diff = a.1 + b.1;
-            if diff != 0 {
-                merged.push((a.0, diff));
+/// Either is given back as it is read, so that this takes no more room than the two.
+fn merge(one: Packed<Cell>, other: Packed<Cell>) -> Packed<Cell> {
+    let mut merged = Packer::default();
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let (mut a, mut b) = (one.next(), other.next());
+    while let (Some(first), Some(second)) = (a, b) {
+        match place(&first.0).cmp(&place(&second.0)) {
+            Ordering::Equal => {
+                let diff = first.1 + second.1;
+                if diff != 0 {
+                    merged.push(first.0, diff);
+                }
+                (a, b) = (one.next(), other.next());
             }
-            one.next();
-            other.next();
-        } else if first < second {
-            merged.extend(one.next());
-        } else {
-            merged.extend(other.next());
+            Ordering::Less => {
+                merged.push(first.0, first.1);
+                a = one.next();
+            }
+            Ordering::Greater => {
+                merged.push(second.0, second.1);
+                b = other.next();
+            }
         }
     }
-    merged.extend(one);
-    merged.extend(other);
-    merged
+    a.into_iter().chain(one).chain(b).chain(other).for_each(|(cell, diff)| merged.push(cell, diff));
+    merged.finish()
 }
 
 #[cfg(test)]
@@ -108,13 +116,13 @@ mod tests {
             puts in prop::collection::vec(prop::collection::vec(any_change(), 0..9), 0..9),
         ) {
             let mut runs = Runs::default();
-            let mut sums: BTreeMap<Cell, i32> = BTreeMap::new();
+            let mut sums: BTreeMap<Cell, i64> = BTreeMap::new();
             for changes in puts {
-                changes.iter().for_each(|(cell, diff)| *sums.entry(*cell).or_default() += diff);
+                changes.iter().for_each(|(cell, diff)| *sums.entry(*cell).or_default() += i64::from(*diff));
                 runs.push(changes);
             }
             sums.retain(|_, diff| *diff != 0);
-            prop_assert_eq!(runs.take(), sums.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(runs.take().into_iter().collect::<Vec<_>>(), sums.into_iter().collect::<Vec<_>>());
             prop_assert!(runs.is_empty());
         }
     }

@@ -27,13 +27,16 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Operator;
 
+use crate::counts::Counts;
 use crate::members::{Role, Touched};
 use crate::profile::ItemState;
 use crate::spread::Spread;
 use crate::types::{Epoch, Ids, Item, Member};
 
 /// Two items, in no order; or one, with itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct ItemPair {
     lesser: Item,
     greater: Item,
@@ -151,6 +154,9 @@ fn replace(baskets: &mut Vec<Box<[Item]>>, member: Member, new: Vec<Item>, sums:
     *old = new.into();
 }
 
+/// How many counts are worked out at a time.
+const SLICE: usize = 65_536;
+
 /// Changes that are summed up by pair now and then.
 #[derive(Default)]
 struct Sums {
@@ -192,8 +198,7 @@ fn counts<'scope>(
     let by_pair = Exchange::new(move |(pair, _): &PairChange| spread.by_pair(pair.items(), pair));
     type Builder = CapacityContainerBuilder<Vec<(ItemPair, u32)>>;
     changes.unary_frontier::<Builder, _, _, _>(by_pair, "together", |_, _| {
-        // No count is zero.
-        let mut counts: BTreeMap<ItemPair, u32> = BTreeMap::new();
+        let mut counts = Counts::default();
         // Invariant: changes of epochs that are not over yet.
         let mut pending = BTreeMap::new();
         move |(input, frontier), output| {
@@ -211,32 +216,17 @@ fn counts<'scope>(
                 let capability = capability.expect("the output is connected to the input");
                 sums.sum_up();
                 let mut session = output.session(&capability);
-                count(&mut counts, &sums.changes, |counted| session.give(counted));
+                counts.begin(sums.changes);
+                loop {
+                    let told = counts.tell(SLICE);
+                    if told.is_empty() {
+                        break;
+                    }
+                    session.give_iterator(told.into_iter().map(|(pair, count, _)| (pair, count)));
+                }
             }
         }
     })
-}
-
-/// Adds to counts; gives what they are then.
-fn count(
-    counts: &mut BTreeMap<ItemPair, u32>,
-    changes: &[PairChange],
-    mut give: impl FnMut((ItemPair, u32)),
-) {
-    if counts.is_empty() {
-        // As at the end of a bulk load: made at once, the map is half as large as made one by one.
-        *counts = changes.iter().map(|(pair, diff)| (*pair, *diff as u32)).collect();
-        return counts.iter().for_each(|(pair, count)| give((*pair, *count)));
-    }
-    for (pair, diff) in changes {
-        let entry = counts.entry(*pair).or_insert(0);
-        *entry = entry.wrapping_add_signed(*diff);
-        let now = *entry;
-        if now == 0 {
-            counts.remove(pair);
-        }
-        give((*pair, now));
-    }
 }
 
 #[cfg(test)]
@@ -275,15 +265,5 @@ mod tests {
         assert_eq!(sums.changes, []);
         replace(&mut baskets, Member(9), Vec::new(), &mut sums);
         assert_eq!((sums.changes.len(), baskets.len()), (0, 4));
-    }
-
-    #[test]
-    fn a_count_that_comes_to_zero_is_told_and_gone() {
-        let pair = |one, other| ItemPair::of(Item(one), Item(other));
-        let (mut counts, mut told) = (BTreeMap::new(), Vec::new());
-        count(&mut counts, &[(pair(1, 1), 2), (pair(1, 2), 1)], |counted| told.push(counted));
-        count(&mut counts, &[(pair(1, 2), -1), (pair(1, 3), 1)], |counted| told.push(counted));
-        assert_eq!(told, [(pair(1, 1), 2), (pair(1, 2), 1), (pair(1, 2), 0), (pair(1, 3), 1)]);
-        assert_eq!(counts.into_keys().collect::<Vec<_>>(), [pair(1, 1), pair(1, 3)]);
     }
 }

@@ -85,8 +85,15 @@ pub fn trending<'scope>(
                     pending.entry(*capability.time()).or_insert_with(|| Pending::new(capability.clone()));
                 entry.now = data.pop();
             });
-            while let Some(entry) = pending.first_entry() {
+            while let Some(mut entry) = pending.first_entry() {
                 if changes_frontier.less_equal(entry.key()) || now_frontier.less_equal(entry.key()) {
+                    // Nothing of an epoch before it can come, so what there is need not be kept: at the end of a bulk load
+                    // these are the changes of all counts.
+                    let next =
+                        !changes_frontier.less_than(entry.key()) && !now_frontier.less_than(entry.key());
+                    if next && entry.get().changes.len() >= MANY {
+                        board.apply(std::mem::take(&mut entry.get_mut().changes), None);
+                    }
                     break;
                 }
                 let Pending { changes, now, capability } = entry.remove();
@@ -100,6 +107,9 @@ pub fn trending<'scope>(
         }
     })
 }
+
+/// How many changes of one epoch are kept at most before they are put on the board.
+const MANY: usize = 1 << 17;
 
 /// By how much the count of an hour and an item changed.
 type Change = (Hour, Item, i32);
