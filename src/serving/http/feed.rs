@@ -184,28 +184,32 @@ impl Feed {
     }
 }
 
-/// Takes commits in as they come, and what is trending now and then.
+/// Takes commits in as they come. Nobody who listens to changes waits for what is trending, which takes longer.
 fn keep_up(feed: &Weak<Feed>, jobs: &crossbeam_channel::Receiver<Arc<Commit>>) {
-    let mut stale = false;
-    let mut renewed = Instant::now();
-    loop {
-        let job = jobs.recv_timeout(if stale { FLOOR_EVERY } else { Duration::from_secs(3600) });
+    let (stale, renews) = crossbeam_channel::bounded(1);
+    let floor = feed.clone();
+    let spawned = std::thread::Builder::new().name("floor".into()).spawn(move || keep_floor(&floor, &renews));
+    if let Err(error) = spawned {
+        tracing::error!(%error, "no thread could be started that keeps what is trending in memory");
+    }
+    for commit in jobs {
         let Some(feed) = feed.upgrade() else { return };
-        match job {
-            Ok(commit) => {
-                feed.take_in(&commit);
-                stale = true;
-            }
-            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
-            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
+        feed.take_in(&commit);
+        // It is stale already, or nobody renews it.
+        let _ = stale.try_send(());
+    }
+}
+
+/// Renews what is trending in memory where that is stale, now and then.
+fn keep_floor(feed: &Weak<Feed>, stale: &crossbeam_channel::Receiver<()>) {
+    for () in stale {
+        let Some(feed) = feed.upgrade() else { return };
+        let reader = feed.reader.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(Err(error)) = reader.map(|reader| feed.renew(&reader)) {
+            tracing::warn!(%error, "what is trending in memory is not made anew");
         }
-        if stale && renewed.elapsed() >= FLOOR_EVERY {
-            let reader = feed.reader.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-            if let Some(Err(error)) = reader.map(|reader| feed.renew(&reader)) {
-                tracing::warn!(%error, "what is trending in memory is not made anew");
-            }
-            (stale, renewed) = (false, Instant::now());
-        }
+        drop(feed);
+        std::thread::sleep(FLOOR_EVERY);
     }
 }
 
