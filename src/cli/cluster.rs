@@ -155,6 +155,7 @@ fn factors(folder: &Folder) -> Result<(Factors, String, u64), Failure> {
     if standing.epoch == 0 {
         return Err(StoreError::Empty(folder.path().to_owned()).into());
     }
+    opening::of_all_members(folder, &standing, "centres")?;
     if standing.pending {
         return Err(Failure::No("the lists are being made anew: ask again when they are there".into()));
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{FitArgs, SourceArgs};
+use super::opening::of_all_members;
 use super::{Context, Failure, pipe, show};
 use crate::config::Train;
 use crate::engine::recover::{self, Standing};
@@ -34,6 +35,7 @@ pub(super) fn live_set(context: &Context, given: &SourceArgs) -> Result<LiveSet,
     if given.sources.is_empty() {
         let store = RocksStore::open_reader(context.folder.path())?;
         let standing = Standing::of(&store)?;
+        of_all_members(&context.folder, &standing, "a model")?;
         let mut gatherer = Gatherer::new(names, context.folder.key(standing.key.as_deref())?);
         recover::records::<Failure>(&store, &standing, &mut |batch| {
             gatherer.take(&batch);

@@ -144,6 +144,18 @@ fn whole(folder: &Folder, standing: &Standing) -> Result<(), Failure> {
     )))
 }
 
+/// Refuses to take a part of a pipeline of several processes for all of it; `what` is what would be made of it.
+pub(super) fn of_all_members(folder: &Folder, standing: &Standing, what: &str) -> Result<(), Failure> {
+    let Some(Share { process, processes }) = standing.part.as_ref().map(|part| part.share) else {
+        return Ok(());
+    };
+    Err(Failure::Use(format!(
+        "{} has the members of process {process} of {processes} alone, and {what} would be of these: make a folder of all \
+         parts with `nearline reshard`, or name the logs",
+        folder.path().display()
+    )))
+}
+
 /// How a store is opened for writing.
 pub(super) fn store_options(config: &Config, for_answers: bool) -> RocksOptions {
     RocksOptions {

@@ -93,6 +93,12 @@ pub fn check(context: &Context, given: SourceArgs) -> Result<(), Failure> {
 pub fn export(context: &Context, without_key: bool) -> Result<(), Failure> {
     let store = RocksStore::open_reader(context.folder.path())?;
     let standing = Standing::of(&store)?;
+    if let Some(part) = &standing.part {
+        let (process, processes) = (part.share.process, part.share.processes);
+        show::aside(format!(
+            "of the members of process {process} of {processes} alone: export the other parts too"
+        ));
+    }
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let mut line = Vec::new();
     if !without_key {

@@ -2,7 +2,7 @@
 //!
 //! A rejected line is whatever was sent: broken JSON, a row of a table, bytes of no encoding. So the rule is on the safe
 //! side. A line is looked at as it is, without its zero bytes (text of two bytes a character), and with the escapes of
-//! JSON and of quoted fields undone, again and again. It holds an id of [`LONG`] bytes or more wherever these bytes are,
+//! JSON and of quoted fields undone, again and again. It holds an id of `LONG` bytes or more wherever these bytes are,
 //! a shorter one where neither a letter nor a digit is next to it; and one that was cut at its end also where it ends in
 //! the beginning of an id.
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::super::args::FilesKind;
+use super::super::opening::of_all_members;
 use super::super::{Context, Failure, now_ms};
 use super::What;
 use crate::engine::batches;
@@ -177,7 +178,8 @@ fn store(context: &Context) -> Result<(RocksStore, Standing), Failure> {
 }
 
 fn write_lists(context: &Context, path: &Path) -> Result<(AboutLists, u64), Failure> {
-    let (store, _) = store(context)?;
+    let (store, standing) = store(context)?;
+    of_all_members(&context.folder, &standing, "what is published")?;
     let Some(batch) = batches::live(&store)? else {
         return Err(Failure::No("no batch job has made lists: make them with `nearline batch`".into()));
     };
