@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(agree(&said, 0).err().unwrap(), Discord::New { process: 1 });
         // One that had not come to its first epoch is no such.
         let said = [Hello { synced: 0, ..hello(0, 1) }, Hello { part: true, ..hello(1, 0) }];
-        assert!(agree(&said, 0).is_err_and(|error| error.to_string().contains("key")));
+        assert!(agree(&said, 0).is_err_and(|error| error.to_string().contains("of one pipeline")));
         let said = [
             Hello { synced: 0, ..hello(0, 1) },
             Hello { part: true, key: hello(0, 1).key, pipeline: hello(0, 1).pipeline, ..hello(1, 0) },
