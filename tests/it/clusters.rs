@@ -275,8 +275,9 @@ fn published_centres_are_taken_over_by_who_follows_them() {
     home.ok(&["cluster", "--clusters", "5", "--out", "five"]);
     home.ok(&["publish", "tastes", "--centres", "five"]);
     until("the others are there", || clusters(&home)["clusters"] == 5);
-    let metrics = server.get("/metrics").1;
-    assert!(metrics.as_str().unwrap().contains("nearline_clusters 5"), "{metrics}");
+    until("metrics say so, a moment after they are committed", || {
+        server.get("/metrics").1.as_str().unwrap().contains("nearline_clusters 5")
+    });
     server.interrupt().ok();
     home.verified("nearline-data");
 }
