@@ -32,11 +32,11 @@ fn a_published_model_is_taken_over_told_and_shown() {
     assert_eq!(server.ok("/v1/models")["live"], version(&home, "b").as_str());
     assert_eq!(server.items("/v1/members/m1/lists/top_picks")[0], "i3");
 
-    let shown = home.ok(&["status"]);
-    assert!(
-        shown.contains(&format!("films: model {}", &second[..12])) && shown.contains("in use since"),
-        "{shown}"
-    );
+    // Whoever listens is told before the folder says so.
+    until("it is shown", || {
+        let shown = home.ok(&["status"]);
+        shown.contains(&format!("films: model {}", &second[..12])) && shown.contains("in use since")
+    });
     let metrics = server.get("/metrics").1;
     let metrics = metrics.as_str().unwrap();
     for line in ["publication_failed{publication=\"films\"} 0", "publication_bytes{publication=\"films\"}"] {
