@@ -23,6 +23,8 @@ use crate::variants::MadeWith;
 const BEHIND: usize = 256;
 /// How often the trending list in memory is made anew at most.
 const FLOOR_EVERY: Duration = Duration::from_millis(250);
+/// And at most a part of the time: it rests so many times as long as it took.
+const FLOOR_RESTS: u32 = 9;
 /// How long it is.
 const FLOOR: usize = 500;
 /// How often the members of clusters are counted at most.
@@ -205,11 +207,13 @@ fn keep_floor(feed: &Weak<Feed>, stale: &crossbeam_channel::Receiver<()>) {
     for () in stale {
         let Some(feed) = feed.upgrade() else { return };
         let reader = feed.reader.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let began = Instant::now();
         if let Some(Err(error)) = reader.map(|reader| feed.renew(&reader)) {
             tracing::warn!(%error, "what is trending in memory is not made anew");
         }
         drop(feed);
-        std::thread::sleep(FLOOR_EVERY);
+        // Of a large catalogue it takes a tenth of a second, and events come first.
+        std::thread::sleep(FLOOR_EVERY.max(FLOOR_RESTS * began.elapsed()));
     }
 }
 
