@@ -218,12 +218,16 @@ fn any_process_answers_for_any_member_and_takes_events_for_it() {
 fn a_process_whose_disk_is_full_says_so_and_the_others_take_nothing_for_committed_that_it_has_not() {
     let (pipeline, digest) = Pipeline::prepared(2);
     let how = ["run", "--model", "model", "log.jsonl"];
-    for (round, blocks) in [1_000, 4_000].into_iter().enumerate() {
+    for round in 0..2 {
+        // From nothing: of what the round before has left, too little might be to be written for the limit.
+        for folder in pipeline.folders() {
+            let _ = std::fs::remove_dir_all(pipeline.home.path(&folder));
+        }
         let full = pipeline.command(round, &how);
         // No file may grow beyond that, as on a full disk; and nobody is told by a signal.
         let mut limited = Command::new("sh");
-        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
-        limited.args(["-c", &script, "sh"]).arg(full.get_program()).args(full.get_args());
+        let script = "trap '' XFSZ; ulimit -f 1000; exec \"$@\"";
+        limited.args(["-c", script, "sh"]).arg(full.get_program()).args(full.get_args());
         limited.current_dir(full.get_current_dir().unwrap()).env_remove("NEARLINE_DATA");
         let (limited, other) = (Running::begin(limited), Running::begin(pipeline.command(1 - round, &how)));
         let said = limited.wait().ended(3);
