@@ -13,6 +13,7 @@ use super::recover::{self, Standing};
 use super::{Beside, EngineError, GivenLineUp, batches, centres};
 use crate::failpoints::reach;
 use crate::records::Record;
+use crate::sources::Batch;
 use crate::stores::{Store, Table, formats};
 
 impl Pipeline<'_> {
@@ -106,17 +107,24 @@ impl Pipeline<'_> {
                 drop(read);
                 return reading.join().map_err(|_| EngineError::Stopped)?;
             }
-            for mut batch in read {
-                if mode == Mode::Rebuild {
-                    live += batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count();
-                    batch.forget_digests();
-                }
-                self.ingest.take(&Arc::new(batch), 0, usize::MAX);
+            for batch in read {
+                live += self.put_back(batch, mode);
                 self.ingest.records = EpochRecords::default();
                 self.close(mode, vec![control.clone()])?;
             }
             reading.join().map_err(|_| EngineError::Stopped)?
         })?;
         Ok(live as u64)
+    }
+
+    /// Takes a batch that was read back; says how many live events it has, where they are counted.
+    pub(super) fn put_back(&mut self, mut batch: Batch, mode: Mode) -> usize {
+        let mut live = 0;
+        if mode == Mode::Rebuild {
+            live = batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count();
+            batch.forget_digests();
+        }
+        self.ingest.take(&Arc::new(batch), 0, usize::MAX);
+        live
     }
 }

@@ -140,13 +140,7 @@ impl Pipeline<'_> {
                 batch.records().for_each(|(record, _)| together.note(&record, self.ingest));
             }
             let ended = self.meet()?;
-            if let Some(mut batch) = batch {
-                if mode == Mode::Rebuild {
-                    live += batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count();
-                    batch.forget_digests();
-                }
-                self.ingest.take(&Arc::new(batch), 0, usize::MAX);
-            }
+            live += batch.map_or(0, |batch| self.put_back(batch, mode));
             self.ingest.records = Default::default();
             self.close(mode, vec![control.clone()])?;
             if ended {

@@ -246,18 +246,21 @@ fn run(
     let Some(Beyond { watch, ends, .. }) = beyond else { return };
     if !watch.is_ending() {
         // Closed inputs would tell the others that all is on disk here.
-        worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
-        return;
+        return let_go(worker);
     }
     drop((inputs, ends));
     // Until the others have come to their end too, or one is gone: what waits for it would wait for ever.
     while worker.has_dataflows() {
         if watch.is_lost() {
-            worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
-            return;
+            return let_go(worker);
         }
         worker.step_or_park(Some(IDLE));
     }
+}
+
+/// Drops what waits for other processes, without another step.
+fn let_go(worker: &mut Worker) {
+    worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
 }
 
 impl Beyond {
