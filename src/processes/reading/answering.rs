@@ -34,6 +34,12 @@ pub fn answer(stream: TcpStream, store: &Arc<dyn Store>, part: &Part) -> io::Res
     Ok(())
 }
 
+/// How a moment came to its end: let go of by whoever read, who is to be told, or without anything left to say.
+enum Let {
+    Released,
+    Unsaid,
+}
+
 struct Answering {
     stream: TcpStream,
     store: Weak<dyn Store>,
@@ -88,24 +94,29 @@ impl Answering {
             Ok(_) => {}
             Err(error) => return self.say(&Answer::No(error.to_string())),
         }
-        let mut shown = Ok(());
+        let mut shown = Ok(Let::Unsaid);
         let held = store.at_one_moment(&mut |tables| shown = self.show(tables));
+        // It is said when it is true: whoever was told holds no moment here, and keeps no store open.
+        drop(store);
         match held {
-            Ok(()) => shown,
+            Ok(()) => match shown? {
+                Let::Unsaid => Ok(()),
+                Let::Released => self.say(&Answer::Yes),
+            },
             Err(error) => self.say(&Answer::No(error.to_string())),
         }
     }
 
-    fn show(&mut self, tables: &dyn Tables) -> io::Result<()> {
+    fn show(&mut self, tables: &dyn Tables) -> io::Result<Let> {
         match epoch_of(tables) {
             Ok(epoch) => self.say(&Answer::Moment { epoch })?,
-            Err(error) => return self.say(&Answer::No(error.to_string())),
+            Err(error) => return self.say(&Answer::No(error.to_string())).map(|()| Let::Unsaid),
         }
         loop {
             let answer = match self.next(Some(HELD))? {
                 // Whoever read has gone away.
-                None => return Ok(()),
-                Some(Request::Release) => return self.say(&Answer::Yes),
+                None => return Ok(Let::Unsaid),
+                Some(Request::Release) => return Ok(Let::Released),
                 Some(Request::Get { table, key }) => tables.get(table, &key).map(Answer::Value),
                 Some(Request::Page { table, prefix, from, most }) => {
                     page(tables, table, (&prefix, &from), most)
