@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use nearline_dataflows::types::{Country, Item, ItemIds, List, Place, Placement, Placements};
+use nearline_dataflows::types::{Item, ItemIds, Place, Placement, Placements};
 
 use crate::short_ids::{ShortId, ShortIds};
 
@@ -84,48 +84,71 @@ impl ItemIds for ItemNames {
     }
 }
 
-/// Placements by number: append-only, and read by many threads while one appends.
-#[derive(Debug, Default)]
-pub struct PlaceTable(boxcar::Vec<Placement>);
+/// How many contexts get a number of their own. Most logs have far fewer; where each event says something else, a number for
+/// each would be no shorter than what it stands for.
+const CONTEXTS: usize = 1 << 16;
+/// How long such a context may be, in bytes.
+const CONTEXT: usize = 128;
 
-impl Placements for PlaceTable {
-    fn placement(&self, place: Place) -> Placement {
-        self.0.get(place.index()).copied().unwrap_or_default()
+/// Contexts and placements by number: append-only, and read by many threads while one appends.
+#[derive(Debug, Default)]
+pub struct PlaceTable {
+    /// Of places that say all: the context, and what it means.
+    whole: boxcar::Vec<(Arc<str>, Placement)>,
+    /// Of places that say less.
+    less: boxcar::Vec<Placement>,
+}
+
+impl PlaceTable {
+    /// The context that a place says all of.
+    pub fn context(&self, place: Place) -> Option<&str> {
+        place.says_all().then(|| self.whole.get(place.among_its_like())).flatten().map(|(text, _)| &**text)
     }
 }
 
-/// Numbers placements in the order in which they are first met; 0 says nothing.
+impl Placements for PlaceTable {
+    fn placement(&self, place: Place) -> Placement {
+        let number = place.among_its_like();
+        let whole =
+            place.says_all().then(|| self.whole.get(number)).flatten().map(|(_, placement)| placement);
+        whole.or_else(|| self.less.get(number)).copied().unwrap_or_default()
+    }
+}
+
+/// Numbers contexts in the order in which they are first met, up to so many, and what the others mean; 0 is the empty one.
 #[derive(Debug)]
 pub struct Places {
-    /// By number of the country: of events outside of any list, which are most.
-    outside: Vec<Option<Place>>,
-    /// Of events in a list.
-    listed: HashMap<Placement, Place, foldhash::fast::FixedState>,
+    whole: HashMap<Arc<str>, Place, foldhash::fast::FixedState>,
+    less: HashMap<Placement, Place, foldhash::fast::FixedState>,
     table: Arc<PlaceTable>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        let table = Arc::new(PlaceTable::default());
-        table.0.push(Placement::default());
-        Places { outside: vec![Some(Place(0))], listed: HashMap::default(), table }
+        let mut places =
+            Places { whole: HashMap::default(), less: HashMap::default(), table: Arc::default() };
+        places.number("", Placement::default());
+        places
     }
 }
 
 impl Places {
-    /// The number of a placement, a new one where it is met for the first time.
-    pub fn number(&mut self, placement: Placement) -> Place {
-        let table = &*self.table;
-        let new = || Place(table.0.push(placement) as u32);
-        let Placement { country: Country(country), list, .. } = placement;
-        if list != List(0) {
-            return *self.listed.entry(placement).or_insert_with(new);
+    /// The number of a context that was met before and has one of its own.
+    pub fn get(&self, context: &str) -> Option<Place> {
+        self.whole.get(context).copied()
+    }
+
+    /// The number of a context that has none of its own, a new one where it, or what it means, is met for the first time.
+    pub fn number(&mut self, context: &str, placement: Placement) -> Place {
+        if context.len() > CONTEXT || self.whole.len() >= CONTEXTS {
+            let table = &*self.table;
+            let new = || Place::saying_less(table.less.push(placement) as u32);
+            return *self.less.entry(placement).or_insert_with(new);
         }
-        let country = country as usize;
-        if self.outside.len() <= country {
-            self.outside.resize(country + 1, None);
-        }
-        *self.outside[country].get_or_insert_with(new)
+        let text: Arc<str> = context.into();
+        let place = Place(self.table.whole.push((text.clone(), placement)) as u32);
+        self.whole.insert(text, place);
+        place
     }
 
     /// The placements by number, to share.
@@ -136,26 +159,42 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use nearline_dataflows::types::Variant;
+    use nearline_dataflows::types::{Country, List, Variant};
 
     use super::*;
 
     #[test]
-    fn placements_keep_their_numbers_and_a_number_its_placement() {
+    fn contexts_keep_their_numbers_and_a_number_its_placement() {
         let mut places = Places::default();
-        let mut all = Vec::new();
-        for (country, list, variant, position) in
-            [(0, 0, 0, 0), (3, 0, 0, 0), (1, 0, 0, 0), (3, 1, 0, 0), (3, 1, 0, 7), (3, 1, 2, 7), (0, 1, 2, 7)]
-        {
-            let (country, list, variant) = (Country(country), List(list), Variant(variant));
-            all.push(Placement { country, list, variant, position });
+        assert_eq!(places.get(""), Some(Place(0)));
+        let placement = |country, list| {
+            let (country, list) = (Country(country), List(list));
+            Placement { country, list, variant: Variant(0), position: 0 }
+        };
+        let one = places.number("one", placement(3, 0));
+        // Another context that means the same has a number of its own, since an event's digest is made of it.
+        let same = places.number("same", placement(3, 0));
+        assert_eq!((one, same), (Place(1), Place(2)));
+        assert_eq!((places.get("one"), places.get("same"), places.get("no")), (Some(one), Some(same), None));
+        let table = places.table();
+        assert_eq!((table.placement(one), table.context(one)), (placement(3, 0), Some("one")));
+        assert_eq!((table.placement(Place(0)), table.context(Place(0))), (Placement::default(), Some("")));
+
+        // A long one is known by what it means.
+        let long = "l".repeat(CONTEXT + 1);
+        let less = places.number(&long, placement(1, 2));
+        assert!(!less.says_all() && places.get(&long).is_none());
+        assert_eq!((table.placement(less), table.context(less)), (placement(1, 2), None));
+        assert_eq!(places.number(&format!("{long}l"), placement(1, 2)), less);
+        assert_eq!(table.placement(places.number(&long, placement(7, 0))), placement(7, 0));
+
+        // So is each beyond so many.
+        for number in places.whole.len()..CONTEXTS {
+            assert!(places.number(&number.to_string(), placement(0, 0)).says_all());
         }
-        for _ in 0..2 {
-            for (number, placement) in all.iter().enumerate() {
-                assert_eq!(places.number(*placement), Place(number as u32));
-                assert_eq!(places.table().placement(Place(number as u32)), *placement);
-            }
-        }
+        let beyond = places.number("beyond", placement(3, 0));
+        assert!(!beyond.says_all() && table.placement(beyond) == placement(3, 0));
+        assert_eq!(places.get("same"), Some(same));
     }
 
     #[test]

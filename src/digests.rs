@@ -3,6 +3,8 @@
 //! The key is the data folder's own (docs/formats.md, "Digests"). Without it a digest tells nothing; with it
 //! one could test whether a known id was a member.
 
+use crate::records::{self, Event, Record};
+
 /// The key of a data folder.
 #[derive(Clone)]
 pub struct DigestKey([u8; 32]);
@@ -26,6 +28,13 @@ impl DigestKey {
             u64::from_be_bytes(hash.as_bytes()[range].try_into().expect("eight bytes"))
         };
         [half(0..8), half(8..16)]
+    }
+
+    /// The same from the event.
+    pub fn event_of(&self, event: &Event<'_>) -> [u64; 2] {
+        let mut normal = Vec::with_capacity(128);
+        records::encode(&Record::Event(*event), &mut normal);
+        self.event(&normal)
     }
 
     /// The digest of an event's own id; never 0, which stands for no id.

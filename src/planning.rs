@@ -15,6 +15,8 @@ pub struct Size {
     pub items: u64,
     /// Live events.
     pub events: u64,
+    /// Those of them with an id of their own, or a context that hardly any other has.
+    pub wide: u64,
     /// The rank of the model; 0 without one.
     pub rank: u64,
     /// The greatest length of a list.
@@ -57,12 +59,14 @@ pub struct Plan {
     pub disk_parts: Vec<Part>,
 }
 
-/// A live event in its member's history: 48 bytes, room for an eighth more, and the sizes that memory comes in.
-const EVENT: f64 = 57.0;
+/// A live event in its member's history: 16 bytes, room for an eighth more, and the sizes that memory comes in.
+const EVENT: f64 = 20.0;
+/// The same of one that is kept as it is: 48 bytes.
+const WIDE: f64 = 57.0;
 /// A count: packed, as it is and as what it is made of, and its share of the board of `trending`.
 const CELL: f64 = 18.0;
 /// A pair of items: its count, and what is sorted and written of it at the end of a load.
-const PAIR: f64 = 32.0;
+const PAIR: f64 = 26.0;
 /// A member's basket without its items, which take four bytes each.
 const BASKET: f64 = 32.0;
 /// A member: its number, its place in the dictionary and in each worker's table, the slack of a small history.
@@ -88,7 +92,7 @@ impl Size {
         let id = self.id_bytes as f64 + 1.0;
         let lists = if self.rank > 0 { self.members } else { 0 };
         let memory_parts = vec![
-            part("live events", of(self.events, EVENT)),
+            part("live events", of(self.events.saturating_sub(self.wide), EVENT) + of(self.wide, WIDE)),
             part("counts by item, kind, country and hour", of(self.cells, CELL)),
             part("members", of(self.members, MEMBER + 2.0 * id)),
             part("baskets and what is in them together", {

@@ -2,17 +2,24 @@
 //!
 //! A few changes are counted one by one; many, as at the end of a bulk load, in one pass over all counts that there are, which packs
 //! them anew. What is told of a pass is worked out slice by slice, so that it is never all in memory.
+//!
+//! What nobody wants to know yet is put off: kept in sorted runs (`runs.rs`) and counted with the next changes that are told. To
+//! look a count up for each of many millions of changes, most of which have a key to themselves, costs several times as much.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
 use crate::packed::{Key, Packed, Packer, Unpacking};
+use crate::runs::{Runs, sum_up};
 
 /// What a key counts now, and by how much that is more than before.
 pub type Told<K> = (K, u32, i32);
 
 /// Where there are at least so many counts for each change, changes are counted one by one.
 const FEW: usize = 16;
+
+/// How many are counted at a time where nothing is told.
+const SETTLED: usize = 16_384;
 
 /// Counts by key. Those of zero are gone.
 #[derive(Debug, Default)]
@@ -24,11 +31,31 @@ pub struct Counts<K: Key> {
     told: std::vec::IntoIter<Told<K>>,
     /// What is being counted; nothing is settled meanwhile.
     pass: Option<Pass<K>>,
+    /// Changes that are not counted yet.
+    put_off: Runs<K>,
 }
 
 impl<K: Key> Counts<K> {
-    /// Begins to count changes of each key once, in order. All must be told before anything else is done.
-    pub fn begin(&mut self, changes: Vec<(K, i32)>) {
+    /// Keeps changes until some are to be told.
+    pub fn put_off(&mut self, changes: Vec<(K, i32)>) {
+        self.put_off.push(changes);
+    }
+
+    /// Counts what was put off, and tells nothing of it.
+    pub fn settle(&mut self) {
+        self.begin(Vec::new());
+        while !self.tell(SETTLED).is_empty() {}
+    }
+
+    /// Begins to count changes and all that were put off. All must be told before anything else is done: each key that changed
+    /// once, in order.
+    pub fn begin(&mut self, mut changes: Vec<(K, i32)>) {
+        if !self.put_off.is_empty() {
+            self.put_off.push(changes);
+            let changes = self.put_off.take();
+            return self.begin_packed(changes);
+        }
+        sum_up(&mut changes);
         if changes.len() > (self.settled.len() + self.since.len()) / FEW {
             return self
                 .begin_packed(changes.into_iter().map(|(key, diff)| (key, i64::from(diff))).collect());
@@ -38,8 +65,8 @@ impl<K: Key> Counts<K> {
         self.told = told.into_iter();
     }
 
-    /// The same of many changes.
-    pub fn begin_packed(&mut self, changes: Packed<K>) {
+    /// The same of many changes, each key once.
+    fn begin_packed(&mut self, changes: Packed<K>) {
         let known = replaced(std::mem::take(&mut self.settled), std::mem::take(&mut self.since));
         self.pass = Some(Pass {
             changes: changes.into_iter(),
@@ -152,5 +179,18 @@ mod tests {
         assert_eq!((counts.settled.len(), counts.since.len()), (320, 0));
         assert_eq!(all(&mut counts, many(-1))[6..9], [2, 0, 2]);
         assert_eq!((counts.settled.len(), counts.since.len()), (319, 0));
+    }
+
+    #[test]
+    fn what_was_put_off_is_counted_with_what_is_told_next_or_with_nothing() {
+        let mut counts = Counts::default();
+        counts.put_off(vec![(pair(2), 1), (pair(1), 1), (pair(2), 1)]);
+        counts.settle();
+        assert_eq!(all(&mut counts, vec![(pair(2), 1)]), [3]);
+        counts.put_off(vec![(pair(1), -1)]);
+        // Both, in order.
+        assert_eq!(all(&mut counts, vec![(pair(2), 1)]), [0, 4]);
+        counts.settle();
+        assert_eq!(all(&mut counts, vec![(pair(2), 1), (pair(2), -1)]), []);
     }
 }

@@ -113,7 +113,7 @@ pub fn build(
     scope: Scope<'_, Epoch>,
     processes: usize,
     meaning: &Meaning,
-    LookUps { ids, placements, assignment }: LookUps,
+    look_ups: LookUps,
     sink: Rc<dyn Sink>,
 ) -> (Inputs, probe::Handle<Epoch>) {
     let (ops_in, ops) = scope.new_input();
@@ -122,6 +122,7 @@ pub fn build(
     let (known_in, known) = scope.new_input();
     let probe = probe::Handle::new();
     let length = meaning.length;
+    let ids = look_ups.ids.clone();
     let spread = Spread::of(&scope, processes, ids.clone());
     let progress =
         ProgressOptions { from: meaning.begun_from, below: meaning.begun_below, length, ids: ids.clone() };
@@ -134,12 +135,12 @@ pub fn build(
     let baskets = TogetherOptions { basket: meaning.basket, ids };
 
     let (items, availability) = catalogue(versions, spread.clone());
-    let members = members(ops, controls.clone(), availability, meaning.kinds.clone(), placements, assignment);
+    let members = members(ops, controls.clone(), availability, meaning.kinds.clone(), look_ups);
     let now = now(members.newest);
     let counts = popularity(members.changes, controls.clone(), spread.clone());
     let trending = trending(counts.clone(), now.clone(), trends);
     let performance = performance(members.listed, spread.clone());
-    let together = together(members.touched.clone(), baskets, spread.clone());
+    let together = together(members.touched.clone(), controls.clone(), baskets, spread.clone());
 
     let watching = for_touched(members.touched.clone(), "continue_watching", move |touched| {
         let list = |(member, states): &(Member, Vec<_>)| (*member, continue_watching(states, &progress));

@@ -1,9 +1,9 @@
 //! The histories of all members of one worker, and what applying an epoch's records to them did.
 
-use nearline_factors::fetch_soon;
+use std::sync::Arc;
 
 use crate::history::{Effects, Gone, History};
-use crate::types::{Action, Digest, Event, Item, Kind, Member, Op};
+use crate::types::{Action, Digest, Digests, Event, Item, Kind, Member, Op};
 
 /// What the store must know about an epoch's records besides the records themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,6 @@ impl Newest {
 }
 
 /// One worker's members.
-#[derive(Debug)]
 pub struct Histories {
     /// By member number; empty for members of other workers.
     histories: Vec<History>,
@@ -48,12 +47,7 @@ pub struct Histories {
     /// The newest of the live events.
     newest: Option<Newest>,
     effects: Effects,
-}
-
-impl Default for Histories {
-    fn default() -> Self {
-        Histories { histories: Vec::new(), trimmed: -1, newest: None, effects: Effects::default() }
-    }
+    digests: Arc<dyn Digests>,
 }
 
 /// What one epoch's records did to all members of a worker.
@@ -72,7 +66,7 @@ pub struct Applied {
 /// How many members ahead histories are fetched.
 const AHEAD: usize = 8;
 /// How many events of a history are fetched at most.
-const FETCHED: usize = 256;
+const FETCHED: usize = 768;
 
 /// Where an op lies in its epoch.
 struct OpPlace {
@@ -90,6 +84,11 @@ fn by_member(ops: &[Op]) -> Vec<OpPlace> {
 }
 
 impl Histories {
+    /// Of no members yet.
+    pub fn new(digests: Arc<dyn Digests>) -> Self {
+        Histories { histories: Vec::new(), trimmed: -1, newest: None, effects: Effects::default(), digests }
+    }
+
     /// The history of a member.
     pub fn get(&self, member: Member) -> &History {
         static NONE: History = History::NONE;
@@ -98,13 +97,13 @@ impl Histories {
 
     /// The members that have live events, in order.
     pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
-        let live = self.histories.iter().enumerate().filter(|(_, history)| !history.events().is_empty());
+        let live = self.histories.iter().enumerate().filter(|(_, history)| !history.is_empty());
         live.map(|(number, _)| Member(number as u32))
     }
 
     /// Those of them from one number on to before another.
     pub fn between(&self, from: Member, to: Member) -> impl Iterator<Item = Member> + '_ {
-        let live = |number: &usize| !self.histories[*number].events().is_empty();
+        let live = |number: &usize| !self.histories[*number].is_empty();
         let to = to.index().min(self.histories.len());
         (from.index().min(to)..to).filter(live).map(|number| Member(number as u32))
     }
@@ -134,7 +133,8 @@ impl Histories {
             if self.histories.len() <= member.index() {
                 self.histories.resize_with(member.index() + 1, History::default);
             }
-            self.histories[member.index()].apply(&actions, &mut self.effects);
+            let digest = |event: &Event| self.digests.digest(member, event);
+            self.histories[member.index()].apply(&actions, digest, &mut self.effects);
             self.note(member, &mut applied);
         }
         // Last, so that what a trim tells the store of a member holds all that the epoch retracts.
@@ -147,8 +147,7 @@ impl Histories {
 
     /// Has a history fetched that will be looked into some members later: they lie all over the memory of a process.
     fn fetch(&self, member: Member) {
-        let events = self.get(member).events();
-        fetch_soon(&events[..events.len().min(FETCHED)]);
+        self.get(member).fetch(FETCHED);
     }
 
     /// Takes the trims out of `ops`, and refuses what they cover; says up to where everything is forgotten.
@@ -190,9 +189,8 @@ impl Histories {
         applied.added.extend(effects.added.iter().map(|event| (member, *event)));
         applied.removed.extend(effects.removed.iter().map(|event| (member, *event)));
         applied.effects.extend(effects.refused.iter().map(|seq| RecordEffect::Refused(*seq)));
-        applied
-            .effects
-            .extend(effects.removed.iter().map(|event| RecordEffect::Removed(member, event.digest)));
+        let removed = |event: &Event| RecordEffect::Removed(member, event.digest_of(member, &*self.digests));
+        applied.effects.extend(effects.removed.iter().map(removed));
         if effects.forgot {
             let gone = self.histories[member.index()].gone().cloned().unwrap_or_default();
             applied.effects.push(RecordEffect::Forgot(member, Box::new(gone)));
@@ -209,7 +207,7 @@ impl Histories {
         self.newest = if lost {
             let members = self.histories.iter().enumerate();
             let events = members.flat_map(|(number, history)| {
-                history.events().iter().map(move |event| Newest::of(Member(number as u32), event))
+                history.events().map(move |event| Newest::of(Member(number as u32), &event))
             });
             events.max()
         } else {

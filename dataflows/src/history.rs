@@ -2,15 +2,32 @@
 //!
 //! live = events − retracted − forgotten, whichever came first. The events of a history are live ones only;
 //! [`Gone`] remembers what keeps others out. Nothing here knows of time, workers or storage.
+//!
+//! Most events are kept narrow, in sixteen bytes and without a digest (`narrow.rs`); the others as they are.
 
+use nearline_factors::fetch_soon;
+
+use crate::narrow::Narrow;
 use crate::types::{Action, Digest, Event, KNOWN};
 
 /// A member's live events and what keeps others from joining them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// In the order of [`Event`], which starts with the item.
-    events: Vec<Event>,
-    gone: Option<Box<Gone>>,
+    /// Those that fit, in their order, which starts with the item.
+    narrow: Vec<Narrow>,
+    /// Nothing where all fit and nothing may not come back, as with most members.
+    rest: Option<Box<Rest>>,
+}
+
+// As many as there are members.
+const _: () = assert!(size_of::<History>() == 32);
+
+/// What few members have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rest {
+    /// Live events that are kept as they are, in the order of [`Event`], which starts with the item.
+    wide: Vec<Event>,
+    gone: Option<Gone>,
 }
 
 /// What may never come back.
@@ -35,7 +52,11 @@ impl Gone {
     fn covers(&self, event: &Event) -> bool {
         event.at() <= self.forgotten
             || (event.id != 0 && self.ids.binary_search(&event.id).is_ok())
-            || self.events.binary_search(&(event.digest, event.at())).is_ok()
+            || self.retracted(event.digest, event.at())
+    }
+
+    fn retracted(&self, digest: Digest, at: i64) -> bool {
+        self.events.binary_search(&(digest, at)).is_ok()
     }
 }
 
@@ -52,6 +73,8 @@ pub struct Effects {
     pub forgot: bool,
     /// Room to sort what is added, used again.
     fresh: Vec<(Event, u32)>,
+    narrow: Vec<Narrow>,
+    wide: Vec<Event>,
 }
 
 impl Effects {
@@ -66,22 +89,47 @@ impl Effects {
 
 impl History {
     /// A history of nothing.
-    pub const NONE: History = History { events: Vec::new(), gone: None };
+    pub const NONE: History = History { narrow: Vec::new(), rest: None };
 
-    /// The live events, in the order of [`Event`].
-    pub fn events(&self) -> &[Event] {
-        &self.events
+    /// The live events, sorted by item. Those that are kept narrow come without their digests.
+    pub fn events(&self) -> Events<'_> {
+        Events { narrow: &self.narrow, wide: self.wide() }
+    }
+
+    /// How many events are live.
+    pub fn len(&self) -> usize {
+        self.narrow.len() + self.wide().len()
+    }
+
+    /// Whether no event is live.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Has at most so many of the events fetched from memory, which will be looked into soon.
+    pub fn fetch(&self, most: usize) {
+        fetch_soon(&self.narrow[..self.narrow.len().min(most)]);
     }
 
     /// What may not come back, where there is anything.
     pub fn gone(&self) -> Option<&Gone> {
-        self.gone.as_deref()
+        self.rest.as_ref()?.gone.as_ref()
     }
 
-    /// Applies the records of one epoch, each with its place in the epoch. The order among them does not matter.
-    pub fn apply(&mut self, actions: &[(u32, Action)], effects: &mut Effects) {
+    fn wide(&self) -> &[Event] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.wide)
+    }
+
+    /// Applies the records of one epoch, each with its place in the epoch. The order among them does not matter. `digest` makes
+    /// the digest of one of the member's events that is kept without.
+    pub fn apply(
+        &mut self,
+        actions: &[(u32, Action)],
+        digest: impl Fn(&Event) -> Digest,
+        effects: &mut Effects,
+    ) {
         if self.retire(actions, effects) {
-            self.drop_gone(effects);
+            self.drop_gone(digest, effects);
         } else {
             self.drop_retracted(actions, effects);
         }
@@ -90,15 +138,10 @@ impl History {
 
     /// Takes out everything up to `at`, as part of a trim of all members, which is remembered once for all of them.
     pub fn trim(&mut self, at: i64, effects: &mut Effects) {
-        self.events.retain(|event| {
-            let dead = event.at() <= at;
-            if dead {
-                effects.removed.push(*event);
-            }
-            !dead
-        });
-        tighten(&mut self.events);
-        if let Some(gone) = &mut self.gone {
+        take_out(&mut self.narrow, |narrow| narrow.at() <= at, |narrow| effects.removed.push(narrow.event()));
+        let Some(rest) = &mut self.rest else { return };
+        take_out(&mut rest.wide, |event| event.at() <= at, |event| effects.removed.push(*event));
+        if let Some(gone) = &mut rest.gone {
             gone.events.retain(|(_, happened)| *happened > at);
             tighten(&mut gone.events);
             effects.forgot = true;
@@ -112,7 +155,7 @@ impl History {
         // Forgets first: they decide which retractions are worth keeping.
         for (_, action) in actions {
             if let Action::Forget(at) = *action {
-                let gone = self.gone.get_or_insert_default();
+                let gone = self.rest.get_or_insert_default().gone.get_or_insert_default();
                 if at > gone.forgotten {
                     gone.forgotten = at;
                     gone.events.retain(|(_, happened)| *happened > at);
@@ -135,7 +178,7 @@ impl History {
         if ids.is_empty() && events.is_empty() {
             return changed;
         }
-        let gone = self.gone.get_or_insert_default();
+        let gone = self.rest.get_or_insert_default().gone.get_or_insert_default();
         let forgotten = gone.forgotten;
         events.retain(|((_, at), seq)| {
             let late = *at > forgotten;
@@ -151,48 +194,45 @@ impl History {
         changed
     }
 
-    fn drop_gone(&mut self, effects: &mut Effects) {
-        let Some(gone) = &self.gone else { return };
-        self.events.retain(|event| {
-            let dead = gone.covers(event);
-            if dead {
-                effects.removed.push(*event);
-            }
-            !dead
-        });
-        tighten(&mut self.events);
+    fn drop_gone(&mut self, digest: impl Fn(&Event) -> Digest, effects: &mut Effects) {
+        let Some(Rest { wide, gone: Some(gone) }) = self.rest.as_deref_mut() else { return };
+        // A digest costs more than a look, so it is made where something was retracted that happened at that time.
+        let mut times: Vec<i64> = gone.events.iter().map(|(_, at)| *at).collect();
+        times.sort_unstable();
+        let covers = |narrow: &Narrow| {
+            let at = narrow.at();
+            at <= gone.forgotten
+                || times.binary_search(&at).is_ok() && gone.retracted(digest(&narrow.event()), at)
+        };
+        take_out(&mut self.narrow, covers, |narrow| effects.removed.push(narrow.event()));
+        take_out(wide, |event| gone.covers(event), |event| effects.removed.push(*event));
     }
 
     /// Takes out the live events that retractions name.
     fn drop_retracted(&mut self, actions: &[(u32, Action)], effects: &mut Effects) {
-        let place = |(_, action): &(u32, Action)| match action {
-            Action::Retract(event) => self.events.binary_search(event).ok(),
-            _ => None,
-        };
-        let mut places: Vec<usize> = actions.iter().filter_map(place).collect();
-        places.sort_unstable();
-        places.dedup();
-        let Some(&first) = places.first() else { return };
-        effects.removed.extend(places.iter().map(|place| self.events[*place]));
-        let (mut dead, mut kept) = (places.iter().peekable(), first);
-        for place in first..self.events.len() {
-            if dead.next_if(|dead| **dead == place).is_none() {
-                self.events[kept] = self.events[place];
-                kept += 1;
+        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
+        for (_, action) in actions {
+            if let Action::Retract(event) = action {
+                match Narrow::of(event) {
+                    Some(event) => narrow.extend(self.narrow.binary_search(&event)),
+                    None => wide.extend(self.wide().binary_search(event)),
+                }
             }
         }
-        self.events.truncate(kept);
-        tighten(&mut self.events);
+        take_out_places(&mut self.narrow, narrow, |narrow| effects.removed.push(narrow.event()));
+        if let Some(rest) = &mut self.rest {
+            take_out_places(&mut rest.wide, wide, |event| effects.removed.push(*event));
+        }
     }
 
     fn add(&mut self, actions: &[(u32, Action)], effects: &mut Effects) {
         let first = effects.added.len();
-        let mut fresh = std::mem::take(&mut effects.fresh);
+        let Effects { fresh, narrow, wide, .. } = effects;
         fresh.clear();
         for &(seq, action) in actions {
             if let Action::Add(event) = action {
-                let dead = self.gone.as_ref().is_some_and(|gone| gone.covers(&event));
-                if dead || self.events.binary_search(&event).is_ok() {
+                let dead = self.gone().is_some_and(|gone| gone.covers(&event));
+                if dead || self.has(&event) {
                     effects.refused.push(seq);
                 } else {
                     fresh.push((event, seq));
@@ -208,9 +248,82 @@ impl History {
             same
         });
         effects.added.extend(fresh.iter().map(|(event, _)| event));
-        merge(&mut self.events, &effects.added[first..]);
-        effects.fresh = fresh;
+        narrow.clear();
+        wide.clear();
+        for event in &effects.added[first..] {
+            match Narrow::of(event) {
+                Some(event) => narrow.push(event),
+                None => wide.push(*event),
+            }
+        }
+        // Values of different scales are in an order of their own.
+        narrow.sort_unstable();
+        merge(&mut self.narrow, narrow);
+        if !wide.is_empty() {
+            merge(&mut self.rest.get_or_insert_default().wide, wide);
+        }
     }
+
+    fn has(&self, event: &Event) -> bool {
+        match Narrow::of(event) {
+            Some(narrow) => self.narrow.binary_search(&narrow).is_ok(),
+            None => self.wide().binary_search(event).is_ok(),
+        }
+    }
+}
+
+/// Live events, sorted by item.
+#[derive(Clone, Debug)]
+pub struct Events<'a> {
+    narrow: &'a [Narrow],
+    wide: &'a [Event],
+}
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        match (self.narrow.split_first(), self.wide.split_first()) {
+            (Some((narrow, rest)), wide) if wide.is_none_or(|(wide, _)| narrow.item() <= wide.item) => {
+                self.narrow = rest;
+                Some(narrow.event())
+            }
+            (_, Some((wide, rest))) => {
+                self.wide = rest;
+                Some(*wide)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Takes out what is dead, and shows it.
+fn take_out<T>(live: &mut Vec<T>, dead: impl Fn(&T) -> bool, mut show: impl FnMut(&T)) {
+    live.retain(|event| {
+        let dead = dead(event);
+        if dead {
+            show(event);
+        }
+        !dead
+    });
+    tighten(live);
+}
+
+/// Takes out what is at these places, and shows it.
+fn take_out_places<T: Copy>(live: &mut Vec<T>, mut places: Vec<usize>, show: impl FnMut(&T)) {
+    places.sort_unstable();
+    places.dedup();
+    let Some(&first) = places.first() else { return };
+    places.iter().map(|place| &live[*place]).for_each(show);
+    let (mut dead, mut kept) = (places.iter().peekable(), first);
+    for place in first..live.len() {
+        if dead.next_if(|dead| **dead == place).is_none() {
+            live[kept] = live[place];
+            kept += 1;
+        }
+    }
+    live.truncate(kept);
+    tighten(live);
 }
 
 /// Gives memory back where less than half of it is used.

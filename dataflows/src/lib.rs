@@ -14,6 +14,7 @@ pub mod line_up;
 pub mod lists;
 pub mod members;
 pub mod model;
+mod narrow;
 pub mod now;
 pub mod oracle;
 mod packed;

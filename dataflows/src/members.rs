@@ -34,9 +34,7 @@ use crate::line_up::{InUse, LineUp, Lined};
 use crate::model::Model;
 use crate::performance::{ListCell, ListChange};
 use crate::profile::{ItemState, profile};
-use crate::types::{
-    Assignment, Country, Epoch, Event, Hour, Item, Kind, Member, Op, Placement, Placements, hour_of,
-};
+use crate::types::{Country, Epoch, Event, Hour, Item, Kind, LookUps, Member, Op, Placement, hour_of};
 
 /// How many members a batch holds at most: enough that the item factors are read once for many members, few
 /// enough that their histories' sums stay small.
@@ -152,8 +150,7 @@ pub fn members<'scope>(
     controls: StreamVec<'scope, Epoch, Control>,
     availability: StreamVec<'scope, Epoch, Availability>,
     kinds: Kinds,
-    placements: Arc<dyn Placements>,
-    assignment: Arc<dyn Assignment>,
+    look_ups: LookUps,
 ) -> Streams<'scope> {
     let scope = ops.scope();
     let worker = scope.index();
@@ -179,7 +176,7 @@ pub fn members<'scope>(
         drop(capabilities);
         // Invariant: holds a capability for each epoch with input that has not been sent out in full.
         let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
-        let mut state = State::new(worker, kinds, placements, assignment, activator);
+        let mut state = State::new(worker, kinds, look_ups, activator);
         move |frontiers| {
             macro_rules! stash {
                 ($input:ident, $field:ident) => {
@@ -275,8 +272,7 @@ struct Sending {
 struct State {
     worker: usize,
     configured: Kinds,
-    placements: Arc<dyn Placements>,
-    assignment: Arc<dyn Assignment>,
+    look_ups: LookUps,
     live: Lined,
     standby: Option<Lined>,
     centres: Option<Arc<Centres>>,
@@ -292,23 +288,16 @@ struct State {
 }
 
 impl State {
-    fn new(
-        worker: usize,
-        kinds: Kinds,
-        placements: Arc<dyn Placements>,
-        assignment: Arc<dyn Assignment>,
-        activator: Activator,
-    ) -> Self {
+    fn new(worker: usize, kinds: Kinds, look_ups: LookUps, activator: Activator) -> Self {
         State {
             worker,
-            placements,
-            assignment,
             live: Lined::new(LineUp::one(None), &kinds, &BTreeSet::new()),
             configured: kinds,
             standby: None,
             centres: None,
             withdrawn: BTreeSet::new(),
-            histories: Histories::default(),
+            histories: Histories::new(look_ups.digests.clone()),
+            look_ups,
             newest_sent: None,
             dirty: Vec::new(),
             all_dirty: false,
@@ -376,7 +365,7 @@ impl State {
         capabilities: &[Capability<Epoch>],
         outputs: &mut ActiveOutputs<'_>,
     ) {
-        let placements = &*self.placements;
+        let placements = &*self.look_ups.placements;
         let mut listed: Vec<ListChange> = Vec::new();
         let mut change_of = |event: &Event, diff: i32| {
             let placement = placements.placement(event.place);
@@ -459,7 +448,7 @@ impl State {
                 known: false,
             }
         };
-        lined.deal(members, &*self.assignment).into_iter().map(batch).collect()
+        lined.deal(members, &*self.look_ups.assignment).into_iter().map(batch).collect()
     }
 
     /// The centres, where they were made with a model.

@@ -83,7 +83,7 @@ pub fn views(
     versions: &[ItemVersion],
     meaning: &Meaning,
     Using { line_up, centres }: Using<'_>,
-    LookUps { ids, placements, assignment }: &LookUps,
+    LookUps { ids, placements, assignment, .. }: &LookUps,
 ) -> Views {
     let live = live(ops);
     let mut views = Views::default();

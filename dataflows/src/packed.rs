@@ -13,6 +13,12 @@ use crate::types::{Country, Item, Kind};
 
 /// What is counted by.
 pub trait Key: Copy + Debug + Default + Ord {
+    /// The same order, of which two are compared at once instead of field by field.
+    type Order: Ord + Copy + Debug;
+
+    /// The key's place in it.
+    fn order(&self) -> Self::Order;
+
     /// Writes a key that is greater than the last one, or any where the last is the least there is.
     fn write(self, last: Self, out: &mut Vec<u8>);
 
@@ -21,6 +27,13 @@ pub trait Key: Copy + Debug + Default + Ord {
 }
 
 impl Key for Cell {
+    type Order = u128;
+
+    fn order(&self) -> u128 {
+        let Cell { kind, hour, item, country } = *self;
+        u128::from(kind.0) << 96 | u128::from(hour) << 64 | u128::from(item.0) << 32 | u128::from(country.0)
+    }
+
     fn write(self, last: Cell, out: &mut Vec<u8>) {
         if (self.kind, self.hour) == (last.kind, last.hour) {
             write(out, u64::from(self.item.0 - last.item.0) << 1);
@@ -45,6 +58,13 @@ impl Key for Cell {
 }
 
 impl Key for ItemPair {
+    type Order = u64;
+
+    fn order(&self) -> u64 {
+        let (lesser, greater) = self.items();
+        u64::from(lesser.0) << 32 | u64::from(greater.0)
+    }
+
     fn write(self, last: ItemPair, out: &mut Vec<u8>) {
         let ((lesser, greater), (last_lesser, last_greater)) = (self.items(), last.items());
         if lesser == last_lesser {
@@ -287,6 +307,14 @@ mod tests {
             others in prop::collection::vec(any_pair(), 0..99),
         ) {
             comes_out_and_is_found(counts, others);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_that_of_the_fields(cells in [any_cell(), any_cell()], pairs in [any_pair(), any_pair()]) {
+            prop_assert_eq!(cells[0].order().cmp(&cells[1].order()), cells[0].cmp(&cells[1]));
+            prop_assert_eq!(pairs[0].order().cmp(&pairs[1].order()), pairs[0].cmp(&pairs[1]));
         }
     }
 

@@ -5,10 +5,9 @@
 //! the country up. Every change comes out as what the count is then. Windows and rankings are made from these counts when
 //! they are read.
 //!
-//! In epochs that put things off ([`Control::Later`]), as all of a bulk load but the last, changes are only kept, in sorted
-//! runs (`runs.rs`); the next epoch that does not counts them all in one pass and tells each cell once, in order. To look
-//! a count up for each of many millions of events, most of which have a cell to themselves, costs several times as much.
-//! Counts (`counts.rs`) and what was put off are packed (`packed.rs`): four bytes a cell, where there is a cell for most events.
+//! In epochs that put things off ([`Control::Later`]), as all of a bulk load but the last, changes are only kept; the next
+//! epoch that does not counts them all in one pass and tells each cell once, in order (`counts.rs`). Counts and what was put off
+//! are packed (`packed.rs`): four bytes a cell, where there is a cell for most events.
 //! The same goes for records that are read back ([`Control::Clean`]), up to an epoch that brings none.
 //!
 //! ```
@@ -33,7 +32,6 @@ use timely::dataflow::operators::generic::operator::Operator;
 
 use crate::counts;
 use crate::members::{Cell, CellChange, Control};
-use crate::runs::{Runs, sum_up};
 use crate::spread::Spread;
 use crate::types::Epoch;
 
@@ -111,7 +109,7 @@ pub fn popularity<'scope>(
                 if later || clean && !changes.is_empty() {
                     counts.put_off(changes);
                 } else {
-                    counts.begin(changes);
+                    counts.0.begin(changes);
                     telling = Some(capability);
                 }
             }
@@ -127,38 +125,23 @@ impl Pending {
 
 /// The counts of one worker's cells.
 #[derive(Debug, Default)]
-pub struct Counts {
-    counts: counts::Counts<Cell>,
-    /// Changes that are not counted yet.
-    put_off: Runs,
-}
+pub struct Counts(counts::Counts<Cell>);
 
 impl Counts {
     /// Keeps changes until they are to be told.
     pub fn put_off(&mut self, changes: Vec<CellChange>) {
-        self.put_off.push(changes);
+        self.0.put_off(changes);
     }
 
     /// Counts changes and all that were put off; all cells that changed, sorted.
     pub fn count(&mut self, changes: Vec<CellChange>) -> Vec<Counted> {
-        self.begin(changes);
+        self.0.begin(changes);
         self.tell(usize::MAX)
-    }
-
-    /// Begins to count changes and all that were put off. All must be told before anything else is done.
-    fn begin(&mut self, mut changes: Vec<CellChange>) {
-        if self.put_off.is_empty() {
-            sum_up(&mut changes);
-            self.counts.begin(changes);
-        } else {
-            self.put_off.push(changes);
-            self.counts.begin_packed(self.put_off.take());
-        }
     }
 
     /// The next so many cells that changed, sorted; nothing where all are told.
     fn tell(&mut self, most: usize) -> Vec<Counted> {
-        self.counts.tell(most).into_iter().map(|(cell, count, diff)| Counted { cell, count, diff }).collect()
+        self.0.tell(most).into_iter().map(|(cell, count, diff)| Counted { cell, count, diff }).collect()
     }
 }
 

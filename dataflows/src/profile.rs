@@ -2,6 +2,8 @@
 //!
 //! A function of the history and the kinds. Sums are of integers, so they do not depend on any order.
 
+use std::borrow::Borrow;
+
 use crate::kinds::{Kinds, Seen};
 use crate::types::{Event, Item, Kind};
 
@@ -30,9 +32,14 @@ impl ItemState {
 }
 
 /// Sums up a history, item by item, in the order of the items' numbers. `events` are sorted by item.
-pub fn profile(events: &[Event], kinds: &Kinds) -> Vec<ItemState> {
-    let mut sums = KindSums::default();
-    events.chunk_by(|a, b| a.item == b.item).map(|of_item| sums.sum_up(of_item, kinds)).collect()
+pub fn profile<E: Borrow<Event>>(events: impl IntoIterator<Item = E>, kinds: &Kinds) -> Vec<ItemState> {
+    let (mut sums, mut states) = (KindSums::default(), Vec::new());
+    let mut events = events.into_iter().map(|event| *event.borrow()).peekable();
+    while let Some(first) = events.next() {
+        let others = std::iter::from_fn(|| events.next_if(|event| event.item == first.item));
+        states.push(sums.sum_up(first, others, kinds));
+    }
+    states
 }
 
 /// Sums by kind of one item's events. A handful of kinds at most, so a list beats a map.
@@ -46,9 +53,9 @@ struct KindSum {
 }
 
 impl KindSums {
-    fn sum_up(&mut self, events: &[Event], kinds: &Kinds) -> ItemState {
+    fn sum_up(&mut self, first: Event, others: impl Iterator<Item = Event>, kinds: &Kinds) -> ItemState {
         let mut state = ItemState {
-            item: events[0].item,
+            item: first.item,
             signal: 0,
             seen: false,
             seen_at: i64::MIN,
@@ -56,7 +63,7 @@ impl KindSums {
             newest: None,
         };
         self.0.clear();
-        for event in events {
+        for event in std::iter::once(first).chain(others) {
             let kind = event.kind();
             let rule = kinds.rule(kind);
             state.seen |= rule.seen == Seen::Yes;

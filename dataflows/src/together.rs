@@ -25,11 +25,12 @@ use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::{Capability, Operator};
 
 use crate::counts::Counts;
-use crate::members::{Role, Touched};
+use crate::members::{Control, Role, Touched};
 use crate::profile::ItemState;
+use crate::runs::sum_up;
 use crate::spread::Spread;
 use crate::types::{Epoch, Ids, Item, Member};
 
@@ -82,10 +83,11 @@ type PairChange = (ItemPair, i32);
 /// Builds the operators: the counts that an epoch changed, each once; zero where no basket holds the pair any more.
 pub fn together<'scope>(
     touched: StreamVec<'scope, Epoch, Rc<Touched>>,
+    controls: StreamVec<'scope, Epoch, Control>,
     options: TogetherOptions,
     spread: Spread,
 ) -> StreamVec<'scope, Epoch, (ItemPair, u32)> {
-    counts(baskets(touched, options), spread)
+    counts(baskets(touched, options), controls, spread)
 }
 
 /// How the pairs of the members' baskets change.
@@ -177,46 +179,61 @@ impl Sums {
 
     /// One change of each pair, in order; none of zero.
     fn sum_up(&mut self) {
-        self.changes.sort_unstable_by_key(|(pair, _)| *pair);
-        self.changes.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 += next.1;
-            }
-            same
-        });
-        self.changes.retain(|(_, diff)| *diff != 0);
+        sum_up(&mut self.changes);
         self.left = self.changes.len();
     }
 }
 
-/// What the pairs count then. The worker that a pair belongs to keeps its count.
+/// What arrived for an epoch that is not over yet.
+struct Pending {
+    sums: Sums,
+    clean: bool,
+    capability: Capability<Epoch>,
+}
+
+impl Pending {
+    fn new(capability: Capability<Epoch>) -> Self {
+        Pending { sums: Sums::default(), clean: false, capability }
+    }
+}
+
+/// What the pairs count then. The worker that a pair belongs to keeps its count. Of records that are read back
+/// ([`Control::Clean`]) nothing is told: their pairs are put off up to an epoch that brings none.
 fn counts<'scope>(
     changes: StreamVec<'scope, Epoch, PairChange>,
+    controls: StreamVec<'scope, Epoch, Control>,
     spread: Spread,
 ) -> StreamVec<'scope, Epoch, (ItemPair, u32)> {
     let by_pair = Exchange::new(move |(pair, _): &PairChange| spread.by_pair(pair.items(), pair));
     type Builder = CapacityContainerBuilder<Vec<(ItemPair, u32)>>;
-    changes.unary_frontier::<Builder, _, _, _>(by_pair, "together", |_, _| {
+    changes.binary_frontier::<_, Builder, _, _, _, _>(controls, by_pair, Pipeline, "together", |_, _| {
         let mut counts = Counts::default();
-        // Invariant: changes of epochs that are not over yet.
-        let mut pending = BTreeMap::new();
-        move |(input, frontier), output| {
-            input.for_each(|capability, data| {
-                let epoch = *capability.least().expect("a message has a time");
-                let entry =
-                    pending.entry(epoch).or_insert_with(|| (capability.retain_least(0), Sums::default()));
-                entry.1.changes.append(data);
+        // Invariant: what arrived for epochs that are not over yet.
+        let mut pending: BTreeMap<Epoch, Pending> = BTreeMap::new();
+        move |(changes, changes_frontier), (controls, controls_frontier), output| {
+            changes.for_each(|capability, data| {
+                let Some(capability) = capability.retain_least(0) else { return };
+                let epoch = *capability.time();
+                let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability));
+                entry.sums.changes.append(data);
+            });
+            controls.for_each(|capability, data| {
+                let Some(capability) = capability.retain_least(0) else { return };
+                let epoch = *capability.time();
+                let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability));
+                entry.clean |= data.iter().any(|control| matches!(control, Control::Clean));
             });
             while let Some(entry) = pending.first_entry() {
-                if frontier.less_equal(entry.key()) {
+                if changes_frontier.less_equal(entry.key()) || controls_frontier.less_equal(entry.key()) {
                     break;
                 }
-                let (capability, mut sums): (_, Sums) = entry.remove();
-                let capability = capability.expect("the output is connected to the input");
-                sums.sum_up();
+                let Pending { sums: Sums { changes, .. }, clean, capability } = entry.remove();
+                match (clean, changes.is_empty()) {
+                    (true, true) => counts.settle(),
+                    (true, false) => counts.put_off(changes),
+                    (false, _) => counts.begin(changes),
+                }
                 let mut session = output.session(&capability);
-                counts.begin(sums.changes);
                 loop {
                     let told = counts.tell(SLICE);
                     if told.is_empty() {

@@ -2,8 +2,8 @@
 //!
 //! Members, items, kinds, places and what makes these up are numbers here; a number stands for an external id, or for
 //! what an event's context says, as long as the process lives, and is never stored. What the graph must know of them
-//! besides, it looks up: the order of ties in [`ItemIds`], what a place is in [`Placements`], and which variant a member
-//! belongs to in [`Assignment`].
+//! besides, it looks up: the order of ties in [`ItemIds`], what a place is in [`Placements`], which variant a member
+//! belongs to in [`Assignment`], and the digest of an event that is kept without it in [`Digests`].
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -53,7 +53,27 @@ number!(/** A kind's number: the configured kinds first, in the order of [`crate
 number!(/** The number of a country, from an event's context; 0 where it names none. */ Country, u32);
 number!(/** The number of a list, from an event's context; 0 where it names none. */ List, u32);
 number!(/** The number of a variant, from an event's context; 0 where it names none. */ Variant, u32);
-number!(/** The number of a [`Placement`]: where an event happened; 0 where its context says nothing of it. */ Place, u32);
+number!(/** The number of what an event's context says; 0 where it says nothing. What that means is its [`Placement`]. */ Place, u32);
+
+/// Marks the number of a place that says less than the context did.
+const LESS: u32 = 1 << 31;
+
+impl Place {
+    /// A place that stands for contexts of which it does not say all.
+    pub fn saying_less(number: u32) -> Place {
+        Place(number | LESS)
+    }
+
+    /// Whether it stands for one context and all that this says.
+    pub fn says_all(self) -> bool {
+        self.0 & LESS == 0
+    }
+
+    /// Its number among those that say all, or among those that say less.
+    pub fn among_its_like(self) -> usize {
+        (self.0 & !LESS) as usize
+    }
+}
 
 /// Where an event happened, as far as views count by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +101,7 @@ pub struct Event {
     pub place: Place,
     /// Digest of the event's own id; 0 where it has none.
     pub id: u64,
-    /// Digest of the whole event.
+    /// Digest of the whole event; zeros where it is not kept, since the fields say all that it is made from.
     pub digest: Digest,
 }
 
@@ -104,6 +124,16 @@ impl Event {
     /// What the member did.
     pub fn kind(&self) -> Kind {
         Kind(self.at_kind as u16)
+    }
+
+    /// Whether its digest can be made of the other fields.
+    pub fn says_all(&self) -> bool {
+        self.id == 0 && self.place.says_all()
+    }
+
+    /// Its digest, made again where it is not kept.
+    pub fn digest_of(&self, member: Member, digests: &dyn Digests) -> Digest {
+        if self.digest == [0, 0] { digests.digest(member, self) } else { self.digest }
     }
 }
 
@@ -183,6 +213,15 @@ pub trait Assignment: Send + Sync {
     fn variant(&self, member: Member) -> usize;
 }
 
+/// The digests of events.
+///
+/// A function of the external ids and the key of the data folder. Making one is pure, since a number never changes what it
+/// stands for, and no event is numbered before the key is settled.
+pub trait Digests: Send + Sync {
+    /// The digest of a member's event whose fields say all of it.
+    fn digest(&self, member: Member, event: &Event) -> Digest;
+}
+
 /// What the graph looks up by number.
 #[derive(Clone)]
 pub struct LookUps {
@@ -192,4 +231,6 @@ pub struct LookUps {
     pub placements: Arc<dyn Placements>,
     /// Which variants members belong to.
     pub assignment: Arc<dyn Assignment>,
+    /// The digests of events.
+    pub digests: Arc<dyn Digests>,
 }

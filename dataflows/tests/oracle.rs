@@ -1,7 +1,7 @@
 //! The graph against the oracle: every view at every epoch, at 1, 2 and 3 workers and as two processes, however epochs are
 //! cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -16,8 +16,8 @@ use nearline_dataflows::oracle::{self, Using, Views};
 use nearline_dataflows::performance::ListCell;
 use nearline_dataflows::transform::Transform;
 use nearline_dataflows::types::{
-    Action, Assignment, Country, Epoch, Event, HOUR_MS, Item, ItemIds, ItemVersion, Kind, List, LookUps,
-    Member, Op, Place, Placement, Placements, Variant,
+    Action, Assignment, Country, Digest, Digests, Epoch, Event, HOUR_MS, Item, ItemIds, ItemVersion, Kind,
+    List, LookUps, Member, Op, Place, Placement, Placements, Variant,
 };
 use nearline_factors::{Factors, ItemSide, Regularisation};
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ const PLACES: u32 = 7;
 
 impl Placements for Places {
     fn placement(&self, place: Place) -> Placement {
-        let (country, list, variant, position) = match place.0 {
+        let (country, list, variant, position) = match place.among_its_like() {
             0 => (0, 0, 0, 0),
             1 => (1, 0, 0, 0),
             2 => (0, 1, 1, 3),
@@ -69,8 +69,25 @@ impl Assignment for Dealt {
     }
 }
 
+/// Digests as [`event`] makes them.
+struct OfFields;
+
+impl Digests for OfFields {
+    fn digest(&self, member: Member, event: &Event) -> Digest {
+        assert!(event.says_all(), "{event:?}");
+        let fields = [event.item.0.into(), event.kind().0.into(), event.at(), event.value, event.id as i64];
+        fields.iter().fold([7, u64::from(member.0)], |digest: Digest, field| {
+            [
+                digest[0].wrapping_mul(31).wrapping_add(*field as u64),
+                digest[1].wrapping_mul(37) ^ *field as u64,
+            ]
+        })
+    }
+}
+
 fn look_ups(assigned: Assigned) -> LookUps {
-    LookUps { ids: ids(), placements: Arc::new(Places), assignment: Arc::new(Dealt(assigned)) }
+    let assignment = Arc::new(Dealt(assigned));
+    LookUps { ids: ids(), placements: Arc::new(Places), assignment, digests: Arc::new(OfFields) }
 }
 
 fn meaning() -> Meaning {
@@ -240,6 +257,31 @@ fn run(workers: usize, assigned: Assigned, cuts: Vec<Cut>) -> BTreeMap<Epoch, Ve
 struct Stored {
     views: Views,
     standby: Views,
+    /// Whose events, by their digests.
+    events: BTreeSet<(Member, Digest)>,
+}
+
+/// Keeps an epoch's events as a store does: those that were not refused, and no longer those that are gone.
+fn keep_events(stored: &mut BTreeSet<(Member, Digest)>, ops: &[Op], deltas: &[Delta]) {
+    let mut effects: Vec<&RecordEffect> = Vec::new();
+    for delta in deltas {
+        if let Delta::Records(of_delta) = delta {
+            effects.extend(of_delta);
+        }
+    }
+    let refused = |seq| effects.contains(&&RecordEffect::Refused(seq));
+    for op in ops {
+        if let Action::Add(event) = op.action
+            && !refused(op.seq)
+        {
+            assert!(stored.insert((op.member, event.digest)), "{op:?} is kept twice");
+        }
+    }
+    for effect in effects {
+        if let RecordEffect::Removed(member, digest) = effect {
+            assert!(stored.remove(&(*member, *digest)), "{effect:?}, which is not kept");
+        }
+    }
 }
 
 /// Applies an epoch's changes as a store does.
@@ -417,7 +459,11 @@ fn follow(step: &Step, live: &mut Lining, standby: &mut Option<Standby>) {
 
 /// Holds every epoch of the graph against the oracle.
 fn check(workers: usize, assigned: Assigned, cuts: &[Cut]) {
-    let cuts = &with_known(assigned, cuts)[..];
+    let mut cuts = with_known(assigned, cuts);
+    for cut in &mut cuts {
+        cut.ops.iter_mut().zip(0..).for_each(|(op, seq)| op.seq = seq);
+    }
+    let cuts = &cuts[..];
     let made = run(workers, assigned, cuts.to_vec());
     let (look_ups, meaning, models) = (look_ups(assigned), meaning(), models());
     let mut stored = Stored::default();
@@ -431,7 +477,7 @@ fn check(workers: usize, assigned: Assigned, cuts: &[Cut]) {
                 Step::Standby(_) | Step::DropStandby => stored.standby = Views::default(),
                 // Only a set that is whole may take over; the graph itself turns whatever there is.
                 Step::Turn if standby.is_some() => {
-                    let Stored { views, standby } = &mut stored;
+                    let Stored { views, standby, .. } = &mut stored;
                     std::mem::swap(&mut views.lists, &mut standby.lists);
                     std::mem::swap(&mut views.progress, &mut standby.progress);
                     std::mem::swap(&mut views.clusters, &mut standby.clusters);
@@ -442,8 +488,15 @@ fn check(workers: usize, assigned: Assigned, cuts: &[Cut]) {
             }
             follow(step, &mut live, &mut standby);
         }
-        apply(&mut stored, made.get(&(epoch as Epoch)).map_or(&[], Vec::as_slice));
         ops.extend_from_slice(&cut.ops);
+        let deltas = made.get(&(epoch as Epoch)).map_or(&[][..], Vec::as_slice);
+        apply(&mut stored, deltas);
+        keep_events(&mut stored.events, &cut.ops, deltas);
+        let digest = |(member, events): (Member, BTreeSet<Event>)| {
+            events.into_iter().map(move |event| (member, event.digest))
+        };
+        let events = oracle::live(&ops).into_iter().flat_map(digest);
+        assert_eq!(stored.events, events.collect(), "at epoch {epoch} with {workers} workers");
         versions.extend_from_slice(&cut.versions);
         lag = cut.controls.iter().any(|step| matches!(step, Step::Later));
         let with = |lining: Lining| {
@@ -493,11 +546,15 @@ fn event(member: u32, item: u32, kind: u16, hour: i64, value: i64, id: u64) -> O
     let mut event = Event::new(Item(item), Kind(kind), begin(hour) + 17 * i64::from(item), value);
     // A function of the other fields, so that a retraction by fields names the same place.
     event.place = Place((3 * item + u32::from(kind) + id as u32) % PLACES);
-    event.id = id;
-    let fields = [member.into(), item.into(), kind.into(), hour, value, id as i64];
-    event.digest = fields.iter().fold([7, 13], |digest: [u64; 2], field| {
-        [digest[0].wrapping_mul(31).wrapping_add(*field as u64), digest[1].wrapping_mul(37) ^ *field as u64]
-    });
+    event.digest = OfFields.digest(Member(member), &event);
+    if id > 0 {
+        event.id = id;
+        event.digest[0] = event.digest[0].wrapping_mul(31).wrapping_add(id);
+    }
+    // Some are kept narrow, and some are not.
+    if item == 3 {
+        event.place = Place::saying_less(event.place.0);
+    }
     op(member, Action::Add(event))
 }
 
@@ -519,6 +576,10 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         20 => any_event(),
         6 => retract,
+        1 => any_event().prop_map(|added| match added.action {
+            Action::Add(event) => Op { action: Action::RetractDigest(event.digest, event.at()), ..added },
+            other => Op { action: other, ..added },
+        }),
         1 => (0..MEMBERS, 1..3_u64).prop_map(|(member, id)| op(member, Action::RetractId(id))),
         1 => (0..MEMBERS, 0..8_i64).prop_map(|(member, hour)| op(member, Action::Forget(begin(hour) + 50))),
         1 => (0..3_i64).prop_map(|hour| op(0, Action::Trim(begin(hour) + 20))),

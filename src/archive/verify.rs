@@ -104,7 +104,7 @@ pub fn verify(folder: &Folder, config: &Config, store: &dyn Store) -> Result<Ver
     let live = gatherer.finish();
     let mut found: HashSet<(Member, [u64; 2])> = HashSet::new();
     for member in live.members_by_id() {
-        found.extend(live.events(member).iter().map(|event| (member, event.digest)));
+        found.extend(live.events(member).iter().map(|event| (member, live.digest(&key, member, event))));
     }
     let mut failed = None;
     store.scan(Table::Records, &[], &[], &mut |stored, _| {

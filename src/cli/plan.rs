@@ -15,6 +15,7 @@ pub fn plan(context: &Context, args: &PlanArgs) -> Result<(), Failure> {
         members: args.members,
         items: args.items,
         events: args.events,
+        wide: args.with_own.min(args.events),
         rank: args.rank,
         length: args.length.unwrap_or(context.config.lists.length as u64).min(args.items),
         cells: args.cells.unwrap_or(args.events),

@@ -4,7 +4,7 @@
 //! worker is to be fed; closing it is the engine's business.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use nearline_dataflows::clusters::Known;
@@ -12,6 +12,7 @@ use nearline_dataflows::types::{
     Action, Country, Event, Item, ItemVersion, Kind, List, LookUps, Member, Op, Place, Placement, Variant,
 };
 
+use super::event_digests::EventDigests;
 use super::peers::NewNames;
 use super::placement::Said;
 use crate::dictionary::{Dictionary, ItemNames, Names, Places};
@@ -124,6 +125,8 @@ pub struct AllNames {
 /// Numbers ids and sorts records out to workers.
 pub struct Ingest {
     key: DigestKey,
+    /// The same, for whoever makes digests elsewhere.
+    shared_key: Arc<RwLock<DigestKey>>,
     members: Dictionary,
     /// By member number: the fixed hash of the external id.
     routes: Vec<u32>,
@@ -165,6 +168,7 @@ impl Ingest {
             names
         };
         Ingest {
+            shared_key: Arc::new(RwLock::new(key.clone())),
             key,
             members: Dictionary::default(),
             routes: Vec::new(),
@@ -203,7 +207,7 @@ impl Ingest {
                 if event.kind != self.last_kind.0 {
                     note(&self.kinds, event.kind, &mut new.kinds);
                 }
-                if !event.context.is_empty() {
+                if self.places.get(event.context).is_none() {
                     let said = Said::of(event.context);
                     note(&self.countries, &said.country, &mut new.countries);
                     note(&self.lists, &said.list, &mut new.lists);
@@ -249,10 +253,18 @@ impl Ingest {
 
     /// What the graph looks up by number. `variants` are those that members are dealt to, where there are some.
     pub fn look_ups(&self, variants: Option<Variants>) -> LookUps {
+        let digests = EventDigests {
+            key: self.shared_key.clone(),
+            members: self.members.names(),
+            items: self.items.names(),
+            kinds: self.kinds.names(),
+            places: self.places.table(),
+        };
         LookUps {
             ids: Arc::new(ItemNames(self.items.names())),
             placements: self.places.table(),
             assignment: Arc::new(Assigned { members: self.members.names(), variants }),
+            digests: Arc::new(digests),
         }
     }
 
@@ -443,8 +455,8 @@ impl Ingest {
     }
 
     fn place(&mut self, context: &str) -> Place {
-        if context.is_empty() {
-            return Place(0);
+        if let Some(place) = self.places.get(context) {
+            return place;
         }
         let said = Said::of(context);
         let mut placement =
@@ -454,7 +466,7 @@ impl Ingest {
             placement.variant = Variant(self.variants.number(&said.variant));
             placement.position = said.position;
         }
-        self.places.number(placement)
+        self.places.number(context, placement)
     }
 
     fn import_tombstone(&mut self, member: &str, body: &str) -> Result<(), (Reason, String)> {
@@ -490,6 +502,7 @@ impl Ingest {
             return Err((Reason::Key, detail));
         }
         self.key = DigestKey::new(key);
+        self.shared_key.write().unwrap_or_else(PoisonError::into_inner).clone_from(&self.key);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod centres;
 pub mod committed;
 pub mod committer;
 pub mod erasing;
+mod event_digests;
 mod held;
 pub mod ingest;
 mod memory;

@@ -1,17 +1,18 @@
 //! The live events of a log: what is left once every retraction, forget and trim has had its say.
 //!
 //! A function of the set of records: neither their order nor how often each was sent matters, as in the graph,
-//! whose [`History`] does the work here too. Held in memory, 48 bytes an event and a little for each member.
+//! whose [`History`] does the work here too. Held in memory, 16 bytes an event, 48 where it has a context or an id of its
+//! own, and a little for each member.
 
 use std::collections::HashMap;
 
 use nearline_dataflows::history::{Effects, History};
-use nearline_dataflows::types::{Action, Event, Item, Kind, Member};
+use nearline_dataflows::types::{Action, Digest, Event, Item, Kind, Member, Place};
 
 use super::tombstones::Tombstones;
 use crate::dictionary::Dictionary;
 use crate::digests::{DigestKey, hex};
-use crate::records::{ItemVersion, Record};
+use crate::records::{self, ItemVersion, Record};
 use crate::sources::Batch;
 
 /// Gathers records into a [`LiveSet`].
@@ -85,7 +86,11 @@ impl Gatherer {
         for of_member in self.pending.chunk_by(|a, b| a.0 == b.0) {
             self.actions.clear();
             self.actions.extend(of_member.iter().map(|(_, action)| (0, *action)));
-            self.set.histories[of_member[0].0.index()].apply(&self.actions, &mut self.effects);
+            let member = of_member[0].0;
+            let mut history = std::mem::take(&mut self.set.histories[member.index()]);
+            let digest = |event: &Event| self.set.digest(&self.key, member, event);
+            history.apply(&self.actions, digest, &mut self.effects);
+            self.set.histories[member.index()] = history;
             self.effects.clear();
         }
         self.pending.clear();
@@ -102,6 +107,9 @@ impl Gatherer {
                 let member = Member(self.set.members.number(event.member));
                 let item = Item(self.set.items.number(event.item));
                 let mut packed = Event::new(item, kind, event.at, event.value);
+                if !event.context.is_empty() {
+                    packed.place = Place::saying_less(0);
+                }
                 packed.id = event.id.map_or(0, |id| self.key.id(event.member, id));
                 packed.digest = self.key.event(normal);
                 match record {
@@ -146,13 +154,16 @@ impl Gatherer {
     /// What is live once all records are taken.
     pub fn finish(mut self) -> LiveSet {
         if !self.tombstones.is_empty() {
-            for (number, history) in self.set.histories.iter_mut().enumerate() {
-                let digest = self.key.member(self.set.members.name(number as u32));
+            let mut histories = std::mem::take(&mut self.set.histories);
+            for (history, member) in histories.iter_mut().zip((0..).map(Member)) {
+                let of_member = self.key.member(self.set.members.name(member.0));
                 self.actions.clear();
-                self.actions.extend(self.tombstones.of(&digest).map(|action| (0, action)));
-                history.apply(&self.actions, &mut self.effects);
+                self.actions.extend(self.tombstones.of(&of_member).map(|action| (0, action)));
+                let digest = |event: &Event| self.set.digest(&self.key, member, event);
+                history.apply(&self.actions, digest, &mut self.effects);
                 self.effects.clear();
             }
+            self.set.histories = histories;
         }
         if self.trimmed >= 0 {
             for history in &mut self.set.histories {
@@ -177,15 +188,31 @@ impl LiveSet {
     }
 
     /// The live events of a member, sorted by item; none for a member that was never met.
-    pub fn events(&self, member: Member) -> &[Event] {
-        self.histories.get(member.index()).map_or(&[], History::events)
+    pub fn events(&self, member: Member) -> Vec<Event> {
+        self.histories.get(member.index()).map_or_else(Vec::new, |history| history.events().collect())
+    }
+
+    /// The digest of a member's live event, under the key that it was gathered with.
+    pub fn digest(&self, key: &DigestKey, member: Member, event: &Event) -> Digest {
+        if event.digest != [0, 0] {
+            return event.digest;
+        }
+        key.event_of(&records::Event {
+            member: self.members.name(member.0),
+            item: self.items.name(event.item.0),
+            kind: self.kinds.name(event.kind().0.into()),
+            at: event.at(),
+            value: event.value,
+            id: None,
+            context: "",
+        })
     }
 
     /// The members that have a live event, in the order of their ids.
     pub fn members_by_id(&self) -> Vec<Member> {
         let mut members: Vec<Member> = (0..self.histories.len() as u32)
             .map(Member)
-            .filter(|member| !self.events(*member).is_empty())
+            .filter(|member| !self.histories[member.index()].is_empty())
             .collect();
         members.sort_unstable_by(|a, b| {
             self.members.name(a.0).as_bytes().cmp(self.members.name(b.0).as_bytes())
@@ -195,7 +222,7 @@ impl LiveSet {
 
     /// How many events are live.
     pub fn len(&self) -> usize {
-        self.histories.iter().map(|history| history.events().len()).sum()
+        self.histories.iter().map(|history| history.len()).sum()
     }
 
     /// Whether no event is live.

@@ -27,8 +27,8 @@ fn live(config: &Config) -> LiveSet {
 fn times(validation: &Validation<'_>, trains: bool) -> Vec<i64> {
     let mut times: Vec<i64> = Vec::new();
     for member in validation.live.members_by_id() {
-        let events = validation.live.events(member).iter();
-        times.extend(events.filter(|event| validation.trains(member, event) == trains).map(Event::at));
+        let events = validation.live.events(member);
+        times.extend(events.iter().filter(|event| validation.trains(member, event) == trains).map(Event::at));
     }
     times.sort_unstable();
     times.dedup();

@@ -78,6 +78,9 @@ pub struct PlanArgs {
     /// How many events were retracted by their fields.
     #[arg(long, default_value_t = 0)]
     pub retracted: u64,
+    /// How many events have an id of their own, or a context that hardly any other has: they take more memory.
+    #[arg(long, default_value_t = 0)]
+    pub with_own: u64,
     /// The length of an id, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 6)]
     pub id_bytes: u64,

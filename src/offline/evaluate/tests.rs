@@ -116,7 +116,7 @@ fn a_moment_is_a_millisecond_and_an_item_is_found_once() {
     ];
     let live = log(&config, &lines);
     let events = live.events(Member(0));
-    let found: Vec<(usize, BTreeSet<&str>)> = moments(events, &config.kinds.kinds, 5)
+    let found: Vec<(usize, BTreeSet<&str>)> = moments(&events, &config.kinds.kinds, 5)
         .iter()
         .map(|moment| {
             let names = moment.relevant.iter().map(|item: &Item| live.items.name(item.0)).collect();

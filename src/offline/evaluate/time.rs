@@ -31,7 +31,7 @@ pub(super) fn evaluate(
 
     let mut found = Found::default();
     let members = live.members_by_id();
-    let each = |member: &Member| test(&lists, live.events(*member), &table.kinds, split);
+    let each = |member: &Member| test(&lists, &live.events(*member), &table.kinds, split);
     super::spread::spread(&members, &each, &mut |part: Found, done| {
         found.merge(part);
         progress(Stage::Testing { done, of: members.len() });
@@ -59,8 +59,12 @@ pub(in crate::offline) fn split_at(live: &LiveSet, split: Split) -> Result<i64, 
         Split::Quantile(part) if (0.0..=1.0).contains(&part) => part,
         Split::Quantile(part) => return Err(EvaluateError::Split(part)),
     };
-    let mut times: Vec<i64> =
-        live.members_by_id().into_iter().flat_map(|member| live.events(member)).map(Event::at).collect();
+    let mut times: Vec<i64> = live
+        .members_by_id()
+        .into_iter()
+        .flat_map(|member| live.events(member))
+        .map(|event| event.at())
+        .collect();
     if times.is_empty() {
         return Err(EvaluateError::NothingToFind("there is no live event".into()));
     }

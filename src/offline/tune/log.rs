@@ -56,7 +56,8 @@ fn weighing_kinds(validation: &Validation<'_>, table: &KindTable) -> Vec<String>
     for member in live.members_by_id() {
         for event in live.events(member) {
             let place = event.kind().index();
-            if place < counts.len() && validation.trains(member, event) && table.kinds.weight_of(event) != 0 {
+            if place < counts.len() && validation.trains(member, &event) && table.kinds.weight_of(&event) != 0
+            {
                 counts[place] += 1;
             }
         }
