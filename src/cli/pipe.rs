@@ -213,7 +213,12 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     }
     summary(context, epoch, &counts, &opened.before, started.elapsed())?;
     let mirrored = mirror_the_rest(keeper);
-    archive_the_rest(archiver).and(mirrored)
+    let archived = archive_the_rest(archiver);
+    // Of what is interrupted an erasure may be under way, which is heard out.
+    if !stop.load(Ordering::Relaxed) {
+        store.rest();
+    }
+    archived.and(mirrored)
 }
 
 /// Brings mirrors to where the store is.

@@ -38,7 +38,7 @@ use crate::variants::MadeWith;
 /// How many counts of a pending folder are loaded at a time.
 const CELLS: usize = 131_072;
 /// How many records of a bulk load are loaded at a time.
-const GATHERED: usize = 65_536;
+const GATHERED: usize = 131_072;
 /// How long gathered epochs wait for more.
 const GATHER: Duration = Duration::from_millis(50);
 /// How long the committer waits where it has nothing to do.

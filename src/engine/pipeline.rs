@@ -36,7 +36,7 @@ const FULL: u64 = 4;
 /// How long whoever has nothing to do waits before it looks at the other processes.
 const IDLE: Duration = Duration::from_secs(1);
 /// How many records an epoch of a bulk load has. The committer gathers several for the store.
-const BULK: usize = 65_536;
+const BULK: usize = 131_072;
 /// How much an epoch may outgrow its size while others are under way: under load epochs grow, never queue.
 const GROWTH: usize = 4;
 
@@ -112,6 +112,9 @@ pub(super) fn run(
         let to_build = pipeline.recover(records, &*store, &standing, live, beside)?;
         if agreed.is_some_and(|agreed| agreed.differ) {
             pipeline.tell_all(&*store, &standing)?;
+        }
+        if !options.bulk {
+            store.loads_over()?;
         }
         // Whoever started the engine has gone away; it ends with the messages then.
         let _ = ready.send(());

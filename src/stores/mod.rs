@@ -379,10 +379,14 @@ pub trait Store: Tables + Send {
     /// reads meanwhile may see a part of it. For folders that are marked as pending.
     fn begin_load(&self) -> Box<dyn Transaction + '_>;
 
-    /// Says that there are no more loads for now, and the store may put in order what they left.
+    /// Says that there are no more loads for now, and that records are read back, and the store may put in order what they left.
     fn loads_over(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Says that this process writes no more. What would be put in order in the background is left to the next one, which
+    /// this one need not wait for.
+    fn rest(&self) {}
 
     /// Gives back the memory of what only waits to be written together with more.
     fn ease(&self) -> Result<(), StoreError> {

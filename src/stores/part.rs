@@ -102,6 +102,10 @@ impl Store for PartStore {
         self.store.begin_load()
     }
 
+    fn rest(&self) {
+        self.store.rest();
+    }
+
     fn loads_over(&self) -> Result<(), StoreError> {
         self.store.loads_over()
     }

@@ -68,7 +68,7 @@ fn an_archive_whose_process_ends_at_any_narrow_place_has_each_record_once() {
         assert_eq!(fire.digest("nearline-data"), plain, "{place}");
     }
     // A bulk load of several epochs that take nothing out, whose records are loaded ahead of them.
-    let size = ["--events", "140000", "--members", "2000", "--items", "500"];
+    let size = ["--events", "280000", "--members", "2000", "--items", "500"];
     fire.ok(&[&["bench-log", "big.jsonl"], &size[..]].concat());
     let load = ["replay", "--workers", "2", "big.jsonl"];
     fire.begin_anew();

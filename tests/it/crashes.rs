@@ -9,13 +9,13 @@ use nearline::stores::rocks::RocksStore;
 
 use crate::support::{Home, until};
 
-const EVENTS: usize = 200_000;
+const EVENTS: usize = 300_000;
 const ITEMS: usize = 2_000;
 
 /// A home with a large log, a model of it, and the digest that the two end in.
 fn prepared() -> (Home, String) {
     let home = Home::new();
-    let size = ["--events", "200000", "--members", "5000", "--items", "2000"];
+    let size = ["--events", "300000", "--members", "5000", "--items", "2000"];
     home.ok(&[&["bench-log", "events.jsonl"], &size[..]].concat());
     // The catalogue comes first: items are kept nowhere but in it.
     let item = |item| {

@@ -15,7 +15,7 @@ use rocksdb::{BottommostLevelCompaction, CompactOptions, DB, FlushOptions, LiveF
 use crate::failpoints::reach;
 
 use super::{
-    Erased, LOADING, Ordering, RocksStore, StoreError, db_path, failed, families, flush, let_files_gather,
+    Erased, LIVE, Ordering, RocksStore, StoreError, db_path, failed, families, flush, let_files_gather,
     open_for_writing,
 };
 
@@ -96,9 +96,8 @@ fn reopen(store: &RocksStore) -> Result<(), StoreError> {
                 drop(db);
                 reach("store-closed");
                 let db = open_for_writing(&store.path, store.options)?;
-                if store.loading.load(Ordering::Relaxed) {
-                    let_files_gather(&db, LOADING)
-                        .map_err(|error| store.failed("go on with a load", error))?;
+                if !store.loading.load(Ordering::Relaxed) {
+                    let_files_gather(&db, LIVE).map_err(|error| store.failed("go on", error))?;
                 }
                 *slot = Some(Arc::new(db));
                 return Ok(());

@@ -96,9 +96,9 @@ pub struct RocksStore {
 /// How many files of a table may gather before they are compacted. Readers find their way through some dozens by
 /// their filters.
 const LIVE: i32 = 40;
-/// The same during a load, which brings a file an epoch and table: most are compacted once, after it, and not again
-/// and again.
-const LOADING: i32 = 256;
+/// The same during a load, which brings a file for some epochs and table, and while records are read back: most are compacted
+/// once, after it, and not again and again; and neither has to share two cores with what can wait.
+const LOADING: i32 = 768;
 /// From so many on writes slow down, and from so many they wait: never but where the disk cannot follow.
 const SLOW: [i32; 2] = [1024, 2048];
 /// How much is read ahead of each file that is compacted, in bytes: there may be hundreds.
@@ -144,7 +144,7 @@ impl RocksStore {
             path: data.to_owned(),
             options,
             _lock: None,
-            loading: AtomicBool::new(false),
+            loading: AtomicBool::new(true),
             logged: AtomicU64::new(0),
             turned: AtomicBool::new(false),
             changes: Changes::default(),
@@ -359,7 +359,7 @@ fn tuned(
         family.set_write_buffer_size(options.write_buffer / 2);
         // Where one more waits for its flush, writes stop.
         family.set_max_write_buffer_number(MEMTABLES);
-        family.set_level_zero_file_num_compaction_trigger(LIVE);
+        family.set_level_zero_file_num_compaction_trigger(LOADING);
         family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
         family.set_level_zero_stop_writes_trigger(SLOW[1]);
         family.set_max_bytes_for_level_base(LEVEL_BASE);
@@ -416,6 +416,16 @@ impl Store for RocksStore {
             tracing::debug!(%error, "files are compacted during the load");
         }
         Box::new(RocksLoad::new(self))
+    }
+
+    fn rest(&self) {
+        let Ok(db) = self.db() else { return };
+        if self.witness.is_some()
+            && let Err(error) = flush(&db, &FlushOptions::default())
+        {
+            tracing::debug!(%error, "the store was not flushed before its end");
+        }
+        db.cancel_all_background_work(true);
     }
 
     fn loads_over(&self) -> Result<(), StoreError> {
