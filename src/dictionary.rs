@@ -109,9 +109,12 @@ impl PlaceTable {
 impl Placements for PlaceTable {
     fn placement(&self, place: Place) -> Placement {
         let number = place.among_its_like();
-        let whole =
-            place.says_all().then(|| self.whole.get(number)).flatten().map(|(_, placement)| placement);
-        whole.or_else(|| self.less.get(number)).copied().unwrap_or_default()
+        let known = if place.says_all() {
+            self.whole.get(number).map(|(_, placement)| placement)
+        } else {
+            self.less.get(number)
+        };
+        known.copied().unwrap_or_default()
     }
 }
 
@@ -140,6 +143,7 @@ impl Places {
 
     /// The number of a context that has none of its own, a new one where it, or what it means, is met for the first time.
     pub fn number(&mut self, context: &str, placement: Placement) -> Place {
+        debug_assert!(!self.whole.contains_key(context), "{context:?} would be two");
         if context.len() > CONTEXT || self.whole.len() >= CONTEXTS {
             let table = &*self.table;
             let new = || Place::saying_less(table.less.push(placement) as u32);

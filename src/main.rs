@@ -23,8 +23,17 @@ fn give_memory_back() {
     }
 }
 
+/// A store has some hundred files, and whoever reads it has all of them open.
+fn have_files_open() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it is refused it stays as it was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 fn main() -> ExitCode {
     give_memory_back();
+    have_files_open();
     nearline::jobs::parent::end_with_parent();
     // Cassandra's client warns of each connection that breaks and each look through a table: we say ourselves what that means.
     let filter =

@@ -109,6 +109,7 @@ impl History {
     /// Has at most so many of the events fetched from memory, which will be looked into soon.
     pub fn fetch(&self, most: usize) {
         fetch_soon(&self.narrow[..self.narrow.len().min(most)]);
+        fetch_soon(&self.wide()[..self.wide().len().min(most / 3)]);
     }
 
     /// What may not come back, where there is anything.

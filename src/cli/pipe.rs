@@ -129,6 +129,10 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         cluster::take(&context.folder, &opened.engine.handle(), Some(centres))?;
     }
     let store = opened.store.clone();
+    // What ends soon leaves files as they are: whoever goes on next puts them in order.
+    if how.goes_on() {
+        store.loads_over();
+    }
     let read_with = given.map.as_deref().map_or_else(String::new, |map| config.map_text(map));
     let known = |source: &str| -> Option<Offset> {
         let value = store.get(Table::Offsets, source.as_bytes()).ok().flatten()?;
@@ -171,7 +175,7 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     if joining.is_none() {
         stop_on_signal(stop.clone())?;
     }
-    let _socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
+    let socket = socket::serve(&context.folder.socket(), served).map_err(|error| {
         Failure::Failed(format!("the socket of the data folder cannot be served: {error}"))
     })?;
     // Jobs ask through the socket.
@@ -214,7 +218,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
     summary(context, epoch, &counts, &opened.before, started.elapsed())?;
     let mirrored = mirror_the_rest(keeper);
     let archived = archive_the_rest(archiver);
-    // Of what is interrupted an erasure may be under way, which is heard out.
+    // Commands that are under way are heard out. Of what is interrupted an erasure may be, too.
+    drop(socket);
     if !stop.load(Ordering::Relaxed) {
         store.rest();
     }

@@ -35,8 +35,8 @@ use crate::stores::formats::{self, CentresInUse, Standby, TombstoneValue, meta};
 use crate::stores::{Store, StoreError, Table, Transaction};
 use crate::variants::MadeWith;
 
-/// How many counts of a pending folder are loaded at a time.
-const CELLS: usize = 131_072;
+/// How many counts of a pending folder are loaded at a time: a file of some ten megabytes, of which a reader has all open.
+const CELLS: usize = 393_216;
 /// How many records of a bulk load are loaded at a time.
 const GATHERED: usize = 131_072;
 /// How long gathered epochs wait for more.
@@ -461,13 +461,7 @@ impl<'s> Committing<'s> {
             reach("end-of-load");
             self.writer.write_made(&self.key.fingerprint(), &mut *change);
         }
-        self.close(last, change, mode != Mode::Rebuild)?;
-        // After a bulk load the process ends, and the next one finds what there is to put in order.
-        if mode == Mode::EndRebuild {
-            self.storing.wait()?;
-            self.store.loads_over()?;
-        }
-        Ok(())
+        self.close(last, change, mode != Mode::Rebuild)
     }
 
     /// Writes the epoch's number with the rest of its change, and says that it is on disk.

@@ -32,7 +32,7 @@ impl Digests for EventDigests {
             at: event.at(),
             value: event.value,
             id: None,
-            context: self.places.context(event.place).unwrap_or_default(),
+            context: self.places.context(event.place).expect("the fields say all of it"),
         })
     }
 }

@@ -113,9 +113,6 @@ pub(super) fn run(
         if agreed.is_some_and(|agreed| agreed.differ) {
             pipeline.tell_all(&*store, &standing)?;
         }
-        if !options.bulk {
-            store.loads_over()?;
-        }
         // Whoever started the engine has gone away; it ends with the messages then.
         let _ = ready.send(());
         if let Some(line_up) = to_build {

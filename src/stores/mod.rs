@@ -379,13 +379,12 @@ pub trait Store: Tables + Send {
     /// reads meanwhile may see a part of it. For folders that are marked as pending.
     fn begin_load(&self) -> Box<dyn Transaction + '_>;
 
-    /// Says that there are no more loads for now, and that records are read back, and the store may put in order what they left.
-    fn loads_over(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    /// Says that records are read back and there are no loads for now: the store may put in order what loads left, as it
+    /// goes on. Where it cannot, it is a little slower.
+    fn loads_over(&self) {}
 
     /// Says that this process writes no more. What would be put in order in the background is left to the next one, which
-    /// this one need not wait for.
+    /// this one need not wait for; but where it has become a great deal.
     fn rest(&self) {}
 
     /// Gives back the memory of what only waits to be written together with more.

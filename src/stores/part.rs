@@ -106,8 +106,8 @@ impl Store for PartStore {
         self.store.rest();
     }
 
-    fn loads_over(&self) -> Result<(), StoreError> {
-        self.store.loads_over()
+    fn loads_over(&self) {
+        self.store.loads_over();
     }
 
     fn ease(&self) -> Result<(), StoreError> {

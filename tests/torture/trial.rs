@@ -108,7 +108,7 @@ impl Trial {
     pub fn new(shape: &Shape, folder: PathBuf) -> Trial {
         let mut chance = Chance::new(shape.seed, 1);
         let large = shape.large && chance.per_cent(15);
-        let size = if large { chance.within(100_000, 250_000) } else { chance.within(500, 12_000) };
+        let size = if large { chance.within(150_000, 400_000) } else { chance.within(500, 12_000) };
         let world = World::new(shape.seed, size);
         let home = Home { folder, program: shape.program.clone() };
         // Some come twice, some late, some long after everything else.

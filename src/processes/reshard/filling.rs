@@ -71,7 +71,6 @@ pub(super) fn fill(
     filling.iter_mut().try_for_each(Filling::flush)?;
     let folders: Vec<Made> = filling.into_iter().map(|filling| filling.made).collect();
     for (process, store) in stores.iter().enumerate() {
-        store.loads_over()?;
         let mut change = store.begin();
         said.put(Share { process, processes: folders.len() }, &folders, &mut *change);
         change.commit(true)?;

@@ -15,7 +15,7 @@ use rocksdb::{BottommostLevelCompaction, CompactOptions, DB, FlushOptions, LiveF
 use crate::failpoints::reach;
 
 use super::{
-    Erased, LIVE, Ordering, RocksStore, StoreError, db_path, failed, families, flush, let_files_gather,
+    Erased, LIVE, LOADING, Ordering, RocksStore, StoreError, db_path, failed, families, flush,
     open_for_writing,
 };
 
@@ -95,10 +95,8 @@ fn reopen(store: &RocksStore) -> Result<(), StoreError> {
             Some(Ok(db)) => {
                 drop(db);
                 reach("store-closed");
-                let db = open_for_writing(&store.path, store.options)?;
-                if !store.loading.load(Ordering::Relaxed) {
-                    let_files_gather(&db, LIVE).map_err(|error| store.failed("go on", error))?;
-                }
+                let files = if store.loading.load(Ordering::Relaxed) { LOADING } else { LIVE };
+                let db = open_for_writing(&store.path, store.options, files)?;
                 *slot = Some(Arc::new(db));
                 return Ok(());
             }

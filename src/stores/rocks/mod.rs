@@ -22,7 +22,7 @@ use std::time::Duration;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    FlushOptions, Options, WriteBatch, WriteOptions,
+    FlushOptions, Options, WaitForCompactOptions, WriteBatch, WriteOptions,
 };
 
 use self::glimpse::{Changes, Glimpse};
@@ -99,6 +99,8 @@ const LIVE: i32 = 40;
 /// The same during a load, which brings a file for some epochs and table, and while records are read back: most are compacted
 /// once, after it, and not again and again; and neither has to share two cores with what can wait.
 const LOADING: i32 = 768;
+/// How many a process may leave that ends: whoever reads has each of them open.
+const LEFT: u64 = 256;
 /// From so many on writes slow down, and from so many they wait: never but where the disk cannot follow.
 const SLOW: [i32; 2] = [1024, 2048];
 /// How much is read ahead of each file that is compacted, in bytes: there may be hundreds.
@@ -144,7 +146,7 @@ impl RocksStore {
             path: data.to_owned(),
             options,
             _lock: None,
-            loading: AtomicBool::new(true),
+            loading: AtomicBool::new(false),
             logged: AtomicU64::new(0),
             turned: AtomicBool::new(false),
             changes: Changes::default(),
@@ -169,11 +171,14 @@ impl RocksStore {
             may_begin(data, acknowledged)?;
             make(&path)?;
         }
-        let db = open_for_writing(data, options)?;
+        // What a load left is put in order once the records are read back (`loads_over`); most stores have far fewer files.
+        let many = table_files(&path) > LIVE as usize;
+        let db = open_for_writing(data, options, if many { LOADING } else { LIVE })?;
         // Behind the lock: nobody else is at it.
         load::clean(data).map_err(|error| failed("clean up after a load", data, error))?;
         let loads = Loads::open(data).map_err(|error| failed("count its loads", data, error))?;
         let mut store = RocksStore::new(db, data, options);
+        store.loading.store(many, Ordering::Relaxed);
         (store._lock, store.witness, store.loads) = (lock, Some(Witness::open(data)?), Some(loads));
         store.known(acknowledged)
     }
@@ -251,10 +256,18 @@ impl Drop for RocksStore {
     }
 }
 
-fn open_for_writing(data: &Path, options: RocksOptions) -> Result<DB, StoreError> {
+/// How many table files a store has.
+fn table_files(path: &Path) -> usize {
+    let is_table =
+        |file: &std::fs::DirEntry| file.path().extension().is_some_and(|extension| extension == "sst");
+    std::fs::read_dir(path).map_or(0, |files| files.flatten().filter(is_table).count())
+}
+
+/// So many `files` of a table may gather.
+fn open_for_writing(data: &Path, options: RocksOptions, files: i32) -> Result<DB, StoreError> {
     let cache = if options.for_answers { BlockCache::for_answers } else { BlockCache::new };
     let cache = cache(options.block_cache);
-    let (db_options, families) = tuned(options, &cache, &Table::ALL);
+    let (db_options, families) = tuned(options, &cache, &Table::ALL, files);
     DB::open_cf_descriptors(&db_options, db_path(data), families).map_err(|error| {
         let message = error.to_string();
         if message.contains("While lock file") || message.contains("lock hold by current process") {
@@ -295,10 +308,15 @@ fn write(db: &DB, batch: WriteBatch, synced: bool) -> Result<(), rocksdb::Error>
     written
 }
 
-fn let_files_gather(db: &DB, files: i32) -> Result<(), rocksdb::Error> {
+/// Where it fails, files are compacted sooner or later than they might be.
+fn let_files_gather(db: &DB, files: i32) {
     let files = files.to_string();
     let options = [("level0_file_num_compaction_trigger", files.as_str())];
-    families(db).into_iter().try_for_each(|family| db.set_options_cf(family, &options))
+    for family in families(db) {
+        if let Err(error) = db.set_options_cf(family, &options) {
+            tracing::debug!(%error, "how many files may gather was not changed");
+        }
+    }
 }
 
 /// Whether a folder that has no store may get one: not where something was acknowledged, so that its first file must
@@ -320,6 +338,7 @@ fn tuned(
     options: RocksOptions,
     cache: &BlockCache,
     tables: &[Table],
+    files: i32,
 ) -> (Options, Vec<ColumnFamilyDescriptor>) {
     let mut db = Options::default();
     db.create_if_missing(true);
@@ -359,7 +378,7 @@ fn tuned(
         family.set_write_buffer_size(options.write_buffer / 2);
         // Where one more waits for its flush, writes stop.
         family.set_max_write_buffer_number(MEMTABLES);
-        family.set_level_zero_file_num_compaction_trigger(LOADING);
+        family.set_level_zero_file_num_compaction_trigger(files);
         family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
         family.set_level_zero_stop_writes_trigger(SLOW[1]);
         family.set_max_bytes_for_level_base(LEVEL_BASE);
@@ -411,28 +430,36 @@ impl Store for RocksStore {
         // Where it fails, the load is a little slower.
         if !self.loading.swap(true, Ordering::Relaxed)
             && let Ok(db) = self.db()
-            && let Err(error) = let_files_gather(&db, LOADING)
         {
-            tracing::debug!(%error, "files are compacted during the load");
+            let_files_gather(&db, LOADING);
         }
         Box::new(RocksLoad::new(self))
     }
 
-    fn rest(&self) {
-        let Ok(db) = self.db() else { return };
-        if self.witness.is_some()
-            && let Err(error) = flush(&db, &FlushOptions::default())
+    fn loads_over(&self) {
+        if self.loading.swap(false, Ordering::Relaxed)
+            && let Ok(db) = self.db()
         {
-            tracing::debug!(%error, "the store was not flushed before its end");
+            let_files_gather(&db, LIVE);
         }
-        db.cancel_all_background_work(true);
     }
 
-    fn loads_over(&self) -> Result<(), StoreError> {
-        if self.loading.swap(false, Ordering::Relaxed) {
-            let_files_gather(&*self.db()?, LIVE).map_err(|error| self.failed("end a load", error))?;
+    fn rest(&self) {
+        let Ok(db) = self.db() else { return };
+        let done = || -> Result<(), rocksdb::Error> {
+            flush(&db, &FlushOptions::default())?;
+            let files = |family| db.property_int_value_cf(family, "rocksdb.num-files-at-level0");
+            let most = families(&db).into_iter().filter_map(|family| files(family).ok().flatten()).max();
+            if most.is_some_and(|most| most > LEFT) {
+                let_files_gather(&db, LIVE);
+                db.wait_for_compact(&WaitForCompactOptions::default())?;
+            }
+            Ok(())
+        };
+        if let Err(error) = done() {
+            tracing::debug!(%error, "the store was not put in order before its end");
         }
-        Ok(())
+        db.cancel_all_background_work(true);
     }
 
     fn ease(&self) -> Result<(), StoreError> {

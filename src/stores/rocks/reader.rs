@@ -47,7 +47,7 @@ fn quietly(path: &Path, data: &Path, cache: &BlockCache, tables: &[Table]) -> Re
     let started = Instant::now();
     let mut errors = 0;
     for tries in 1.. {
-        let (mut options, families) = tuned(OPTIONS, cache, tables);
+        let (mut options, families) = tuned(OPTIONS, cache, tables, super::LIVE);
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         // A reader must keep every file open: the writer may delete files that it still reads.
