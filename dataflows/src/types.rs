@@ -88,7 +88,7 @@ pub struct Placement {
     pub position: u16,
 }
 
-/// One event, packed: 48 bytes. The order of the fields is the order of a member's history.
+/// One event, packed: 48 bytes. A history keeps most in sixteen (`narrow.rs`), and the others in the order of these fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// What the member acted on.
@@ -105,7 +105,7 @@ pub struct Event {
     pub digest: Digest,
 }
 
-// Events are most of the memory of a process.
+// Epochs on their way have one for each record, and histories one for each that does not fit in less.
 const _: () = assert!(size_of::<Event>() == 48);
 
 impl Event {
