@@ -129,8 +129,8 @@ fn pipe(context: &Context, config: &Config, args: &PipeArgs, how: &How<'_>) -> R
         cluster::take(&context.folder, &opened.engine.handle(), Some(centres))?;
     }
     let store = opened.store.clone();
-    // What ends soon leaves files as they are: whoever goes on next puts them in order.
-    if how.goes_on() {
+    // A bulk load leaves its files as they are. What is committed live lies in files across all others, and is looked up in them.
+    if !how.bulk {
         store.loads_over();
     }
     let read_with = given.map.as_deref().map_or_else(String::new, |map| config.map_text(map));
