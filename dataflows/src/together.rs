@@ -186,14 +186,14 @@ impl Sums {
 
 /// What arrived for an epoch that is not over yet.
 struct Pending {
-    sums: Sums,
+    changes: Vec<PairChange>,
     clean: bool,
     capability: Capability<Epoch>,
 }
 
 impl Pending {
     fn new(capability: Capability<Epoch>) -> Self {
-        Pending { sums: Sums::default(), clean: false, capability }
+        Pending { changes: Vec::new(), clean: false, capability }
     }
 }
 
@@ -215,7 +215,7 @@ fn counts<'scope>(
                 let Some(capability) = capability.retain_least(0) else { return };
                 let epoch = *capability.time();
                 let entry = pending.entry(epoch).or_insert_with(|| Pending::new(capability));
-                entry.sums.changes.append(data);
+                entry.changes.append(data);
             });
             controls.for_each(|capability, data| {
                 let Some(capability) = capability.retain_least(0) else { return };
@@ -227,7 +227,7 @@ fn counts<'scope>(
                 if changes_frontier.less_equal(entry.key()) || controls_frontier.less_equal(entry.key()) {
                     break;
                 }
-                let Pending { sums: Sums { changes, .. }, clean, capability } = entry.remove();
+                let Pending { changes, clean, capability } = entry.remove();
                 match (clean, changes.is_empty()) {
                     (true, true) => counts.settle(),
                     (true, false) => counts.put_off(changes),
