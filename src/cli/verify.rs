@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::line_up::LineUp;
 use super::{Context, Failure, opening, show};
-use crate::engine::verify::{Comparison, Verdict};
+use crate::engine::verify::{self, Verdict};
 use crate::engine::{Engine, EngineOptions};
 use crate::processes::Placement;
 use crate::processes::parts::{Opened, Parts, PartsError};
@@ -81,16 +81,16 @@ fn compare(context: &Context, parts: &Parts, workers: Option<usize>) -> Result<V
         [only] => only.store.clone(),
         _ => Arc::new(parts.union()),
     };
-    let live = LineUp::stored(folder, &standing.lists)?.given(None, &context.config);
-    let comparison = Arc::new(Comparison::new(stored.clone()).without(standing.missing_views()));
-    let options = EngineOptions {
-        key: folder.key(standing.key.as_deref())?,
-        rebuild: true,
-        centres: opening::centres_in_use(folder, standing).map(|centres| centres.centres),
-        ..opening::engine_options(&context.config, Some(live), workers)
-    };
-    Engine::start(stored, comparison.clone(), options)?.finish()?;
-    Ok(comparison.verdict(standing.epoch)?)
+    verify::verify(&stored, &standing.missing_views(), standing.epoch, &mut |remade| {
+        let live = LineUp::stored(folder, &standing.lists)?.given(None, &context.config);
+        let options = EngineOptions {
+            key: folder.key(standing.key.as_deref())?,
+            rebuild: true,
+            centres: opening::centres_in_use(folder, standing).map(|centres| centres.centres),
+            ..opening::engine_options(&context.config, Some(live), workers)
+        };
+        Ok(Engine::start(stored.clone(), remade, options)?.finish().map(drop)?)
+    })
 }
 
 fn say(context: &Context, answer: &Answer) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! `verify`: all views made anew from the records, and held against those that are stored.
 //!
-//! The same engine runs over the records with a [`Comparison`] for a store: what the graph says is compared with
-//! what is there, entry by entry, and both are summed up in a digest.
+//! The same engine runs over the records with a [`Remade`] for a store, which sums up what the graph says. What is stored is
+//! summed up as well, in one scan. Where the sums are equal, so are the views. Where they are not, the engine runs once
+//! more, and what it says is looked up in the store, entry by entry: of those whose hashes fall where the sums differ.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,110 +36,164 @@ pub struct Verdict {
 
 /// The entries of `meta` that are views.
 const META_VIEWS: [&[u8]; 2] = [formats::meta::NOW, formats::meta::TRENDING];
+/// What the views are made from.
+const SOURCES: [Table; 2] = [Table::Records, Table::Items];
 
-/// Compares what is put into it with another store, and keeps nothing but a digest.
-pub struct Comparison {
-    stored: Arc<dyn Store>,
-    /// Views that the folder, being of an earlier format, does not have.
-    without: Vec<Table>,
-    sums: Mutex<Sums>,
-}
+/// Sums of entries apart from each other, by their hashes: where these differ, few entries need to be looked at.
+const PLACES: usize = 4096;
 
-#[derive(Default)]
+/// A digest, and what it is made of.
 struct Sums {
     digest: ViewsDigest,
     entries: u64,
+    places: Vec<ViewsDigest>,
+}
+
+impl Sums {
+    fn new() -> Self {
+        Sums { digest: ViewsDigest::default(), entries: 0, places: vec![ViewsDigest::default(); PLACES] }
+    }
+
+    /// Adds an entry; says where its hash falls.
+    fn add(&mut self, view: &str, key: &[u8], value: &[u8]) -> usize {
+        let hash = self.digest.add(view, key, value);
+        let place = hash[0] as usize % PLACES;
+        self.places[place].add_hash(&hash);
+        self.entries += 1;
+        place
+    }
+
+    fn add_meta(&mut self, key: &[u8], value: &[u8]) -> usize {
+        self.add(if key == formats::meta::NOW { "now" } else { "trending" }, &[], value)
+    }
+
+    /// Adds the views of a store, and what they are made from.
+    fn add_all(&mut self, store: &dyn Tables) -> Result<(), StoreError> {
+        for key in META_VIEWS {
+            if let Some(value) = store.get(Table::Meta, key)? {
+                self.add_meta(key, &value);
+            }
+        }
+        SOURCES.into_iter().chain(Table::VIEWS).try_for_each(|table| self.add_table(store, table))
+    }
+
+    fn add_table(&mut self, store: &dyn Tables, table: Table) -> Result<(), StoreError> {
+        let mut damage = None;
+        let mut normal = Vec::new();
+        store.scan(table, &[], &[], &mut |key, value| {
+            if table != Table::Records {
+                self.add(table.name(), key, value);
+                return ControlFlow::Continue(());
+            }
+            match formats::record_of(key, value, &mut normal) {
+                // Retractions and tombstones are told apart by what they do to the views.
+                Ok(()) if normal[0] != 1 => {}
+                // The key of a stored event is under the folder's own key; its normal form is not.
+                Ok(()) => drop(self.add("events", &normal, &[])),
+                Err(error) => {
+                    damage = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        damage.map_or(Ok(()), Err)
+    }
+}
+
+/// Makes the views of a store anew and holds them against those that it has. `remake` has the engine put all views into the
+/// store that it is given, each time from the beginning; `without` are views that the folder, being of an earlier
+/// format, does not have.
+pub fn verify<E: From<StoreError>>(
+    stored: &Arc<dyn Store>,
+    without: &[Table],
+    epoch: u64,
+    remake: &mut dyn FnMut(Arc<dyn Store>) -> Result<(), E>,
+) -> Result<Verdict, E> {
+    let remade = Arc::new(Remade::new(without, None));
+    remake(remade.clone())?;
+    let mut recomputed = std::mem::replace(&mut *remade.sums(), Sums::new());
+    // The live events and the catalogue are what the views were made from; they count for both.
+    SOURCES.into_iter().try_for_each(|table| recomputed.add_table(&**stored, table))?;
+    let mut found = Sums::new();
+    found.add_all(&**stored)?;
+    let mut verdict = Verdict {
+        equal: found.digest == recomputed.digest,
+        stored: found.digest.to_string(),
+        recomputed: recomputed.digest.to_string(),
+        entries: found.entries,
+        differing: 0,
+        examples: Vec::new(),
+        epoch,
+    };
+    if !verdict.equal {
+        let apart = found.places.iter().zip(&recomputed.places).map(|(one, other)| one != other).collect();
+        let looked_up =
+            LookedUp { stored: stored.clone(), apart, differing: 0, examples: Vec::new(), failure: None };
+        let remade = Arc::new(Remade::new(without, Some(looked_up)));
+        remake(remade.clone())?;
+        let looked_up = remade.looked_up().take().expect("it was given");
+        looked_up.failure.map_or(Ok(()), Err)?;
+        verdict.differing = looked_up.differing.max(found.entries.abs_diff(recomputed.entries));
+        verdict.examples = looked_up.examples;
+    }
+    Ok(verdict)
+}
+
+/// The digest of the views of a store, and how many entries they have.
+pub fn digest(store: &dyn Tables) -> Result<(ViewsDigest, u64), StoreError> {
+    let mut sums = Sums::new();
+    sums.add_all(store)?;
+    Ok((sums.digest, sums.entries))
+}
+
+/// Keeps nothing of what is put into it but sums; looks it up elsewhere, if it is to.
+struct Remade {
+    without: Vec<Table>,
+    sums: Mutex<Sums>,
+    looked_up: Mutex<Option<LookedUp>>,
+}
+
+/// What was looked up in the store that is verified.
+struct LookedUp {
+    stored: Arc<dyn Store>,
+    /// Of each place of hashes, whether its sums differ.
+    apart: Vec<bool>,
     differing: u64,
     examples: Vec<String>,
     failure: Option<StoreError>,
 }
 
-impl Comparison {
-    /// With the views of `stored`.
-    pub fn new(stored: Arc<dyn Store>) -> Self {
-        Comparison { stored, without: Vec::new(), sums: Mutex::default() }
+impl LookedUp {
+    fn look_up(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        match self.stored.get(table, key) {
+            Ok(found) if found.as_deref() == Some(value) => {}
+            Ok(_) => {
+                self.differing += 1;
+                if self.examples.len() < NAMED {
+                    self.examples.push(format!("{} {}", table.name(), String::from_utf8_lossy(key)));
+                }
+            }
+            Err(error) => self.failure = Some(error),
+        }
     }
+}
 
-    /// The same of a folder that has no such views yet.
-    pub fn without(self, views: Vec<Table>) -> Self {
-        Comparison { without: views, ..self }
+impl Remade {
+    fn new(without: &[Table], looked_up: Option<LookedUp>) -> Self {
+        Remade { without: without.to_vec(), sums: Mutex::new(Sums::new()), looked_up: Mutex::new(looked_up) }
     }
 
     fn sums(&self) -> MutexGuard<'_, Sums> {
         self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What came of it, once all views were put.
-    pub fn verdict(&self, epoch: u64) -> Result<Verdict, StoreError> {
-        let (live, entries) = digest(&*self.stored)?;
-        let mut sums = self.sums();
-        if let Some(failure) = sums.failure.take() {
-            return Err(failure);
-        }
-        // The live events and the catalogue are what the views were made from; they count for both.
-        let mut recomputed = sums.digest;
-        let mut sources = 0;
-        for table in [Table::Records, Table::Items] {
-            sources += add_table(&*self.stored, table, &mut recomputed)?;
-        }
-        Ok(Verdict {
-            equal: live == recomputed && sums.differing == 0,
-            stored: live.to_string(),
-            recomputed: recomputed.to_string(),
-            entries,
-            differing: sums.differing.max(entries.abs_diff(sums.entries + sources)),
-            examples: std::mem::take(&mut sums.examples),
-            epoch,
-        })
+    fn looked_up(&self) -> MutexGuard<'_, Option<LookedUp>> {
+        self.looked_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The digest of the views of a store, and how many entries they have.
-pub fn digest(store: &dyn Tables) -> Result<(ViewsDigest, u64), StoreError> {
-    let mut digest = ViewsDigest::default();
-    let mut entries = 0;
-    for key in META_VIEWS {
-        if let Some(value) = store.get(Table::Meta, key)? {
-            add_meta(key, &value, &mut digest);
-            entries += 1;
-        }
-    }
-    for table in [Table::Records, Table::Items].into_iter().chain(Table::VIEWS) {
-        entries += add_table(store, table, &mut digest)?;
-    }
-    Ok((digest, entries))
-}
-
-fn add_table(store: &dyn Tables, table: Table, digest: &mut ViewsDigest) -> Result<u64, StoreError> {
-    let (mut entries, mut damage) = (0, None);
-    let mut normal = Vec::new();
-    store.scan(table, &[], &[], &mut |key, value| {
-        if table != Table::Records {
-            digest.add(table.name(), key, value);
-        } else {
-            match formats::record_of(key, value, &mut normal) {
-                // Retractions and tombstones are told apart by what they do to the views.
-                Ok(()) if normal[0] != 1 => return ControlFlow::Continue(()),
-                // The key of a stored event is under the folder's own key; its normal form is not.
-                Ok(()) => digest.add("events", &normal, &[]),
-                Err(error) => {
-                    damage = Some(error);
-                    return ControlFlow::Break(());
-                }
-            }
-        }
-        entries += 1;
-        ControlFlow::Continue(())
-    })?;
-    damage.map_or(Ok(entries), Err)
-}
-
-fn add_meta(key: &[u8], value: &[u8], digest: &mut ViewsDigest) {
-    let view = if key == formats::meta::NOW { "now" } else { "trending" };
-    digest.add(view, &[], value);
-}
-
-impl Tables for Comparison {
+impl Tables for Remade {
     fn get(&self, _table: Table, _key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(None)
     }
@@ -154,9 +209,9 @@ impl Tables for Comparison {
     }
 }
 
-impl Store for Comparison {
+impl Store for Remade {
     fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(Comparing { comparison: self })
+        Box::new(Remaking(self))
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
@@ -177,39 +232,22 @@ impl Store for Comparison {
     }
 }
 
-struct Comparing<'a> {
-    comparison: &'a Comparison,
-}
+struct Remaking<'a>(&'a Remade);
 
-impl Comparing<'_> {
-    fn compare(&self, table: Table, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
-        Ok(self.comparison.stored.get(table, key)?.as_deref() == Some(value))
-    }
-}
-
-impl Transaction for Comparing<'_> {
+impl Transaction for Remaking<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         let is_view = Table::VIEWS.contains(&table) || (table == Table::Meta && META_VIEWS.contains(&key));
-        if !is_view || self.comparison.without.contains(&table) {
+        if !is_view || self.0.without.contains(&table) {
             return;
         }
-        let same = self.compare(table, key, value);
-        let mut sums = self.comparison.sums();
-        if table == Table::Meta {
-            add_meta(key, value, &mut sums.digest);
-        } else {
-            sums.digest.add(table.name(), key, value);
-        }
-        sums.entries += 1;
-        match same {
-            Ok(true) => {}
-            Ok(false) => {
-                sums.differing += 1;
-                if sums.examples.len() < NAMED {
-                    sums.examples.push(format!("{} {}", table.name(), String::from_utf8_lossy(key)));
-                }
-            }
-            Err(error) => sums.failure = Some(error),
+        let mut sums = self.0.sums();
+        let place =
+            if table == Table::Meta { sums.add_meta(key, value) } else { sums.add(table.name(), key, value) };
+        drop(sums);
+        if let Some(looked_up) = &mut *self.0.looked_up()
+            && looked_up.apart[place]
+        {
+            looked_up.look_up(table, key, value);
         }
     }
 

@@ -11,17 +11,25 @@ use std::fmt;
 pub struct ViewsDigest([u64; 4]);
 
 impl ViewsDigest {
-    /// Adds an entry of a view.
-    pub fn add(&mut self, view: &str, key: &[u8], value: &[u8]) {
+    /// Adds an entry of a view; gives back its own hash, little end first.
+    pub fn add(&mut self, view: &str, key: &[u8], value: &[u8]) -> [u64; 4] {
         let mut hasher = blake3::Hasher::new();
         for part in [view.as_bytes(), key, value] {
             hasher.update(&(part.len() as u64).to_be_bytes()).update(part);
         }
-        let hash = hasher.finalize();
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(hasher.finalize().as_bytes().chunks_exact(8)) {
+            *word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        }
+        self.add_hash(&words);
+        words
+    }
+
+    /// Adds an entry by its hash.
+    pub fn add_hash(&mut self, hash: &[u64; 4]) {
         let mut carry = false;
-        for (sum, word) in self.0.iter_mut().zip(hash.as_bytes().chunks_exact(8)) {
-            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-            let (partial, first) = sum.overflowing_add(word);
+        for (sum, word) in self.0.iter_mut().zip(hash) {
+            let (partial, first) = sum.overflowing_add(*word);
             let (whole, second) = partial.overflowing_add(u64::from(carry));
             *sum = whole;
             carry = first || second;
@@ -43,7 +51,9 @@ mod tests {
     fn the_digest_does_not_depend_on_the_order_of_entries_and_tells_them_apart() {
         let of = |entries: &[(&str, &str, &str)]| {
             let mut digest = ViewsDigest::default();
-            entries.iter().for_each(|(view, key, value)| digest.add(view, key.as_bytes(), value.as_bytes()));
+            for (view, key, value) in entries {
+                digest.add(view, key.as_bytes(), value.as_bytes());
+            }
             digest
         };
         let (a, b) = (("v", "k", "1"), ("v", "l", "2"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nearline::config::Config;
 use nearline::digests::{DigestKey, hex, to_hex};
 use nearline::engine::ingest::TombstoneBody;
-use nearline::engine::verify::{Comparison, digest};
+use nearline::engine::verify::{digest, verify};
 use nearline::engine::{Engine, EngineOptions, LineUpSource};
 use nearline::sources::json::Decoder;
 use nearline::sources::{Batch, Place, decode_lines};
@@ -198,10 +198,11 @@ pub fn taken(records: &[String], way: &Way) -> Arc<dyn Store> {
 
 /// The digest of a store whose views must be what its records say.
 pub fn verified(store: &Arc<dyn Store>, key: u8) -> String {
-    let comparison = Arc::new(Comparison::new(store.clone()));
-    let options = EngineOptions { rebuild: true, ..options(key) };
-    Engine::start(store.clone(), comparison.clone(), options).unwrap().finish().unwrap();
-    let verdict = comparison.verdict(0).unwrap();
+    let verdict = verify(store, &[], 0, &mut |remade| {
+        let options = EngineOptions { rebuild: true, ..options(key) };
+        Engine::start(store.clone(), remade, options)?.finish().map(drop)
+    });
+    let verdict = verdict.unwrap();
     assert!(verdict.equal, "{verdict:?}");
     assert_eq!(verdict.stored, digest(&**store).unwrap().0.to_string());
     verdict.stored

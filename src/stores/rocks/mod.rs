@@ -3,12 +3,15 @@
 //! One process writes; any number read while it does. Nothing outside this folder names `rocksdb`.
 
 mod erase;
+mod files;
 mod glimpse;
 mod load;
 mod loads;
 pub(crate) mod lock;
 mod moment;
+mod options;
 mod reader;
+mod transaction;
 mod warm;
 mod witness;
 
@@ -17,58 +20,20 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    FlushOptions, Options, WaitForCompactOptions, WriteBatch, WriteOptions,
-};
+use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch};
 
+use self::files::{LIVE, LOADING, families, flush, let_files_gather, table_files};
 use self::glimpse::{Changes, Glimpse};
 use self::load::{Buffers, RocksLoad};
 use self::loads::Loads;
 use self::moment::{Moment, range, show_each};
+pub use self::options::{BlockCache, RocksOptions};
+use self::options::{family_name, tuned};
+use self::transaction::{RocksTransaction, write};
 use self::witness::Witness;
 use super::{Erased, Store, StoreError, Table, Tables, Transaction, formats};
-
-/// How much memory RocksDB may use.
-#[derive(Debug, Clone, Copy)]
-pub struct RocksOptions {
-    /// For blocks read from disk, in bytes.
-    pub block_cache: usize,
-    /// For changes not yet in files, over all tables, in bytes.
-    pub write_buffer: usize,
-    /// Whether tables are written so that anyone can search them: nothing compressed, every key in full.
-    pub plain: bool,
-    /// Whether many read at once: what a look-up needs to find its block stays in memory, besides the cache.
-    pub for_answers: bool,
-}
-
-impl Default for RocksOptions {
-    fn default() -> Self {
-        RocksOptions { block_cache: 32 << 20, write_buffer: 64 << 20, plain: false, for_answers: false }
-    }
-}
-
-/// Memory for blocks of files, which readers share that come after each other.
-pub struct BlockCache {
-    blocks: Cache,
-    for_answers: bool,
-}
-
-impl BlockCache {
-    /// Of so many bytes, for now and then.
-    pub fn new(bytes: usize) -> Self {
-        BlockCache { blocks: Cache::new_lru_cache(bytes), for_answers: false }
-    }
-
-    /// Of so many bytes, for many who read at once: they do not wait for each other.
-    pub fn for_answers(bytes: usize) -> Self {
-        // 0: however large the blocks are.
-        BlockCache { blocks: Cache::new_hyper_clock_cache(bytes, 0), for_answers: true }
-    }
-}
 
 /// An open data folder.
 pub struct RocksStore {
@@ -92,30 +57,6 @@ pub struct RocksStore {
     /// Of what was taken in besides; a writer's.
     loads: Option<Loads>,
 }
-
-/// How many files of a table may gather before they are compacted. Readers find their way through some dozens by
-/// their filters.
-const LIVE: i32 = 40;
-/// The same during a load, which brings a file for some epochs and table, and while records are read back: most are compacted
-/// once, after it, and not again and again; and neither has to share two cores with what can wait.
-const LOADING: i32 = 768;
-/// How many a process may leave that ends: whoever reads has each of them open.
-const LEFT: u64 = 256;
-/// From so many on writes slow down, and from so many they wait: never but where the disk cannot follow.
-const SLOW: [i32; 2] = [1024, 2048];
-/// How much is read ahead of each file that is compacted, in bytes: there may be hundreds.
-const READ_AHEAD: usize = 256 << 10;
-/// From so many bytes on new files are compacted however few they are.
-const LEVEL_BASE: u64 = 2 << 30;
-
-/// How long the write-ahead log may get, in bytes: some tenths of a second's reading.
-const WAL: u64 = 16 << 20;
-
-/// How many memtables a table may have, those that are being flushed included.
-const MEMTABLES: i32 = 6;
-
-/// How long a write waits before it is tried again.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// The newest epoch that was acknowledged in a data folder; 0 where none was.
 pub fn acknowledged(data: &Path) -> Result<u64, StoreError> {
@@ -256,13 +197,6 @@ impl Drop for RocksStore {
     }
 }
 
-/// How many table files a store has.
-fn table_files(path: &Path) -> usize {
-    let is_table =
-        |file: &std::fs::DirEntry| file.path().extension().is_some_and(|extension| extension == "sst");
-    std::fs::read_dir(path).map_or(0, |files| files.flatten().filter(is_table).count())
-}
-
 /// So many `files` of a table may gather.
 fn open_for_writing(data: &Path, options: RocksOptions, files: i32) -> Result<DB, StoreError> {
     let cache = if options.for_answers { BlockCache::for_answers } else { BlockCache::new };
@@ -278,47 +212,6 @@ fn open_for_writing(data: &Path, options: RocksOptions, files: i32) -> Result<DB
     })
 }
 
-/// The column families of all tables, wherever these lie.
-fn families(db: &DB) -> Vec<&ColumnFamily> {
-    let of = |table| db.cf_handle(family_name(table)).expect("a writer opens every table");
-    Table::ALL.into_iter().map(of).collect()
-}
-
-fn flush(db: &DB, options: &FlushOptions) -> Result<(), rocksdb::Error> {
-    db.flush_cfs_opt(&families(db), options)
-}
-
-/// Writes a batch. Where writes have to wait, it waits here and not in RocksDB, which on a full disk would wait for
-/// room without a word, for ever: asked again, it says why.
-fn write(db: &DB, batch: WriteBatch, synced: bool) -> Result<(), rocksdb::Error> {
-    let mut options = WriteOptions::default();
-    options.set_sync(synced);
-    options.set_no_slowdown(true);
-    let bytes = batch.data().to_vec();
-    let mut written = db.write_opt(batch, &options);
-    while let Err(error) = &written
-        && error.kind() == rocksdb::ErrorKind::Incomplete
-    {
-        std::thread::sleep(PAUSE);
-        let stopped = db.property_int_value(rocksdb::properties::IS_WRITE_STOPPED);
-        // Slowed down but not stopped: such a wait ends.
-        options.set_no_slowdown(stopped.ok().flatten() != Some(0));
-        written = db.write_opt(WriteBatch::from_data(&bytes), &options);
-    }
-    written
-}
-
-/// Where it fails, files are compacted sooner or later than they might be.
-fn let_files_gather(db: &DB, files: i32) {
-    let files = files.to_string();
-    let options = [("level0_file_num_compaction_trigger", files.as_str())];
-    for family in families(db) {
-        if let Err(error) = db.set_options_cf(family, &options) {
-            tracing::debug!(%error, "how many files may gather was not changed");
-        }
-    }
-}
-
 /// Whether a folder that has no store may get one: not where something was acknowledged, so that its first file must
 /// have gone; nor where the store of a backup was to be put in place.
 fn may_begin(data: &Path, acknowledged: u64) -> Result<(), StoreError> {
@@ -332,71 +225,6 @@ fn may_begin(data: &Path, acknowledged: u64) -> Result<(), StoreError> {
 
 fn failed(doing: &'static str, path: &Path, error: impl ToString) -> StoreError {
     StoreError::Failed { doing, path: path.to_owned(), message: error.to_string() }
-}
-
-fn tuned(
-    options: RocksOptions,
-    cache: &BlockCache,
-    tables: &[Table],
-    files: i32,
-) -> (Options, Vec<ColumnFamilyDescriptor>) {
-    let mut db = Options::default();
-    db.create_if_missing(true);
-    db.create_missing_column_families(true);
-    db.set_db_write_buffer_size(options.write_buffer);
-    db.set_max_background_jobs(2);
-    db.set_max_open_files(512);
-    db.set_keep_log_file_num(2);
-    // A record that a crash has cut off at the end of the log was never acknowledged; damage before it is an error,
-    // and not the end of the log, as it would be by default. What looks cut off and is not, the witness tells.
-    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    db.set_track_and_verify_wals_in_manifest(true);
-    // In small pieces: a synced write waits for what is on its way to the disk before it.
-    db.set_bytes_per_sync(128 << 10);
-    db.set_compaction_readahead_size(READ_AHEAD);
-    // Every reader reads the write-ahead log from its beginning: a short one keeps their start short.
-    // It is flushed from here (`commit`); RocksDB does it only where that comes too late: both at once would make writes wait.
-    db.set_max_total_wal_size(2 * WAL);
-    let families = tables.iter().map(|table| {
-        let mut family = Options::default();
-        let mut blocks = BlockBasedOptions::default();
-        blocks.set_block_cache(&cache.blocks);
-        blocks.set_cache_index_and_filter_blocks(!cache.for_answers);
-        blocks.set_bloom_filter(10.0, false);
-        blocks.set_block_size(16 << 10);
-        if options.plain {
-            blocks.set_block_restart_interval(1);
-        }
-        family.set_block_based_table_factory(&blocks);
-        family.set_compression_type(if options.plain {
-            DBCompressionType::None
-        } else {
-            DBCompressionType::Lz4
-        });
-        let last = if options.plain { DBCompressionType::None } else { DBCompressionType::Zstd };
-        family.set_bottommost_compression_type(last);
-        family.set_write_buffer_size(options.write_buffer / 2);
-        // Where one more waits for its flush, writes stop.
-        family.set_max_write_buffer_number(MEMTABLES);
-        family.set_level_zero_file_num_compaction_trigger(files);
-        family.set_level_zero_slowdown_writes_trigger(SLOW[0]);
-        family.set_level_zero_stop_writes_trigger(SLOW[1]);
-        family.set_max_bytes_for_level_base(LEVEL_BASE);
-        ColumnFamilyDescriptor::new(family_name(*table), family)
-    });
-    (db, families.collect())
-}
-
-/// A table's column family while nothing is turned. These names are on disk for good.
-fn family_name(table: Table) -> &'static str {
-    match table {
-        Table::StandbyFactors => "factors_2",
-        Table::StandbyTopPicks => "top_picks_2",
-        Table::StandbyContinueWatching => "continue_watching_2",
-        Table::StandbyClusters => "clusters_2",
-        Table::StandbyClusterPopularity => "cluster_popularity_2",
-        other => other.name(),
-    }
 }
 
 impl Tables for RocksStore {
@@ -423,7 +251,7 @@ impl Tables for RocksStore {
 
 impl Store for RocksStore {
     fn begin(&self) -> Box<dyn Transaction + '_> {
-        Box::new(RocksTransaction { store: self, bytes: Vec::new(), changes: Vec::new(), epoch: None })
+        Box::new(RocksTransaction::new(self))
     }
 
     fn begin_load(&self) -> Box<dyn Transaction + '_> {
@@ -446,17 +274,7 @@ impl Store for RocksStore {
 
     fn rest(&self) {
         let Ok(db) = self.db() else { return };
-        let done = || -> Result<(), rocksdb::Error> {
-            flush(&db, &FlushOptions::default())?;
-            let files = |family| db.property_int_value_cf(family, "rocksdb.num-files-at-level0");
-            let most = families(&db).into_iter().filter_map(|family| files(family).ok().flatten()).max();
-            if most.is_some_and(|most| most > LEFT) {
-                let_files_gather(&db, LIVE);
-                db.wait_for_compact(&WaitForCompactOptions::default())?;
-            }
-            Ok(())
-        };
-        if let Err(error) = done() {
+        if let Err(error) = files::put_in_order_at_the_end(&db) {
             tracing::debug!(%error, "the store was not put in order before its end");
         }
         db.cancel_all_background_work(true);
@@ -547,71 +365,6 @@ impl Store for RocksStore {
         }
         change.commit(true)?;
         self.turned.store(turned, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// Changes that wait for their commit; RocksDB is not held meanwhile.
-struct RocksTransaction<'a> {
-    store: &'a RocksStore,
-    /// Keys and values, one after the other.
-    bytes: Vec<u8>,
-    /// The table, and the lengths of key and value; none where the key is removed.
-    changes: Vec<(Table, usize, Option<usize>)>,
-    /// The epoch that is committed, where one is.
-    epoch: Option<u64>,
-}
-
-impl Transaction for RocksTransaction<'_> {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
-        self.changes.push((table, key.len(), Some(value.len())));
-        if table == Table::Meta && key == formats::meta::EPOCH {
-            self.epoch = value.try_into().ok().map(u64::from_be_bytes);
-        }
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.bytes.extend_from_slice(key);
-        self.changes.push((table, key.len(), None));
-    }
-
-    fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn commit(self: Box<Self>, synced: bool) -> Result<(), StoreError> {
-        let store = self.store;
-        let db = store.db()?;
-        let mut batch = WriteBatch::default();
-        let mut rest = &self.bytes[..];
-        for (table, key, value) in self.changes {
-            let (key, after) = rest.split_at(key);
-            rest = after;
-            match value {
-                Some(length) => {
-                    let (value, after) = rest.split_at(length);
-                    rest = after;
-                    batch.put_cf(store.family(&db, table), key, value);
-                }
-                None => batch.delete_cf(store.family(&db, table), key),
-            }
-        }
-        let size = batch.size_in_bytes() as u64;
-        let changing = store.changes.begin();
-        write(&db, batch, synced).map_err(|error| store.failed("be written", error))?;
-        drop(changing);
-        if let (Some(witness), Some(epoch), true) = (&store.witness, self.epoch, synced) {
-            witness.write(epoch);
-        }
-        // RocksDB keeps to the length only when more is written, and after a burst nothing may be.
-        if store.logged.fetch_add(size, Ordering::Relaxed) + size >= WAL {
-            store.logged.store(0, Ordering::Relaxed);
-            let mut soon = FlushOptions::default();
-            soon.set_wait(false);
-            flush(&db, &soon).map_err(|error| store.failed("be flushed", error))?;
-        }
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rocksdb::DB;
 
+use super::files::LIVE;
 use super::{BlockCache, RocksOptions, StoreError, Table, failed, loads, tuned};
 
 /// What a reader uses.
@@ -47,7 +48,7 @@ fn quietly(path: &Path, data: &Path, cache: &BlockCache, tables: &[Table]) -> Re
     let started = Instant::now();
     let mut errors = 0;
     for tries in 1.. {
-        let (mut options, families) = tuned(OPTIONS, cache, tables, super::LIVE);
+        let (mut options, families) = tuned(OPTIONS, cache, tables, LIVE);
         options.create_if_missing(false);
         options.create_missing_column_families(false);
         // A reader must keep every file open: the writer may delete files that it still reads.
