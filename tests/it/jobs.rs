@@ -161,10 +161,13 @@ fn a_run_that_was_missed_is_made_good_at_the_start_and_told_once() {
         )
     };
     let home = home(&config(true));
-    home.serve(&["run", "--follow"]).interrupt();
+    let server = home.serve(&["run", "--follow"]);
+    let file = home.path("nearline-data/jobs.json");
+    // It answers before it looks at its jobs.
+    until("the job is known", || file.exists());
+    server.interrupt();
     assert_eq!(state(&home, "yearly")["runs"], 0, "what was never due is not missed");
     // As if nothing had run for two years and more.
-    let file = home.path("nearline-data/jobs.json");
     let sleep = || {
         let mut kept: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
         let seen = kept["jobs"][0]["seen"].as_i64().unwrap();
