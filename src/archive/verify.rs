@@ -77,7 +77,7 @@ pub fn verify(folder: &Folder, config: &Config, store: &dyn Store) -> Result<Ver
             let hash = blake3::hash(normal);
             all.push(hash.as_bytes().first_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes)));
         }
-        batch.push_known(normal, None);
+        batch.push_normal(normal);
         verdict.records += 1;
         if batch.len() == CHUNK {
             gatherer.take(&std::mem::replace(&mut batch, Batch::new("archive".into())));

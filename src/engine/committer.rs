@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nearline_dataflows::graph::Delta;
-use nearline_dataflows::histories::RecordEffect;
 use nearline_dataflows::history::Gone;
 use nearline_dataflows::types::{Epoch, Member};
 
 use super::batches::{Batches, Step};
 use super::committed::Committed;
 use super::erasing::{self, Erasing, Mark, Removed};
+use super::gathered::{Gathered, WholeEpoch};
 use super::ingest::{AllNames, EpochRecords};
 use super::messages::{Mode, ToCommit};
 use super::mirroring::{self, Mirroring, Queueing};
@@ -37,8 +37,6 @@ use crate::variants::MadeWith;
 
 /// How many counts of a pending folder are loaded at a time: a file of some ten megabytes, of which a reader has all open.
 const CELLS: usize = 393_216;
-/// How many records of a bulk load are loaded at a time.
-const GATHERED: usize = 131_072;
 /// How long gathered epochs wait for more.
 const GATHER: Duration = Duration::from_millis(50);
 /// How long the committer waits where it has nothing to do.
@@ -84,9 +82,7 @@ pub(super) struct Committing<'s> {
     /// The epochs after the committed one of which something is known.
     open: BTreeMap<Epoch, OpenEpoch>,
     /// Epochs of a bulk load that came out whole and are not on disk yet.
-    gathered: Vec<WholeEpoch>,
-    /// How many records they have.
-    gathered_records: usize,
+    gathered: Gathered,
     /// The model that stands by, as the store has it.
     pub(super) standby: Option<Standby>,
     /// Told what is committed.
@@ -122,28 +118,6 @@ impl From<StoreError> for Halt {
 impl From<Stopped> for Halt {
     fn from(Stopped: Stopped) -> Self {
         Halt::Stopped
-    }
-}
-
-/// An epoch that came out whole.
-pub(super) struct WholeEpoch {
-    pub(super) epoch: Epoch,
-    records: Box<EpochRecords>,
-    pub(super) deltas: Vec<Delta>,
-    lists: Vec<Delta>,
-    members: usize,
-}
-
-impl WholeEpoch {
-    /// Whether the epoch takes out or changes what is in the store. In a bulk load it is then committed by itself and
-    /// in one write, since tables are loaded one after the other.
-    fn takes_out(&self) -> bool {
-        let takes_out = |effect: &RecordEffect| !matches!(effect, RecordEffect::Refused(_));
-        !self.records.tombstones.is_empty()
-            || self.deltas.iter().any(|delta| match delta {
-                Delta::Records(effects) => effects.iter().any(takes_out),
-                _ => false,
-            })
     }
 }
 
@@ -197,8 +171,7 @@ impl Committer {
                 committed: committed.clone(),
                 writer: Writer::new(names, start.counts, start.trimmed).of_workers(own_workers),
                 open: BTreeMap::new(),
-                gathered: Vec::new(),
-                gathered_records: 0,
+                gathered: Gathered::default(),
                 standby: start.standby.clone(),
                 observer: observer.clone(),
                 turn: None,
@@ -357,9 +330,8 @@ impl<'s> Committing<'s> {
                 if alone {
                     self.commit_gathered()?;
                 }
-                self.gathered_records += whole.records.slots.len();
                 self.gathered.push(whole);
-                if alone || self.gathered_records >= GATHERED {
+                if alone || self.gathered.are_enough() {
                     self.commit_gathered()?;
                 }
             }
@@ -414,8 +386,7 @@ impl<'s> Committing<'s> {
     /// Records are on disk before the offsets that say so. What a crash leaves of them is read again, which changes
     /// nothing, and the mark sees to the views.
     fn load(&mut self, mode: Mode) -> Result<(), Halt> {
-        let gathered = std::mem::take(&mut self.gathered);
-        self.gathered_records = 0;
+        let gathered = self.gathered.take();
         let Some(last) = gathered.last().map(|epoch| epoch.epoch) else { return Ok(()) };
         let with_records = matches!(mode, Mode::Bulk | Mode::EndBulk);
         self.mark_pending()?;

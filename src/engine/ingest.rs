@@ -299,6 +299,13 @@ impl Ingest {
     /// Takes records of a batch from `from` on, at most `limit`; says up to which it came. With the batch's last
     /// record its offset and its rejected lines are taken too.
     pub fn take(&mut self, batch: &Arc<Batch>, from: usize, limit: usize) -> usize {
+        self.take_checking(batch, from, limit).unwrap_or_else(|index| {
+            unreachable!("record {index} of a batch of {} is not in normal form", batch.source)
+        })
+    }
+
+    /// The same of a batch that may hold what is no normal form; says which record is not, all before it being taken.
+    pub fn take_checking(&mut self, batch: &Arc<Batch>, from: usize, limit: usize) -> Result<usize, usize> {
         if from == 0 {
             self.refused.clear();
         }
@@ -312,7 +319,7 @@ impl Ingest {
                 self.fetch(batch.bytes(index + AHEAD));
             }
             let bytes = batch.bytes(index);
-            let record = records::decode(bytes).expect("a batch holds records in normal form");
+            let record = records::decode(bytes).map_err(|_| index)?;
             let digest = batch.digest(index);
             if let Err((reason, detail)) = self.take_record(&record, bytes, digest, place, index as u32) {
                 self.refused.push(detail.clone());
@@ -328,7 +335,7 @@ impl Ingest {
                 self.records.offsets.push((batch.source.clone(), offset.clone()));
             }
         }
-        end
+        Ok(end)
     }
 
     /// Has fetched what will be looked at for a record that comes soon.

@@ -13,6 +13,7 @@ pub mod committed;
 pub mod committer;
 pub mod erasing;
 mod event_digests;
+mod gathered;
 mod held;
 pub mod ingest;
 mod memory;

@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::committer::{Committing, Halt, WholeEpoch};
+use super::committer::{Committing, Halt};
+use super::gathered::WholeEpoch;
 use super::mirroring;
 use super::observer::Commit;
 use super::storing::Job;

@@ -12,7 +12,7 @@ use super::pipeline::Pipeline;
 use super::recover::{self, Standing};
 use super::{Beside, EngineError, GivenLineUp, batches, centres};
 use crate::failpoints::reach;
-use crate::records::Record;
+use crate::records::{self, RecordType};
 use crate::sources::Batch;
 use crate::stores::{Store, Table, formats};
 
@@ -108,7 +108,7 @@ impl Pipeline<'_> {
                 return reading.join().map_err(|_| EngineError::Stopped)?;
             }
             for batch in read {
-                live += self.put_back(batch, mode);
+                live += self.put_back(batch, mode)?;
                 self.ingest.records = EpochRecords::default();
                 self.close(mode, vec![control.clone()])?;
             }
@@ -118,13 +118,27 @@ impl Pipeline<'_> {
     }
 
     /// Takes a batch that was read back; says how many live events it has, where they are counted.
-    pub(super) fn put_back(&mut self, mut batch: Batch, mode: Mode) -> usize {
+    pub(super) fn put_back(&mut self, mut batch: Batch, mode: Mode) -> Result<usize, EngineError> {
         let mut live = 0;
         if mode == Mode::Rebuild {
-            live = batch.records().filter(|(record, _)| matches!(record, Record::Event(_))).count();
-            batch.forget_digests();
+            let is_event = |index: &usize| records::type_of(batch.bytes(*index)) == RecordType::Event;
+            live = (0..batch.len()).filter(is_event).count();
         }
-        self.ingest.take(&Arc::new(batch), 0, usize::MAX);
-        live
+        // Where the views are made anew, so are the digests: what is verified is not taken for granted.
+        let digests = if mode == Mode::Rebuild { batch.forget_digests() } else { Vec::new() };
+        let batch = Arc::new(batch);
+        match self.ingest.take_checking(&batch, 0, usize::MAX) {
+            Ok(_) => Ok(live),
+            Err(index) => {
+                let digest = digests.get(index).copied().or_else(|| batch.digest(index));
+                Err(damaged(&batch, index, digest))
+            }
+        }
     }
+}
+
+/// The error for a record that was read back and is none.
+pub(super) fn damaged(batch: &Batch, index: usize, digest: Option<[u64; 2]>) -> EngineError {
+    let key = formats::key_of(batch.bytes(index), digest);
+    formats::damaged(Table::Records, &key, "is not in normal form").into()
 }

@@ -151,13 +151,13 @@ pub fn items<E: From<StoreError>>(
 }
 
 /// Shows every record that is kept, but for tombstones: a trim, the catalogue, then live events and retractions,
-/// member by member, in batches.
+/// member by member, in batches; whoever takes them looks whether they are normal forms.
 pub fn records<E: From<StoreError>>(
     store: &dyn Tables,
     standing: &Standing,
     show: &mut dyn FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut batch = Batch::new("store".into());
+    let mut batch = Batch::read_back(CHUNK);
     if standing.trimmed >= 0 {
         push(&Record::Trim { at: standing.trimmed }, &mut batch);
     }
@@ -166,7 +166,7 @@ pub fn records<E: From<StoreError>>(
         if batch.len() < least || batch.is_empty() {
             return ControlFlow::Continue(());
         }
-        match show(std::mem::replace(batch, Batch::new("store".into()))) {
+        match show(std::mem::replace(batch, Batch::read_back(CHUNK))) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
@@ -185,18 +185,11 @@ pub fn records<E: From<StoreError>>(
             ControlFlow::Break(())
         }
     })?;
-    let mut normal = Vec::new();
     store.scan(Table::Records, &[], &[], &mut |key, value| {
-        let read = formats::record_of(key, value, &mut normal).and_then(|()| {
-            let record = records::decode(&normal);
-            record.map_err(|_| formats::damaged(Table::Records, key, "is not in normal form"))
-        });
-        match read {
-            Ok(record) => {
-                let is_event = matches!(record, Record::Event(_) | Record::Retract(_));
-                batch.push_known(&normal, is_event.then(|| formats::digest_of(key)).flatten());
-                give(&mut batch, CHUNK)
-            }
+        // The last bytes of any other key are no digest.
+        let digest = formats::is_of_event(key).then(|| formats::digest_of(key)).flatten();
+        match batch.push_read_back(digest, |bytes| formats::append_record_of(key, value, bytes)) {
+            Ok(()) => give(&mut batch, CHUNK),
             Err(error) => {
                 damage = Some(error);
                 ControlFlow::Break(())
@@ -211,9 +204,10 @@ pub fn records<E: From<StoreError>>(
 }
 
 fn push(record: &Record<'_>, batch: &mut Batch) {
-    let mut normal = Vec::new();
-    records::encode(record, &mut normal);
-    batch.push_known(&normal, None);
+    let Ok(()) = batch.push_read_back(None, |bytes| {
+        records::encode(record, bytes);
+        Ok::<(), std::convert::Infallible>(())
+    });
 }
 
 fn item_of<'a>(key: &'a [u8], value: &'a [u8]) -> Result<records::ItemVersion<'a>, StoreError> {

@@ -83,17 +83,45 @@ impl Batch {
         self.ends.push(self.bytes.len() as u32);
     }
 
-    /// Adds a record that was read back, by its normal form, with its digest where it is known. A batch has all of its
-    /// records from [`push`](Self::push), or all from here.
-    pub(crate) fn push_known(&mut self, normal: &[u8], digest: Option<[u64; 2]>) {
+    /// Adds a record by its normal form.
+    pub(crate) fn push_normal(&mut self, normal: &[u8]) {
         self.bytes.extend_from_slice(normal);
         self.ends.push(self.bytes.len() as u32);
-        self.digests.push(digest.unwrap_or_default());
     }
 
-    /// Lets digests be worked out anew.
-    pub(crate) fn forget_digests(&mut self) {
-        self.digests.clear();
+    /// An empty batch, with room for so many records that are read back.
+    pub(crate) fn read_back(records: usize) -> Self {
+        let (bytes, ends) = (Vec::with_capacity(64 * records), Vec::with_capacity(records));
+        Batch {
+            source: "store".into(),
+            bytes,
+            ends,
+            digests: Vec::with_capacity(records),
+            ..Batch::default()
+        }
+    }
+
+    /// Adds a record that was read back, with its digest where it is known: `write` appends its normal form, which nobody has
+    /// looked at yet. A batch has all of its records from here, or none.
+    pub(crate) fn push_read_back<E>(
+        &mut self,
+        digest: Option<[u64; 2]>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        write(&mut self.bytes)?;
+        self.ends.push(self.bytes.len() as u32);
+        self.digests.push(digest.unwrap_or_default());
+        Ok(())
+    }
+
+    /// The first record whose bytes are no normal form; none where all are.
+    pub(crate) fn malformed(&self) -> Option<usize> {
+        (0..self.len()).find(|index| records::decode(self.bytes(*index)).is_err())
+    }
+
+    /// Lets digests be worked out anew; gives back those that it had.
+    pub(crate) fn forget_digests(&mut self) -> Vec<[u64; 2]> {
+        std::mem::take(&mut self.digests)
     }
 
     /// The digest of record `index`, where it is known.

@@ -219,6 +219,11 @@ pub const NOTHING: &[u8] = &[VALUE];
 /// The normal form of the record that an entry of `records` holds.
 pub fn record_of(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), StoreError> {
     out.clear();
+    append_record_of(key, value, out)
+}
+
+/// The same, behind what is in `out`.
+pub fn append_record_of(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), StoreError> {
     let parse = || -> Option<(&[u8], u8, &[u8], &[u8])> {
         let member_end = 2 + usize::from(*key.first()?);
         let (version, rest) = value.split_first()?;
@@ -241,6 +246,24 @@ pub fn record_of(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Stor
         _ => return Err(damaged(Table::Records, key, "is of no known kind")),
     }
     Ok(())
+}
+
+/// Whether a key of `records` is that of an event or of a retraction by fields.
+pub fn is_of_event(key: &[u8]) -> bool {
+    let member = key.first().map_or(0, |length| 2 + usize::from(*length));
+    matches!(key.get(member), Some(b'e' | b'r'))
+}
+
+/// The key of a record that was read back, as far as it tells: of an event or of a retraction by fields, all of it.
+pub fn key_of(normal: &[u8], digest: Option<[u64; 2]>) -> Vec<u8> {
+    let member = normal.get(1).map_or(0, |length| 3 + usize::from(*length));
+    let mut key = normal.get(1..member).unwrap_or_default().to_vec();
+    if let Some(digest) = digest {
+        let kind = if normal[0] == 1 { RecordKind::Event } else { RecordKind::Retract };
+        key.push(kind.byte());
+        key.extend_from_slice(&digest_bytes(digest));
+    }
+    key
 }
 
 /// The digest that ends the key of an event or of a retraction by fields.

@@ -65,7 +65,7 @@ impl Brought {
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let (normal, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
             crate::records::decode(normal).ok()?;
-            batch.push_known(normal, None);
+            batch.push_normal(normal);
             rest = after;
         }
         rest.is_empty().then_some(batch)

@@ -76,11 +76,14 @@ impl Tables for Moment<'_> {
     }
 }
 
+/// How much is read ahead of each file where a whole table is gone through, in bytes: there may be hundreds of files.
+const READ_AHEAD: usize = 256 << 10;
+
 /// How the entries with a prefix are gone through, and where that begins.
 pub(super) fn range<'k>(prefix: &'k [u8], from: &'k [u8]) -> (ReadOptions, &'k [u8]) {
     let mut options = ReadOptions::default();
     if prefix.is_empty() {
-        options.set_readahead_size(1 << 20);
+        options.set_readahead_size(READ_AHEAD);
         options.fill_cache(false);
     } else {
         // A few entries of one member, as a rule, out of dozens of files: nothing is read ahead, and nothing behind.
