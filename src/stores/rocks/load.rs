@@ -24,7 +24,7 @@ pub(super) struct Buffers(Mutex<Vec<Sorted>>);
 
 /// How many buffers are kept, and how large they may be.
 const KEPT: usize = 3;
-const KEPT_BYTES: usize = 24 << 20;
+const KEPT_BYTES: usize = 40 << 20;
 
 impl Buffers {
     fn kept(&self) -> MutexGuard<'_, Vec<Sorted>> {
