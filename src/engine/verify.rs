@@ -1,6 +1,6 @@
 //! `verify`: all views made anew from the records, and held against those that are stored.
 //!
-//! The same engine runs over the records with a [`Remade`] for a store, which sums up what the graph says. What is stored is
+//! The same engine runs over the records with a store that keeps nothing and sums up what the graph says. What is stored is
 //! summed up as well, in one scan. Where the sums are equal, so are the views. Where they are not, the engine runs once
 //! more, and what it says is looked up in the store, entry by entry: of those whose hashes fall where the sums differ.
 
