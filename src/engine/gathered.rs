@@ -11,6 +11,8 @@ const TOGETHER: [usize; 2] = [131_072, 393_216];
 /// As a load goes on, more of it is stored together: one part in so many of what was stored before. A short load is stored while
 /// more is read; a long one has fewer files, from all of which a member's records are put together when they are read back.
 const PART: usize = 16;
+/// With so many bytes the least is enough: records with long contexts are some hundred times as large as others.
+const BYTES: usize = 32 << 20;
 
 /// An epoch that came out whole.
 pub(super) struct WholeEpoch {
@@ -40,6 +42,8 @@ pub(super) struct Gathered {
     epochs: Vec<WholeEpoch>,
     /// How many records they have.
     records: usize,
+    /// Of how many bytes these are; those of a batch count for each epoch that has some of it.
+    bytes: usize,
     /// How many all had that were taken out.
     taken: usize,
 }
@@ -51,18 +55,21 @@ impl Gathered {
 
     pub(super) fn push(&mut self, epoch: WholeEpoch) {
         self.records += epoch.records.slots.len();
+        self.bytes += epoch.records.batches.iter().map(|batch| batch.size()).sum::<usize>();
         self.epochs.push(epoch);
     }
 
     /// Whether they are worth a file.
     pub(super) fn are_enough(&self) -> bool {
         let [least, most] = TOGETHER;
-        self.records >= (self.taken / PART).clamp(least, most)
+        let enough = if self.bytes < BYTES { (self.taken / PART).clamp(least, most) } else { least };
+        self.records >= enough
     }
 
     /// Takes all of them out.
     pub(super) fn take(&mut self) -> Vec<WholeEpoch> {
         self.taken += std::mem::take(&mut self.records);
+        self.bytes = 0;
         std::mem::take(&mut self.epochs)
     }
 }

@@ -94,15 +94,20 @@ impl Pipeline<'_> {
     ) -> Result<u64, EngineError> {
         let mut live = 0;
         let (batches, read) = bounded(1);
+        // What others are told of records is looked at before they are taken.
+        let together = self.together.is_some();
         std::thread::scope(|scope| {
             let reading = std::thread::Builder::new().name("recover".into()).spawn_scoped(scope, move || {
                 // Whoever takes them has stopped, and says why.
-                recover::records(records, standing, &mut |batch| {
-                    batches.send(batch).map_err(|_| EngineError::Stopped)
-                })
+                let mut send = |batch| batches.send(batch).map_err(|_| EngineError::Stopped);
+                if together {
+                    recover::records(records, standing, &mut send)
+                } else {
+                    recover::records_unchecked(records, standing, &mut send)
+                }
             });
             let reading = reading.map_err(|error| EngineError::Workers(error.to_string()))?;
-            if self.together.is_some() {
+            if together {
                 live = self.read_back_together(&read, mode, control)? as usize;
                 drop(read);
                 return reading.join().map_err(|_| EngineError::Stopped)?;
@@ -125,20 +130,13 @@ impl Pipeline<'_> {
             live = (0..batch.len()).filter(is_event).count();
         }
         // Where the views are made anew, so are the digests: what is verified is not taken for granted.
-        let digests = if mode == Mode::Rebuild { batch.forget_digests() } else { Vec::new() };
+        let stored = if mode == Mode::Rebuild { batch.forget_digests() } else { Vec::new() };
         let batch = Arc::new(batch);
-        match self.ingest.take_checking(&batch, 0, usize::MAX) {
-            Ok(_) => Ok(live),
-            Err(index) => {
-                let digest = digests.get(index).copied().or_else(|| batch.digest(index));
-                Err(damaged(&batch, index, digest))
-            }
-        }
+        self.ingest.take_checking(&batch, 0, usize::MAX).map_err(|index| {
+            let digest = stored.get(index).copied().or_else(|| batch.digest(index));
+            let key = formats::key_of(batch.bytes(index), digest.unwrap_or_default());
+            formats::damaged(Table::Records, &key, "is not in normal form")
+        })?;
+        Ok(live)
     }
-}
-
-/// The error for a record that was read back and is none.
-pub(super) fn damaged(batch: &Batch, index: usize, digest: Option<[u64; 2]>) -> EngineError {
-    let key = formats::key_of(batch.bytes(index), digest);
-    formats::damaged(Table::Records, &key, "is not in normal form").into()
 }

@@ -151,10 +151,28 @@ pub fn items<E: From<StoreError>>(
 }
 
 /// Shows every record that is kept, but for tombstones: a trim, the catalogue, then live events and retractions,
-/// member by member, in batches; whoever takes them looks whether they are normal forms.
+/// member by member, in batches.
 pub fn records<E: From<StoreError>>(
     store: &dyn Tables,
     standing: &Standing,
+    show: &mut dyn FnMut(Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    read(store, standing, true, show)
+}
+
+/// The same for whoever looks whether records are normal forms while taking them: it is done once for each.
+pub fn records_unchecked<E: From<StoreError>>(
+    store: &dyn Tables,
+    standing: &Standing,
+    show: &mut dyn FnMut(Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    read(store, standing, false, show)
+}
+
+fn read<E: From<StoreError>>(
+    store: &dyn Tables,
+    standing: &Standing,
+    checked: bool,
     show: &mut dyn FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut batch = Batch::read_back(CHUNK);
@@ -188,7 +206,15 @@ pub fn records<E: From<StoreError>>(
     store.scan(Table::Records, &[], &[], &mut |key, value| {
         // The last bytes of any other key are no digest.
         let digest = formats::is_of_event(key).then(|| formats::digest_of(key)).flatten();
-        match batch.push_read_back(digest, |bytes| formats::append_record_of(key, value, bytes)) {
+        let append = |bytes: &mut Vec<u8>| {
+            let start = bytes.len();
+            formats::append_record_of(key, value, bytes)?;
+            if checked && records::decode(&bytes[start..]).is_err() {
+                return Err(formats::damaged(Table::Records, key, "is not in normal form"));
+            }
+            Ok(())
+        };
+        match batch.push_read_back(digest, append) {
             Ok(()) => give(&mut batch, CHUNK),
             Err(error) => {
                 damage = Some(error);

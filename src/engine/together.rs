@@ -6,11 +6,11 @@ use std::time::Instant;
 use nearline_dataflows::members::Control;
 use nearline_dataflows::types::Epoch;
 
+use super::EngineError;
 use super::messages::{Mode, ToCommit};
 use super::peers::NewNames;
 use super::pipeline::Pipeline;
 use super::recover::{self, Standing};
-use super::{EngineError, reading_back};
 use crate::failpoints::reach;
 use crate::records::{self, Record};
 use crate::sources::{Batch, Rejected};
@@ -137,9 +137,6 @@ impl Pipeline<'_> {
             let batch = read.recv().ok();
             self.say_finishing(batch.is_none());
             if let (Some(batch), Some(together)) = (&batch, &mut self.together) {
-                if let Some(index) = batch.malformed() {
-                    return Err(reading_back::damaged(batch, index, batch.digest(index)));
-                }
                 batch.records().for_each(|(record, _)| together.note(&record, self.ingest));
             }
             let ended = self.meet()?;

@@ -1,7 +1,7 @@
 //! `verify`: all views made anew from the records, and held against those that are stored.
 //!
 //! The same engine runs over the records with a store that keeps nothing and sums up what the graph says. What is stored is
-//! summed up as well, in one scan. Where the sums are equal, so are the views. Where they are not, the engine runs once
+//! summed up as well. Where the sums are equal, so are the views. Where they are not, the engine runs once
 //! more, and what it says is looked up in the store, entry by entry: of those whose hashes fall where the sums differ.
 
 use std::ops::ControlFlow;
@@ -67,14 +67,28 @@ impl Sums {
         self.add(if key == formats::meta::NOW { "now" } else { "trending" }, &[], value)
     }
 
-    /// Adds the views of a store, and what they are made from.
-    fn add_all(&mut self, store: &dyn Tables) -> Result<(), StoreError> {
+    /// What the views of a store are made from.
+    fn of_sources(store: &dyn Tables) -> Result<Self, StoreError> {
+        let mut sums = Sums::new();
+        SOURCES.into_iter().try_for_each(|table| sums.add_table(store, table))?;
+        Ok(sums)
+    }
+
+    /// Adds the views of a store.
+    fn add_views(&mut self, store: &dyn Tables) -> Result<(), StoreError> {
         for key in META_VIEWS {
             if let Some(value) = store.get(Table::Meta, key)? {
                 self.add_meta(key, &value);
             }
         }
-        SOURCES.into_iter().chain(Table::VIEWS).try_for_each(|table| self.add_table(store, table))
+        Table::VIEWS.into_iter().try_for_each(|table| self.add_table(store, table))
+    }
+
+    /// Adds all that others have.
+    fn merge(&mut self, other: &Sums) {
+        self.digest.merge(&other.digest);
+        self.entries += other.entries;
+        self.places.iter_mut().zip(&other.places).for_each(|(place, other)| place.merge(other));
     }
 
     fn add_table(&mut self, store: &dyn Tables, table: Table) -> Result<(), StoreError> {
@@ -114,9 +128,9 @@ pub fn verify<E: From<StoreError>>(
     remake(remade.clone())?;
     let mut recomputed = std::mem::replace(&mut *remade.sums(), Sums::new());
     // The live events and the catalogue are what the views were made from; they count for both.
-    SOURCES.into_iter().try_for_each(|table| recomputed.add_table(&**stored, table))?;
-    let mut found = Sums::new();
-    found.add_all(&**stored)?;
+    let mut found = Sums::of_sources(&**stored)?;
+    recomputed.merge(&found);
+    found.add_views(&**stored)?;
     let mut verdict = Verdict {
         equal: found.digest == recomputed.digest,
         stored: found.digest.to_string(),
@@ -142,8 +156,8 @@ pub fn verify<E: From<StoreError>>(
 
 /// The digest of the views of a store, and how many entries they have.
 pub fn digest(store: &dyn Tables) -> Result<(ViewsDigest, u64), StoreError> {
-    let mut sums = Sums::new();
-    sums.add_all(store)?;
+    let mut sums = Sums::of_sources(store)?;
+    sums.add_views(store)?;
     Ok((sums.digest, sums.entries))
 }
 

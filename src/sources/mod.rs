@@ -101,8 +101,7 @@ impl Batch {
         }
     }
 
-    /// Adds a record that was read back, with its digest where it is known: `write` appends its normal form, which nobody has
-    /// looked at yet. A batch has all of its records from here, or none.
+    /// Adds a record that was read back, with its digest where it is known: `write` appends its normal form. A batch has all of its records from here, or none.
     pub(crate) fn push_read_back<E>(
         &mut self,
         digest: Option<[u64; 2]>,
@@ -114,11 +113,6 @@ impl Batch {
         Ok(())
     }
 
-    /// The first record whose bytes are no normal form; none where all are.
-    pub(crate) fn malformed(&self) -> Option<usize> {
-        (0..self.len()).find(|index| records::decode(self.bytes(*index)).is_err())
-    }
-
     /// Lets digests be worked out anew; gives back those that it had.
     pub(crate) fn forget_digests(&mut self) -> Vec<[u64; 2]> {
         std::mem::take(&mut self.digests)
@@ -127,6 +121,11 @@ impl Batch {
     /// The digest of record `index`, where it is known.
     pub fn digest(&self, index: usize) -> Option<[u64; 2]> {
         self.digests.get(index).copied().filter(|digest| *digest != [0, 0])
+    }
+
+    /// How many bytes their normal forms have.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     /// How many records there are.

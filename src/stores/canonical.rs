@@ -25,6 +25,11 @@ impl ViewsDigest {
         words
     }
 
+    /// Adds all that another digest is of.
+    pub fn merge(&mut self, other: &ViewsDigest) {
+        self.add_hash(&other.0);
+    }
+
     /// Adds an entry by its hash.
     pub fn add_hash(&mut self, hash: &[u64; 4]) {
         let mut carry = false;

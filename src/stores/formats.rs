@@ -254,15 +254,21 @@ pub fn is_of_event(key: &[u8]) -> bool {
     matches!(key.get(member), Some(b'e' | b'r'))
 }
 
-/// The key of a record that was read back, as far as it tells: of an event or of a retraction by fields, all of it.
-pub fn key_of(normal: &[u8], digest: Option<[u64; 2]>) -> Vec<u8> {
-    let member = normal.get(1).map_or(0, |length| 3 + usize::from(*length));
-    let mut key = normal.get(1..member).unwrap_or_default().to_vec();
-    if let Some(digest) = digest {
-        let kind = if normal[0] == 1 { RecordKind::Event } else { RecordKind::Retract };
-        key.push(kind.byte());
-        key.extend_from_slice(&digest_bytes(digest));
+/// The key of a record that was read back, from what may be no normal form, and from its digest where it has one.
+pub fn key_of(normal: &[u8], digest: [u64; 2]) -> Vec<u8> {
+    let end = normal.get(1).map_or(0, |length| 3 + usize::from(*length));
+    let mut key = normal.get(1..end).unwrap_or_default().to_vec();
+    match normal.first() {
+        Some(1) => key.push(RecordKind::Event.byte()),
+        Some(2) => key.push(RecordKind::Retract.byte()),
+        // The id is led by its length.
+        _ => {
+            key.push(RecordKind::RetractId.byte());
+            key.extend_from_slice(normal.get(end + 1..).unwrap_or_default());
+            return key;
+        }
     }
+    key.extend_from_slice(&digest_bytes(digest));
     key
 }
 

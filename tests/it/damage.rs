@@ -4,11 +4,16 @@
 #![expect(clippy::print_stdout, reason = "what was skipped or tried is said")]
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use nearline::digests::to_hex;
+use nearline::engine::recover::{Standing, records as records_of};
+use nearline::engine::{Engine, EngineOptions};
 use nearline::stores::rocks::{RocksOptions, RocksStore};
-use nearline::stores::{Store, Table, formats};
+use nearline::stores::{Store, StoreError, Table, formats};
 
+use crate::sets::{PLAIN, options, taken, verified};
 use crate::support::{Chance, Home, Said, until};
 
 const MORE: &str =
@@ -284,4 +289,53 @@ fn a_folder_of_a_newer_format_is_refused_and_left_as_it_is() {
     drop(raw);
     let said = home.say(&["run", "more.jsonl"]).ended(3);
     assert!(said.contains("use a newer nearline"), "{said}");
+}
+
+/// What no checksum tells: bytes that were written as they are.
+#[test]
+fn a_record_that_is_none_is_named_when_it_is_read_back() {
+    let event = |at: u32| format!(r#"{{"member":"m1","item":"i{at}","kind":"play","value":0.5,"at":{at}}}"#);
+    let mut records: Vec<String> = (0..20).map(event).collect();
+    records.push(r#"{"type":"retract","member":"m1","id":"e1"}"#.to_owned());
+    let entries = |store: &dyn Store| {
+        let mut entries = Vec::new();
+        let mut show = |key: &[u8], value: &[u8]| {
+            entries.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        };
+        store.scan(Table::Records, &[], &[], &mut show).unwrap();
+        entries
+    };
+    let cut = |value: &[u8]| value[..value.len() - 1].to_vec();
+    let nothing = |_: &[u8]| Vec::new();
+    // The item's id begins behind the version and the length.
+    let no_text = |value: &[u8]| [&value[..2], &[0xff], &value[3..]].concat();
+    let damages: [(usize, &dyn Fn(&[u8]) -> Vec<u8>); 4] =
+        [(7, &cut), (7, &nothing), (7, &no_text), (20, &nothing)];
+    for (number, damage) in damages {
+        for rebuild in [false, true] {
+            let store = taken(&records, &PLAIN);
+            let (key, value) = entries(&*store).swap_remove(number);
+            let put = |value: &[u8]| {
+                let mut change = store.begin();
+                change.put(Table::Records, &key, value);
+                change.commit(true).unwrap();
+            };
+            put(&damage(&value));
+            let start = |rebuild| {
+                let options = EngineOptions { rebuild, ..options(0) };
+                Engine::start(store.clone(), store.clone(), options)?.finish().map(drop)
+            };
+            let said = start(rebuild).unwrap_err().to_string();
+            assert!(said.contains(&to_hex(&key)) && said.contains("records"), "{number} {rebuild}: {said}");
+            // Whoever reads records without an engine is told as well.
+            let standing = Standing::of(&*store).unwrap();
+            let read = records_of::<StoreError>(&*store, &standing, &mut |_| Ok(()));
+            assert!(read.unwrap_err().to_string().contains(&to_hex(&key)), "{number}");
+            put(&value);
+            // What was begun anew is made good.
+            start(false).unwrap();
+            verified(&store, 0);
+        }
+    }
 }
