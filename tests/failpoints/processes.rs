@@ -77,19 +77,18 @@ impl Two<'_> {
         verdict["stored"].as_str().unwrap().to_owned()
     }
 
-    /// Whether one store ended with an epoch that the other has not. Where a neighbour dies before an epoch of its own is
-    /// on disk, a process gives that up too, so that it goes by who is quicker.
-    fn differ(&self) -> bool {
-        let epoch = |part: &str| self.fire.home.json(&["--data", part, "status"]).unwrap()["epoch"].as_u64();
-        epoch("part0") != epoch("part1")
+    /// The epoch that a process's store has; none where there is no store yet.
+    fn epoch(&self, process: usize) -> Option<u64> {
+        self.fire.home.json(&["--data", &format!("part{process}"), "status"]).ok()?["epoch"].as_u64()
     }
 
-    /// Tries until the stores differ.
+    /// Tries until one store has ended with an epoch that the other has not. Where a neighbour dies before an epoch of its
+    /// own is on disk, a process gives that up too, so that it goes by who is quicker.
     fn until_they_differ(&self, mut dies: impl FnMut()) {
         for _ in 0..TRIES {
             self.away();
             dies();
-            if self.differ() {
+            if self.epoch(0).unwrap() != self.epoch(1).unwrap() {
                 return;
             }
         }
@@ -177,14 +176,8 @@ fn what_a_store_has_that_another_lacks_is_told_after_a_crash_also_where_nobody_s
                 (0..2).map(|process| start(process, (process == victim).then_some("commit=2"))).collect();
             let mut says = both[1 - victim].0.stdin.take().unwrap();
             writeln!(says, r#"{{"member":"m1","item":"a","kind":"play","at":20}}"#).unwrap();
-            let of_other = format!("part{}", 1 - victim);
             let begun = Instant::now();
-            while fire
-                .home
-                .json(&["--data", &of_other, "status"])
-                .map_or(0, |status| status["epoch"].as_u64().unwrap_or(0))
-                == 0
-            {
+            while two.epoch(1 - victim).unwrap_or(0) == 0 {
                 assert!(begun.elapsed() < SOON, "the first epoch");
                 std::thread::sleep(Duration::from_millis(5));
             }

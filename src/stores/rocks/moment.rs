@@ -6,6 +6,7 @@ use std::path::Path;
 use rocksdb::{DB, DBRawIterator, PrefixRange, ReadOptions, ReadTier, Snapshot};
 
 use super::glimpse::{show_few, unread};
+use super::options::READ_AHEAD;
 use super::{StoreError, Table, Tables, failed, family_name, formats};
 
 /// A moment of a store.
@@ -75,9 +76,6 @@ impl Tables for Moment<'_> {
         show_each(entries, first, prefix, show).map_err(|error| failed("be read", self.path, error))
     }
 }
-
-/// How much is read ahead of each file where a whole table is gone through, in bytes: there may be hundreds of files.
-const READ_AHEAD: usize = 256 << 10;
 
 /// How the entries with a prefix are gone through, and where that begins.
 pub(super) fn range<'k>(prefix: &'k [u8], from: &'k [u8]) -> (ReadOptions, &'k [u8]) {

@@ -44,8 +44,8 @@ impl BlockCache {
 
 /// From so many on writes slow down, and from so many they wait: never but where the disk cannot follow.
 const SLOW: [i32; 2] = [1024, 2048];
-/// How much is read ahead of each file that is compacted, in bytes: there may be hundreds.
-const READ_AHEAD: usize = 256 << 10;
+/// How much is read ahead of each file that is compacted, or gone through with its whole table, in bytes: there may be hundreds.
+pub(super) const READ_AHEAD: usize = 256 << 10;
 /// From so many bytes on new files are compacted however few they are.
 const LEVEL_BASE: u64 = 2 << 30;
 
